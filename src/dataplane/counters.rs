@@ -1,0 +1,57 @@
+//! What a worker counts: plain numbers, published once a batch by the worker, added up by a scrape.
+
+macro_rules! counters {
+    ($($name:ident: $help:literal,)*) => {
+        /// Monotonic counts of one worker since start.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Counters {
+            $(#[doc = $help] pub $name: u64,)*
+        }
+
+        impl Counters {
+            /// Each counter's name, help text and value, in a fixed order.
+            pub fn each(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+                [$((stringify!($name), $help, self.$name),)*].into_iter()
+            }
+
+            /// Adds another worker's counts.
+            pub fn add(&mut self, other: &Self) {
+                $(self.$name = self.$name.wrapping_add(other.$name);)*
+            }
+        }
+    };
+}
+
+counters! {
+    received: "Messages received.",
+    dropped_unreadable: "Datagrams dropped because they are no SIP message.",
+    refused_malformed: "Requests answered 4xx or 5xx because they are malformed.",
+    keep_alives: "Keep-alives answered.",
+    registers: "REGISTER requests received.",
+    registers_refreshed: "REGISTER requests that refreshed a binding.",
+    bindings_added: "Bindings added.",
+    bindings_removed: "Bindings removed by their phone or with their seat.",
+    bindings_expired: "Bindings that expired.",
+    challenges: "401 and 407 answers sent.",
+    digests_refused: "Digest answers that were wrong.",
+    stale_nonces: "Challenges with stale=true.",
+    invites: "INVITE requests received outside dialogs.",
+    requests_forwarded: "Requests forwarded.",
+    responses_forwarded: "Responses forwarded.",
+    responses_dropped: "Responses that belong to no transaction.",
+    retransmissions_absorbed: "Retransmitted requests answered from their transaction.",
+    retransmissions_sent: "Requests and answers sent again because a timer fired.",
+    no_answer_from_phone: "Phones passed over because they said nothing.",
+    log_ins: "Log-ins that took a seat.",
+    log_outs: "Seats that ended by log-out.",
+    displacements: "Seats that ended because of a log-in.",
+    log_ins_refused: "Log-ins and log-outs refused.",
+    pins_wrong: "Wrong PINs.",
+    notifies_sent: "NOTIFY requests sent to phones.",
+    notifies_failed: "NOTIFY requests that no phone confirmed.",
+    emergency_calls: "Emergency calls.",
+    emergency_unrouted: "Emergency calls that could not be routed.",
+    handed_over: "Messages handed to the worker whose transaction they belong to.",
+    not_durable: "Changes that stand in memory but not in the store.",
+    tables_full: "Requests refused because a table of the worker was full.",
+}

@@ -1,0 +1,84 @@
+//! What a seat is and what one change of seats is: one record, journalled whole, applied whole.
+
+use serde::{Deserialize, Serialize};
+
+/// A name within a tenant: a device id or an extension number.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Place {
+    /// The tenant's id.
+    pub tenant: Box<str>,
+    /// The device id or extension number within it.
+    pub name: Box<str>,
+}
+
+impl Place {
+    /// `name` of `tenant`.
+    pub fn new(tenant: &str, name: &str) -> Self {
+        Self { tenant: tenant.into(), name: name.into() }
+    }
+}
+
+/// The way a change was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Surface {
+    /// Everything in one dialled string, or a dialled code.
+    Dialled,
+    /// The phone's own wizard: a REGISTER for the extension from a known device.
+    Native,
+    /// The control API.
+    Api,
+    /// The configuration: an extension or device was removed or disabled.
+    Configuration,
+}
+
+/// Why a change happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Cause {
+    /// A person took a seat; whatever seats ended were displaced by it.
+    LogIn,
+    /// The person at the device left.
+    LogOut,
+    /// An administrator ended it.
+    Forced,
+    /// The extension or the device is no longer there, or disabled.
+    Removed,
+}
+
+/// The tie of a device to an extension: who sits where, since when, how it was taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seat {
+    /// Where.
+    pub device: Place,
+    /// Who.
+    pub extension: Place,
+    /// Rises with every change of the customer's seats; tells this sitting from any other.
+    pub epoch: u64,
+    /// Wall clock of the log-in, milliseconds since 1970-01-01 UTC.
+    pub since: u64,
+    /// By which way it was taken.
+    pub surface: Surface,
+}
+
+/// One change: the seats that end, the seat that begins, if any. Applied under one write lock and written as
+/// one record, so no reader and no restart ever sees half of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeatChange {
+    /// The tenants that may visit one another; all their seats share one lock and one row of epochs.
+    pub customer: Box<str>,
+    /// The epoch of this change, higher than any before it of the customer.
+    pub epoch: u64,
+    /// Seats that end, at most the limit of the extension and one more.
+    pub ended: Vec<Seat>,
+    /// The seat that begins; its epoch is the change's.
+    pub begun: Option<Seat>,
+    /// Why.
+    pub cause: Cause,
+    /// By which way.
+    pub surface: Surface,
+    /// Wall clock of the change, milliseconds since 1970-01-01 UTC.
+    pub at: u64,
+}

@@ -1,0 +1,96 @@
+//! All that may enter the dataplane.
+
+use std::sync::Arc;
+
+use crate::flow::Flow;
+use crate::hotdesk::SeatChange;
+use crate::query::{Answer, QueryId};
+use crate::return_path::RoutingKeys;
+use crate::settings::Settings;
+
+/// One thing that happened outside.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A datagram, or one whole framed message of a stream.
+    Received {
+        /// Whence.
+        flow: Flow,
+        /// The octets; borrowed for the call alone.
+        bytes: &'a [u8],
+    },
+    /// A message that another worker received and that belongs to a transaction of this one.
+    HandedOver {
+        /// Whence the other worker had it.
+        flow: Flow,
+        /// The octets.
+        bytes: &'a [u8],
+    },
+    /// A stream whose framing is in doubt (RFC 3261 §18.3). It is answered if its head can be read, and closed.
+    Misframed {
+        /// The connection.
+        flow: Flow,
+        /// The header block as far as it is known.
+        head: &'a [u8],
+        /// What is wrong.
+        kind: sip::ErrorKind,
+    },
+    /// A connection ended.
+    Lost {
+        /// Which.
+        flow: Flow,
+    },
+    /// A backend answered.
+    Answered {
+        /// What was asked.
+        query: QueryId,
+        /// What it said.
+        answer: Answer,
+    },
+    /// Somebody at the control plane wants something done.
+    Commanded {
+        /// To be named in the reply.
+        reply: ReplyId,
+        /// What.
+        command: Command,
+    },
+    /// Another worker says something that concerns all.
+    Told(&'a Notice),
+    /// The operator's new settings.
+    Configured(Arc<Settings>),
+    /// A new set of keys for Record-Route parameters.
+    Keyed(Arc<RoutingKeys>),
+}
+
+/// Ties a reply to the request of the control plane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ReplyId(pub u64);
+
+/// What the control plane may ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Seat an extension at a device; trusted, so without a PIN.
+    LogIn {
+        /// Tenant id.
+        tenant: Box<str>,
+        /// Device id.
+        device: Box<str>,
+        /// Extension number.
+        extension: Box<str>,
+    },
+    /// End the seat at a device: when its calls have ended, or at once.
+    LogOut {
+        /// Tenant id.
+        tenant: Box<str>,
+        /// Device id.
+        device: Box<str>,
+        /// Do not wait for calls to end.
+        now: bool,
+    },
+}
+
+/// What one worker tells all others.
+#[derive(Clone, Debug)]
+pub enum Notice {
+    /// Seats changed: calls that ring may have to follow.
+    SeatsChanged(Arc<SeatChange>),
+}

@@ -1,0 +1,112 @@
+//! Why a log-in or log-out is refused: one set of reasons for SIP, the control API and logs (CAP-28).
+
+use std::fmt;
+
+/// Why nothing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The dialled string is not `CODE*extension*PIN`.
+    Malformed,
+    /// No such tenant.
+    UnknownTenant,
+    /// No such device.
+    UnknownDevice,
+    /// Unknown extension or wrong PIN: never told apart to the person.
+    Credentials,
+    /// Too many wrong PINs; wait.
+    Locked,
+    /// The tenant forbids PINs in dialled strings (SEC-9).
+    PinNotDialled,
+    /// The device is switched off for log-ins (DEV-3).
+    DeviceDisabled,
+    /// The extension is switched off.
+    ExtensionDisabled,
+    /// The extension sits at as many devices as it may.
+    SeatLimit,
+    /// Somebody else sits at the device.
+    DeviceOccupied,
+    /// Nobody sits at the device.
+    NobodySits,
+    /// An emergency call is up at a device concerned, or was a short while ago.
+    EmergencyHold,
+    /// Another change of the same device or extension is under way.
+    Busy,
+    /// The store cannot keep it now.
+    StoreUnavailable,
+    /// The PIN cannot be checked now.
+    PinUnavailable,
+    /// The settings changed while the PIN was checked.
+    SettingsChanged,
+    /// The caller hung up before it was done.
+    Cancelled,
+}
+
+impl Refusal {
+    /// The stable code in JSON and logs.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::UnknownTenant => "unknown-tenant",
+            Self::UnknownDevice => "unknown-device",
+            Self::Credentials => "credentials",
+            Self::Locked => "locked",
+            Self::PinNotDialled => "pin-not-dialled",
+            Self::DeviceDisabled => "device-disabled",
+            Self::ExtensionDisabled => "extension-disabled",
+            Self::SeatLimit => "seat-limit",
+            Self::DeviceOccupied => "device-occupied",
+            Self::NobodySits => "nobody-sits",
+            Self::EmergencyHold => "emergency-hold",
+            Self::Busy => "busy",
+            Self::StoreUnavailable => "store-unavailable",
+            Self::PinUnavailable => "pin-unavailable",
+            Self::SettingsChanged => "settings-changed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// The reason phrase a phone may display, and the `error` of the control API.
+    pub fn phrase(self) -> &'static str {
+        match self {
+            Self::Malformed => "Dial code, extension and PIN with stars between",
+            Self::UnknownTenant => "Unknown tenant",
+            Self::UnknownDevice => "Unknown device",
+            Self::Credentials => "Extension or PIN is wrong",
+            Self::Locked => "Too many wrong PINs, wait",
+            Self::PinNotDialled => "The PIN may not be dialled here",
+            Self::DeviceDisabled => "This phone takes no log-ins",
+            Self::ExtensionDisabled => "This extension is switched off",
+            Self::SeatLimit => "Logged in elsewhere",
+            Self::DeviceOccupied => "This phone is in use",
+            Self::NobodySits => "Nobody is logged in here",
+            Self::EmergencyHold => "Held for an emergency call",
+            Self::Busy => "Another log-in is under way, try again",
+            Self::StoreUnavailable => "Log-in is not possible now",
+            Self::PinUnavailable => "PIN cannot be checked now",
+            Self::SettingsChanged => "Settings changed, try again",
+            Self::Cancelled => "Cancelled",
+        }
+    }
+
+    /// The final answer to a dialled log-in: never 401, 407, 408, 480, 486 or 503, which phones retry, forward
+    /// or fail over on. 603 where trying again later may help, 403 where it will not.
+    pub fn sip_status(self) -> u16 {
+        match self {
+            Self::Locked
+            | Self::Busy
+            | Self::StoreUnavailable
+            | Self::PinUnavailable
+            | Self::SettingsChanged
+            | Self::EmergencyHold => 603,
+            Self::Cancelled => 487,
+            _ => 403,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.phrase())
+    }
+}

@@ -1,0 +1,516 @@
+//! What the operator decided, in the shape the dataplane reads: checked, indexed, immutable.
+//!
+//! `config/` makes it from TOML; a reload makes a new one and swaps the `Arc`.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::flow::ListenerId;
+
+/// Everything the edge was told, one generation of it.
+#[derive(Debug)]
+pub struct Settings {
+    /// Rises with every reload.
+    pub generation: u64,
+    /// The edge's own name, for `Server` and logs.
+    pub edge_name: Box<str>,
+    /// The listeners in file order; [`ListenerId`] is the index.
+    pub listeners: Vec<Listener>,
+    /// The tenants in file order; [`TenantIndex`] is the index.
+    pub tenants: Vec<Arc<Tenant>>,
+    /// SIP timers and limits of time.
+    pub timers: Timers,
+    /// True where the store outlives the process: log-ins, new and removed bindings wait for it.
+    pub durable: bool,
+    by_domain: HashMap<Box<str>, TenantIndex>,
+    by_id: HashMap<Box<str>, TenantIndex>,
+}
+
+/// Index into [`Settings::tenants`]; of one generation of settings only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TenantIndex(pub u32);
+
+impl Settings {
+    /// Puts one generation together. Of two tenants with the same id or domain the first is found;
+    /// `config/` refuses such a file before.
+    pub fn new(
+        generation: u64,
+        edge_name: &str,
+        listeners: Vec<Listener>,
+        tenants: Vec<Arc<Tenant>>,
+        timers: Timers,
+        durable: bool,
+    ) -> Self {
+        let mut by_domain = HashMap::new();
+        let mut by_id = HashMap::new();
+        for (index, tenant) in tenants.iter().enumerate() {
+            let index = TenantIndex(index as u32);
+            by_id.entry(tenant.id.clone()).or_insert(index);
+            for domain in &tenant.domains {
+                by_domain.entry(domain.to_ascii_lowercase().into()).or_insert(index);
+            }
+        }
+        Self { generation, edge_name: edge_name.into(), listeners, tenants, timers, durable, by_domain, by_id }
+    }
+
+    /// The tenant that serves `domain`, any case.
+    pub fn tenant_of_domain(&self, domain: &[u8]) -> Option<&Arc<Tenant>> {
+        let mut lower = [0_u8; 255]; // RFC 1035 §2.3.4: a name has at most 255 octets.
+        let lower = lower.get_mut(..domain.len())?;
+        lower.copy_from_slice(domain);
+        lower.make_ascii_lowercase();
+        let index = self.by_domain.get(std::str::from_utf8(lower).ok()?)?;
+        self.tenants.get(index.0 as usize)
+    }
+
+    /// The tenant called `id`.
+    pub fn tenant(&self, id: &str) -> Option<&Arc<Tenant>> {
+        self.tenants.get(self.by_id.get(id)?.0 as usize)
+    }
+
+    /// A listener of this generation.
+    pub fn listener(&self, id: ListenerId) -> Option<&Listener> {
+        self.listeners.get(usize::from(id.0))
+    }
+
+    /// The tenant a listener serves where a request names no domain of ours.
+    pub fn tenant_of_listener(&self, id: ListenerId) -> Option<&Arc<Tenant>> {
+        self.tenant(self.listener(id)?.tenant.as_deref()?)
+    }
+
+    /// True if `host` and `port` are this edge itself: a listener's address or what it advertises.
+    pub fn is_own_address(&self, host: &sip::Host<'_>, port: Option<u16>) -> bool {
+        let port = port.unwrap_or(5060);
+        self.listeners.iter().any(|listener| {
+            let bound = listener.local.port() == port
+                && host.ip().is_some_and(|ip| ip == listener.local.ip() || listener.local.ip().is_unspecified());
+            bound
+                || (listener.advertise_port == port
+                    && listener.advertise_host.as_bytes().eq_ignore_ascii_case(host.raw()))
+        })
+    }
+}
+
+/// How a listener speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// SIP over UDP.
+    Udp,
+    /// SIP over TCP.
+    Tcp,
+}
+
+impl Protocol {
+    /// As a Via says it (RFC 3261 §20.42).
+    pub fn via(self) -> &'static str {
+        match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+        }
+    }
+
+    /// As a URI's `transport` parameter says it (RFC 3261 §19.1.1).
+    pub fn param(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        }
+    }
+}
+
+/// One `[[listen]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// How it speaks.
+    pub protocol: Protocol,
+    /// The address it is bound to, the port as the system gave it.
+    pub local: SocketAddr,
+    /// The host peers are told (Via, Record-Route, Contact, SDP): `advertise`, else the bound address. IPv6 stands in brackets.
+    pub advertise_host: Box<str>,
+    /// The port peers are told.
+    pub advertise_port: u16,
+    /// The tenant of requests that name no domain of ours.
+    pub tenant: Option<Box<str>>,
+}
+
+/// SIP timers (RFC 3261 Table 4) and the edge's own limits of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timers {
+    /// Round-trip estimate, 500 ms.
+    pub t1: Duration,
+    /// Longest interval of non-INVITE requests and INVITE answers, 4 s.
+    pub t2: Duration,
+    /// How long a message may stay in the network, 5 s.
+    pub t4: Duration,
+    /// How long a forwarded INVITE may ring after a provisional answer; above 3 min (§16.6 item 11).
+    pub timer_c: Duration,
+    /// A phone that says nothing at all for this long is passed over.
+    pub no_answer_from_phone: Duration,
+    /// A call whose end was never seen counts no longer.
+    pub call_max: Duration,
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        Self {
+            t1: Duration::from_millis(500),
+            t2: Duration::from_secs(4),
+            t4: Duration::from_secs(5),
+            timer_c: Duration::from_secs(200),
+            no_answer_from_phone: Duration::from_secs(8),
+            call_max: Duration::from_secs(4 * 3600),
+        }
+    }
+}
+
+/// An organisation served by the carrier.
+#[derive(Debug)]
+pub struct Tenant {
+    /// Its id: the first part of every key in every table.
+    pub id: Box<str>,
+    /// Tenants that may visit one another share it; by default the tenant's own id.
+    pub customer: Box<str>,
+    /// Its domains; the first is the digest realm and stands in what the edge composes.
+    pub domains: Vec<Box<str>>,
+    /// Dialled codes.
+    pub codes: Codes,
+    /// Emergency numbers and where they go.
+    pub emergency: Emergency,
+    /// What may happen to seats.
+    pub seats: SeatPolicy,
+    /// What the embedded registrar grants.
+    pub registrar: RegistrarPolicy,
+    /// Places.
+    pub sites: Vec<Site>,
+    /// Shared desk phones.
+    pub devices: Vec<Device>,
+    /// People's numbers.
+    pub extensions: Vec<Extension>,
+    accounts: HashMap<Box<str>, Account>,
+}
+
+/// The parts of a [`Tenant`], to build one from.
+#[derive(Debug, Default)]
+pub struct TenantParts {
+    /// See [`Tenant::id`].
+    pub id: Box<str>,
+    /// See [`Tenant::customer`]; empty means the tenant's own id.
+    pub customer: Box<str>,
+    /// See [`Tenant::domains`]; at least one.
+    pub domains: Vec<Box<str>>,
+    /// See [`Tenant::codes`].
+    pub codes: Codes,
+    /// See [`Tenant::emergency`].
+    pub emergency: Emergency,
+    /// See [`Tenant::seats`].
+    pub seats: SeatPolicy,
+    /// See [`Tenant::registrar`].
+    pub registrar: RegistrarPolicy,
+    /// See [`Tenant::sites`].
+    pub sites: Vec<Site>,
+    /// See [`Tenant::devices`]; their `site` is an index into `sites`.
+    pub devices: Vec<Device>,
+    /// See [`Tenant::extensions`].
+    pub extensions: Vec<Extension>,
+}
+
+/// Whose SIP account a user part names. The index is into the tenant of the same generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Account {
+    /// [`Tenant::devices`].
+    Device(u32),
+    /// [`Tenant::extensions`].
+    Extension(u32),
+}
+
+impl Tenant {
+    /// Indexes the accounts. Device ids and extension numbers share one row of names (RULES: they may not
+    /// collide); `config/` refuses a collision before, here the first stands.
+    pub fn new(parts: TenantParts) -> Self {
+        let TenantParts { id, customer, domains, codes, emergency, seats, registrar, sites, devices, extensions } =
+            parts;
+        let mut accounts = HashMap::with_capacity(devices.len() + extensions.len());
+        for (index, device) in devices.iter().enumerate() {
+            accounts.entry(device.id.clone()).or_insert(Account::Device(index as u32));
+        }
+        for (index, extension) in extensions.iter().enumerate() {
+            accounts.entry(extension.number.clone()).or_insert(Account::Extension(index as u32));
+        }
+        let customer = if customer.is_empty() { id.clone() } else { customer };
+        Self { id, customer, domains, codes, emergency, seats, registrar, sites, devices, extensions, accounts }
+    }
+
+    /// The digest realm, and the domain of URIs the edge composes.
+    pub fn realm(&self) -> &str {
+        self.domains.first().map_or("", |domain| domain)
+    }
+
+    /// The account whose SIP user is exactly `user` (unescaped octets, case-sensitive: RFC 3261 §19.1.4).
+    pub fn account(&self, user: &[u8]) -> Option<Account> {
+        self.accounts.get(std::str::from_utf8(user).ok()?).copied()
+    }
+
+    /// The device called `id`.
+    pub fn device(&self, id: &str) -> Option<&Device> {
+        match self.account(id.as_bytes())? {
+            Account::Device(index) => self.devices.get(index as usize),
+            Account::Extension(_) => None,
+        }
+    }
+
+    /// The extension numbered `number`.
+    pub fn extension(&self, number: &str) -> Option<&Extension> {
+        match self.account(number.as_bytes())? {
+            Account::Extension(index) => self.extensions.get(index as usize),
+            Account::Device(_) => None,
+        }
+    }
+
+    /// The digest secret and SIP user of an account of this generation.
+    pub fn credentials(&self, account: Account) -> (&str, &SipSecret) {
+        match account {
+            Account::Device(index) => {
+                let device = &self.devices[index as usize];
+                (&device.id, &device.secret)
+            }
+            Account::Extension(index) => {
+                let extension = &self.extensions[index as usize];
+                (&extension.number, &extension.secret)
+            }
+        }
+    }
+
+    /// The first site whose networks hold `address`.
+    pub fn site_of_address(&self, address: IpAddr) -> Option<&Site> {
+        self.sites.iter().find(|site| site.networks.iter().any(|network| network.contains(&address)))
+    }
+}
+
+/// What a person dials.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Codes {
+    /// Log-in: `LOGIN*extension*PIN` in one string, such as `*11*1001*7738`. Empty: none.
+    pub login: Box<str>,
+    /// Log-out. Empty: none.
+    pub logout: Box<str>,
+}
+
+/// Emergency calls of a tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Emergency {
+    /// Dialled numbers, digits only, such as `112`.
+    pub numbers: Vec<Box<str>>,
+    /// Prefixes for an outside line that may stand before them, such as `0` and `9`.
+    pub prefixes: Vec<Box<str>>,
+    /// Where they go; `None`: such a call gets 500 with a Warning at once.
+    pub route: Option<Peer>,
+    /// How long after an emergency call no seat at the device begins or ends.
+    pub hold: Duration,
+}
+
+impl Default for Emergency {
+    fn default() -> Self {
+        Self {
+            numbers: Vec::new(),
+            prefixes: vec!["0".into(), "9".into()],
+            route: None,
+            hold: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// A configured SIP peer that the edge trusts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The URI as configured, such as `sip:psap-gateway.example`.
+    pub uri: Box<str>,
+    /// Where its host was found at load, first address first; at least one.
+    pub addresses: Vec<SocketAddr>,
+}
+
+/// What happens when an extension at its limit of seats logs in once more (LOG-18).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnLimit {
+    /// Its oldest seat ends.
+    #[default]
+    Displace,
+    /// The log-in is refused.
+    Refuse,
+}
+
+/// What happens when the device is in use by another (LOG-17).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnOccupied {
+    /// The other is put out.
+    #[default]
+    TakeOver,
+    /// The log-in is refused.
+    Refuse,
+}
+
+/// By what a native REGISTER is tied to a device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NativeIdentify {
+    /// The flow of a live authenticated binding of the device, or an instance learned from one.
+    #[default]
+    Flow,
+    /// Also a MAC header or User-Agent, from inside the networks of the device's site.
+    Mac,
+}
+
+/// What may happen to a tenant's seats.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeatPolicy {
+    /// A phone's own wizard may log in.
+    pub native: bool,
+    /// By what such a REGISTER is tied to a device.
+    pub native_identify: NativeIdentify,
+    /// How long a device that lost a native seat must keep still before its REGISTER counts as a new log-in.
+    pub native_silence: Duration,
+    /// How long an un-REGISTER waits for a REGISTER that takes it back, for brands that un-REGISTER at boot.
+    pub native_logout_grace: Duration,
+    /// LOG-18.
+    pub on_limit: OnLimit,
+    /// LOG-17.
+    pub on_occupied: OnOccupied,
+    /// SEC-9: the PIN may stand in the dialled string.
+    pub dial_pin: bool,
+}
+
+impl Default for SeatPolicy {
+    fn default() -> Self {
+        Self {
+            native: false,
+            native_identify: NativeIdentify::default(),
+            native_silence: Duration::from_secs(15 * 60),
+            native_logout_grace: Duration::ZERO,
+            on_limit: OnLimit::default(),
+            on_occupied: OnOccupied::default(),
+            dial_pin: true,
+        }
+    }
+}
+
+/// What the embedded registrar grants (RFC 3261 §10.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegistrarPolicy {
+    /// Shortest expiry in seconds; below it 423.
+    pub expires_min: u32,
+    /// Expiry in seconds where the phone names none.
+    pub expires_default: u32,
+    /// Longest expiry in seconds; above it this is granted.
+    pub expires_max: u32,
+    /// Offer digest MD5.
+    pub digest_md5: bool,
+    /// Offer digest SHA-256 (RFC 8760), before MD5 where both are on.
+    pub digest_sha256: bool,
+    /// A contact may point elsewhere than to the flow it was registered over.
+    pub third_party_contacts: bool,
+}
+
+impl Default for RegistrarPolicy {
+    fn default() -> Self {
+        Self {
+            expires_min: 60,
+            expires_default: 600,
+            expires_max: 7200,
+            digest_md5: true,
+            digest_sha256: false,
+            third_party_contacts: false,
+        }
+    }
+}
+
+/// A physical place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Site {
+    /// Its id.
+    pub id: Box<str>,
+    /// What people call it.
+    pub name: Box<str>,
+    /// The number an emergency call from here shows, E.164.
+    pub emergency_caller: Option<Box<str>>,
+    /// Its networks: an emergency call from inside is not challenged.
+    pub networks: Vec<IpNet>,
+}
+
+/// How a phone is told to fetch its file again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reload {
+    /// It is not told.
+    #[default]
+    None,
+    /// NOTIFY with `Event: check-sync;reboot=false`.
+    CheckSync,
+}
+
+/// A shared desk phone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Its id, and the SIP user of its own account.
+    pub id: Box<str>,
+    /// Its MAC address.
+    pub mac: Option<[u8; 6]>,
+    /// What people call it.
+    pub name: Box<str>,
+    /// Index into the tenant's sites.
+    pub site: Option<u32>,
+    /// The desk or room within the site.
+    pub room: Box<str>,
+    /// How it is told to reload.
+    pub reload: Reload,
+    /// Off: it refuses log-ins (DEV-3). Calls to emergency numbers still pass.
+    pub enabled: bool,
+    /// Its account's digest secret.
+    pub secret: SipSecret,
+}
+
+/// A number with the person behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extension {
+    /// The number, and the SIP user of its own account.
+    pub number: Box<str>,
+    /// The person's name as displays show it.
+    pub name: Box<str>,
+    /// The PIN as a PHC string; `None`: nobody can log in with one.
+    pub pin: Option<PinHash>,
+    /// Its own account's digest secret.
+    pub secret: SipSecret,
+    /// Seats at a time; at least 1.
+    pub devices_max: u32,
+    /// Ordinary phones beside the seat; 0 refuses them.
+    pub own_phones_max: u32,
+    /// Off: it cannot log in, register or be called.
+    pub enabled: bool,
+}
+
+/// A digest secret: H(user:realm:password) for each algorithm (RFC 7616 §3.4.2); the password is not kept.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct SipSecret {
+    /// MD5, 32 lower-case hex digits.
+    pub ha1_md5: Option<[u8; 32]>,
+    /// SHA-256, 64 lower-case hex digits.
+    pub ha1_sha256: Option<[u8; 64]>,
+}
+
+impl fmt::Debug for SipSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SipSecret(…)")
+    }
+}
+
+/// A PIN as the operator stored it: a PHC string (`$argon2id$…`, `$hmac-sha256$…`).
+#[derive(Clone, PartialEq, Eq)]
+pub struct PinHash(pub Arc<str>);
+
+impl fmt::Debug for PinHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PinHash(…)")
+    }
+}

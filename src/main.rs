@@ -1,0 +1,3 @@
+//! The `hotdesk` program.
+
+fn main() {}
