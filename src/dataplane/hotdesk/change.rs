@@ -65,13 +65,18 @@ pub struct Seat {
 
 /// One change: the seats that end, the seat that begins, if any. Applied under one write lock and written as
 /// one record, so no reader and no restart ever sees half of it.
+///
+/// Records of different workers may reach the store in another order than their epochs, but a seat's beginning
+/// always before its end. So a store that keeps one seat a device folds them in any order: what begins takes
+/// its device's place, and a seat that ends is removed only where the seat kept has its epoch. To fold a record
+/// twice in a row is to fold it once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeatChange {
     /// The tenants that may visit one another; all their seats share one lock and one row of epochs.
     pub customer: Box<str>,
     /// The epoch of this change, higher than any before it of the customer.
     pub epoch: u64,
-    /// Seats that end, at most the limit of the extension and one more.
+    /// Seats that end: at most those the extension held, and the one of whoever sat at the device.
     pub ended: Vec<Seat>,
     /// The seat that begins; its epoch is the change's.
     pub begun: Option<Seat>,
@@ -81,4 +86,11 @@ pub struct SeatChange {
     pub surface: Surface,
     /// Wall clock of the change, milliseconds since 1970-01-01 UTC.
     pub at: u64,
+}
+
+impl SeatChange {
+    /// Every seat of the change, those that end first.
+    pub fn seats(&self) -> impl Iterator<Item = &Seat> {
+        self.ended.iter().chain(&self.begun)
+    }
 }

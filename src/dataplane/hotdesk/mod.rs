@@ -1,5 +1,30 @@
 //! The seat table and what may happen to it. Knows no SIP message.
+//!
+//! [`Seats`] says who sits where; [`Calls`] which calls are up at a device; [`Reloads`] what waits for their end;
+//! [`Marks`] what a phone that lost its seat may not register; [`Pins`] how often a PIN may be tried; and
+//! [`dialled`] reads what a person dials. All workers share these tables; each is locked by shards, one shard at
+//! a time, and no guard leaves its file.
 
+mod calls;
 mod change;
+mod dialled;
+#[cfg(test)]
+mod fault;
+mod ledger;
+mod marks;
+mod pins;
+mod proposal;
+mod reloads;
+mod seat;
+mod sharded;
+mod sync;
 
+pub use calls::Calls;
 pub use change::{Cause, Place, Seat, SeatChange, Surface};
+pub use dialled::{Dialled, dialled, emergency};
+pub use ledger::SeatsOfExtension;
+pub use marks::Marks;
+pub use pins::{Locked, Pins};
+pub use proposal::{End, LogIn, Proposal, Proposed, Settled};
+pub use reloads::{DeferredEnd, Due, Reloads};
+pub use seat::Seats;

@@ -1,0 +1,408 @@
+//! One shard of the seat table without its lock: who sits where, and which changes are under way.
+//!
+//! ```text
+//!            hold              apply
+//!   nothing ──────► reserved ─────────► stands, nothing reserved
+//!                       │ release
+//!                       └─────────────► nothing
+//! ```
+//!
+//! What is written down first is the change itself, with its stage; the devices' seats follow; the rest
+//! (extensions' seats, reservations, the count) is derived from those two. So whatever a panic leaves behind
+//! is completed or taken back by [`Ledger::mend`].
+
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
+use std::sync::Arc;
+use std::time::Duration;
+
+use siphasher::sip::SipHasher13;
+use smallvec::SmallVec;
+
+use super::change::{Cause, Place, Seat, SeatChange};
+use super::proposal::{End, LogIn, Proposal};
+use crate::now::{Mono, Now};
+use crate::refusal::Refusal;
+use crate::settings::{OnLimit, OnOccupied};
+
+/// The seats of one extension: one or two are the rule, more lie on the heap.
+pub type SeatsOfExtension = SmallVec<[Arc<Seat>; 2]>;
+
+/// Keyed by names the operator gave, which no peer can choose: a fixed key keeps runs repeatable.
+pub(super) type Map<V> = HashMap<Box<str>, V, BuildHasherDefault<SipHasher13>>;
+
+/// The seats of some customers. All tenants of a customer are in the same ledger.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    tenants: Map<Tenant>,
+    customers: Map<Customer>,
+    /// Seats that stand.
+    count: usize,
+}
+
+#[derive(Debug, Default)]
+struct Tenant {
+    devices: Map<AtDevice>,
+    extensions: Map<OfExtension>,
+}
+
+#[derive(Debug, Default)]
+struct AtDevice {
+    seat: Option<Arc<Seat>>,
+    reserved_by: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+struct OfExtension {
+    /// Oldest first: changes of one extension come one after the other, each with a higher epoch.
+    seats: SeatsOfExtension,
+    reserved_by: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Customer {
+    /// The last epoch given out.
+    epoch: u64,
+    /// Changes on their way to the store. Each reserves a device, so there are at most as many.
+    pending: HashMap<u64, Pending, BuildHasherDefault<SipHasher13>>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    change: Arc<SeatChange>,
+    stage: Stage,
+    /// When whoever sees to it took it.
+    since: Mono,
+    /// Whoever sees to it is not who proposed it.
+    taken_over: bool,
+}
+
+/// How far a change has come. Whoever looks at a ledger that is whole finds `Reserved` alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Reserving,
+    Reserved,
+    Applying,
+}
+
+/// What a log-in would do.
+#[derive(Debug)]
+pub(super) enum Plan {
+    AlreadySits(Arc<Seat>),
+    /// These seats end and the new one begins.
+    Sit(Vec<Seat>),
+}
+
+impl Ledger {
+    pub(super) fn seat_at(&self, tenant: &str, device: &str) -> Option<&Arc<Seat>> {
+        self.tenants.get(tenant)?.devices.get(device)?.seat.as_ref()
+    }
+
+    /// Oldest first.
+    pub(super) fn seats_of(&self, tenant: &str, extension: &str) -> &[Arc<Seat>] {
+        self.tenants
+            .get(tenant)
+            .and_then(|tenant| tenant.extensions.get(extension))
+            .map_or(&[], |of| &of.seats)
+    }
+
+    pub(super) fn seats(&self) -> impl Iterator<Item = &Arc<Seat>> {
+        self.tenants.values().flat_map(|tenant| tenant.devices.values()).filter_map(|at| at.seat.as_ref())
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    fn device_is_reserved(&self, device: &Place) -> bool {
+        let at = self.tenants.get(&device.tenant).and_then(|tenant| tenant.devices.get(&device.name));
+        at.is_some_and(|at| at.reserved_by.is_some())
+    }
+
+    fn extension_is_reserved(&self, extension: &Place) -> bool {
+        let of =
+            self.tenants.get(&extension.tenant).and_then(|tenant| tenant.extensions.get(&extension.name));
+        of.is_some_and(|of| of.reserved_by.is_some())
+    }
+
+    /// Decides what a log-in changes, and changes nothing.
+    pub(super) fn plan_log_in(
+        &self,
+        request: &LogIn<'_>,
+        may_change: impl Fn(&Place) -> Result<(), Refusal>,
+    ) -> Result<Plan, Refusal> {
+        let LogIn { device, extension, .. } = *request;
+        if self.device_is_reserved(device) || self.extension_is_reserved(extension) {
+            return Err(Refusal::Busy);
+        }
+        let mut ended = Vec::new();
+        if let Some(sitting) = self.seat_at(&device.tenant, &device.name) {
+            if sitting.extension == *extension {
+                return Ok(Plan::AlreadySits(sitting.clone()));
+            }
+            if request.on_occupied == OnOccupied::Refuse {
+                return Err(Refusal::DeviceOccupied);
+            }
+            if self.extension_is_reserved(&sitting.extension) {
+                return Err(Refusal::Busy);
+            }
+            ended.push(Seat::clone(sitting));
+        }
+        let seats = self.seats_of(&extension.tenant, &extension.name);
+        let others_max = request.devices_max.saturating_sub(1) as usize;
+        let beyond = seats.len().saturating_sub(others_max);
+        if beyond > 0 && request.on_limit == OnLimit::Refuse {
+            return Err(Refusal::SeatLimit);
+        }
+        for displaced in &seats[..beyond] {
+            if self.device_is_reserved(&displaced.device) {
+                return Err(Refusal::Busy);
+            }
+            ended.push(Seat::clone(displaced));
+        }
+        may_change(device)?;
+        for seat in ended.iter().filter(|seat| seat.device != *device) {
+            may_change(&seat.device)?;
+        }
+        Ok(Plan::Sit(ended))
+    }
+
+    /// Decides which seat an end ends, and changes nothing.
+    pub(super) fn plan_end(
+        &self,
+        request: &End<'_>,
+        may_change: impl Fn(&Place) -> Result<(), Refusal>,
+    ) -> Result<Seat, Refusal> {
+        let device = request.device;
+        if self.device_is_reserved(device) {
+            return Err(Refusal::Busy);
+        }
+        let seat = self.seat_at(&device.tenant, &device.name).ok_or(Refusal::NobodySits)?;
+        if request.only_epoch.is_some_and(|epoch| epoch != seat.epoch) {
+            return Err(Refusal::NobodySits);
+        }
+        if self.extension_is_reserved(&seat.extension) {
+            return Err(Refusal::Busy);
+        }
+        may_change(device)?;
+        Ok(Seat::clone(seat))
+    }
+
+    /// Reserves what a planned log-in touches, under a new epoch.
+    pub(super) fn hold_log_in(&mut self, request: &LogIn<'_>, ended: Vec<Seat>, now: Now) -> Proposal {
+        self.hold(request.customer, now.mono, |epoch| SeatChange {
+            customer: request.customer.into(),
+            epoch,
+            ended,
+            begun: Some(Seat {
+                device: request.device.clone(),
+                extension: request.extension.clone(),
+                epoch,
+                since: now.wall,
+                surface: request.surface,
+            }),
+            cause: Cause::LogIn,
+            surface: request.surface,
+            at: now.wall,
+        })
+    }
+
+    /// Reserves what a planned end touches, under a new epoch.
+    pub(super) fn hold_end(&mut self, request: &End<'_>, ended: Seat, now: Now) -> Proposal {
+        self.hold(request.customer, now.mono, |epoch| SeatChange {
+            customer: request.customer.into(),
+            epoch,
+            ended: vec![ended],
+            begun: None,
+            cause: request.cause,
+            surface: request.surface,
+            at: now.wall,
+        })
+    }
+
+    fn hold(&mut self, customer: &str, since: Mono, change: impl FnOnce(u64) -> SeatChange) -> Proposal {
+        let epoch = {
+            let customer = entry(&mut self.customers, customer);
+            customer.epoch += 1;
+            customer.epoch
+        };
+        let change = Arc::new(change(epoch));
+        let pending = Pending { change: change.clone(), stage: Stage::Reserving, since, taken_over: false };
+        entry(&mut self.customers, customer).pending.insert(epoch, pending);
+        step();
+        self.reserve(&change, Some(epoch));
+        self.set_stage(customer, epoch, Stage::Reserved);
+        step();
+        Proposal { change }
+    }
+
+    /// Carries out a reserved change. `None` if it is not reserved (any more).
+    pub(super) fn apply(&mut self, customer: &str, epoch: u64) -> Option<Arc<SeatChange>> {
+        let change = self.set_stage(customer, epoch, Stage::Applying)?;
+        step();
+        for seat in &change.ended {
+            self.remove(seat);
+            step();
+        }
+        if let Some(seat) = &change.begun {
+            self.insert(Arc::new(seat.clone()));
+            step();
+        }
+        self.reserve(&change, None);
+        entry(&mut self.customers, customer).pending.remove(&epoch);
+        step();
+        Some(change)
+    }
+
+    /// Takes a reserved change back, unless somebody took it over: see [`Ledger::overdue`].
+    pub(super) fn release(&mut self, customer: &str, epoch: u64) {
+        let Some(pending) = self.customers.get_mut(customer).and_then(|of| of.pending.get_mut(&epoch)) else {
+            return;
+        };
+        if pending.taken_over {
+            return;
+        }
+        pending.stage = Stage::Reserving;
+        let change = pending.change.clone();
+        step();
+        self.reserve(&change, None);
+        entry(&mut self.customers, customer).pending.remove(&epoch);
+        step();
+    }
+
+    /// Hands out again at most `max` changes that nobody settled for `lease`, and starts their lease anew.
+    pub(super) fn overdue(&mut self, now: Mono, lease: Duration, max: usize) -> Vec<Proposal> {
+        let pending = self.customers.values_mut().flat_map(|customer| customer.pending.values_mut());
+        let overdue = pending.filter(|pending| now.since(pending.since) >= lease).take(max);
+        overdue
+            .map(|pending| {
+                pending.since = now;
+                pending.taken_over = true;
+                Proposal { change: pending.change.clone() }
+            })
+            .collect()
+    }
+
+    /// True if a change is on its way to the store.
+    pub(super) fn has_pending(&self) -> bool {
+        self.customers.values().any(|customer| !customer.pending.is_empty())
+    }
+
+    /// Puts a stored seat back, or gives it back if the device is taken.
+    pub(super) fn restore(&mut self, customer: &str, seat: Seat) -> Option<Seat> {
+        self.raise_epoch(customer, seat.epoch);
+        if self.seat_at(&seat.device.tenant, &seat.device.name).is_some() {
+            return Some(seat);
+        }
+        self.insert(Arc::new(seat));
+        None
+    }
+
+    /// No epoch up to `epoch` is given out to the customer again.
+    pub(super) fn raise_epoch(&mut self, customer: &str, epoch: u64) {
+        let customer = entry(&mut self.customers, customer);
+        customer.epoch = customer.epoch.max(epoch);
+    }
+
+    fn set_stage(&mut self, customer: &str, epoch: u64, stage: Stage) -> Option<Arc<SeatChange>> {
+        let pending = self.customers.get_mut(customer)?.pending.get_mut(&epoch)?;
+        pending.stage = stage;
+        Some(pending.change.clone())
+    }
+
+    /// Reserves every device and extension of a change, or frees them and drops what is empty then.
+    fn reserve(&mut self, change: &SeatChange, by: Option<u64>) {
+        for seat in change.seats() {
+            let devices = &mut entry(&mut self.tenants, &seat.device.tenant).devices;
+            let at = entry(devices, &seat.device.name);
+            at.reserved_by = by;
+            if by.is_none() && at.seat.is_none() {
+                devices.remove(&seat.device.name);
+            }
+            step();
+            let extensions = &mut entry(&mut self.tenants, &seat.extension.tenant).extensions;
+            let of = entry(extensions, &seat.extension.name);
+            of.reserved_by = by;
+            if by.is_none() && of.seats.is_empty() {
+                extensions.remove(&seat.extension.name);
+            }
+            step();
+        }
+    }
+
+    fn insert(&mut self, seat: Arc<Seat>) {
+        let extensions = &mut entry(&mut self.tenants, &seat.extension.tenant).extensions;
+        let seats = &mut entry(extensions, &seat.extension.name).seats;
+        let place = seats.partition_point(|other| other.epoch < seat.epoch);
+        seats.insert(place, seat.clone());
+        step();
+        let devices = &mut entry(&mut self.tenants, &seat.device.tenant).devices;
+        entry(devices, &seat.device.name).seat = Some(seat.clone());
+        self.count += 1;
+    }
+
+    fn remove(&mut self, seat: &Seat) {
+        let devices = &mut entry(&mut self.tenants, &seat.device.tenant).devices;
+        if let Some(at) = devices.get_mut(&seat.device.name)
+            && at.seat.take_if(|sitting| sitting.epoch == seat.epoch).is_some()
+        {
+            self.count -= 1;
+        }
+        step();
+        let extensions = &mut entry(&mut self.tenants, &seat.extension.tenant).extensions;
+        if let Some(of) = extensions.get_mut(&seat.extension.name) {
+            of.seats.retain(|sitting| sitting.epoch != seat.epoch);
+        }
+    }
+
+    /// Makes the ledger whole after a panic in the middle of a change: what was being reserved or taken back is
+    /// not, what was being applied is (the store has it), and all that is derived is derived anew.
+    ///
+    /// All of it is prepared beside the ledger: a panic in here leaves it as it was, to be mended again.
+    pub(super) fn mend(&mut self) {
+        let pending = || self.customers.values().flat_map(|customer| customer.pending.values());
+        let mut standing: HashMap<&Place, Arc<Seat>> =
+            self.seats().map(|seat| (&seat.device, seat.clone())).collect();
+        for change in
+            pending().filter(|pending| pending.stage == Stage::Applying).map(|pending| &pending.change)
+        {
+            for seat in &change.ended {
+                if standing.get(&seat.device).is_some_and(|sitting| sitting.epoch == seat.epoch) {
+                    standing.remove(&seat.device);
+                }
+            }
+            if let Some(seat) = &change.begun {
+                standing.insert(&seat.device, Arc::new(seat.clone()));
+            }
+        }
+        let mut whole = Self::default();
+        for seat in standing.into_values() {
+            whole.insert(seat);
+        }
+        for change in
+            pending().filter(|pending| pending.stage == Stage::Reserved).map(|pending| &pending.change)
+        {
+            whole.reserve(change, Some(change.epoch));
+        }
+        self.tenants = whole.tenants;
+        self.count = whole.count;
+        for customer in self.customers.values_mut() {
+            customer.pending.retain(|_, pending| pending.stage == Stage::Reserved);
+        }
+    }
+}
+
+/// The value of `name`, made if there is none. The name is copied only then.
+fn entry<'a, V: Default>(map: &'a mut Map<V>, name: &str) -> &'a mut V {
+    if !map.contains_key(name) {
+        map.insert(name.into(), V::default());
+    }
+    map.get_mut(name).expect("it was there or has just been put there")
+}
+
+/// Between two steps of a change. Tests let a thread die here.
+#[inline(always)]
+fn step() {
+    #[cfg(test)]
+    super::fault::step();
+}

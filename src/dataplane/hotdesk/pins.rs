@@ -1,0 +1,549 @@
+//! How often a PIN may be tried: so that nobody guesses one, and nobody locks the director out from the lobby.
+//!
+//! Locked is the pair (device, extension). An extension tried from many devices, and a device where many
+//! extensions are tried, are only slowed down. A try is charged when it begins and given back when the PIN was
+//! right or could not be checked: so a hundred tries at once are no more than three.
+//!
+//! Extensions are kept as keyed hashes, for what is dialled in place of one may be a PIN.
+
+use std::collections::HashMap;
+use std::hash::BuildHasher;
+use std::time::Duration;
+
+use siphasher::sip::SipHasher13;
+use smallvec::SmallVec;
+
+use super::change::Place;
+use super::sharded::{NameHasher, Sharded};
+use crate::now::Mono;
+
+/// Wrong PINs of a pair before it is locked.
+const TRIES_FREE: u32 = 3;
+/// How long it is locked then; each further wrong PIN doubles it.
+const LOCK_FIRST: Duration = Duration::from_secs(30);
+/// Longest lock, and longest delay of a device.
+const LOCK_MAX: Duration = Duration::from_secs(15 * 60);
+/// A pair without a wrong PIN for this long, its lock over, starts anew.
+const MEMORY: Duration = Duration::from_secs(3600);
+
+/// Different extensions with wrong PINs at one device within [`MEMORY`] before it is slowed down. People who
+/// mistype and then succeed do not count.
+const EXTENSIONS_FREE: usize = 5;
+/// Pairs kept a device. The device is slowed down long before: sixteen take over an hour.
+const PAIRS_PER_DEVICE_MAX: usize = 16;
+
+/// Wrong PINs of an extension, from all devices together, before it is slowed down.
+const EXTENSION_TRIES_FREE: u32 = 10;
+/// One of them is forgiven in this time: ten an hour.
+const EXTENSION_FORGIVES: Duration = Duration::from_secs(360);
+/// Longest delay of an extension: long for a guesser, bearable for its owner at a device he has never used.
+const EXTENSION_DELAY_MAX: Duration = Duration::from_secs(5 * 60);
+/// The delay does not grow beyond this many tries, so that it is gone two hours after an attack.
+const EXTENSION_TRIES_MAX: u32 = EXTENSION_TRIES_FREE + 8;
+/// Devices remembered where an extension succeeded, never slowed down for it: a desk or two, a meeting room.
+const DEVICES_KNOWN_MAX: usize = 4;
+/// 131,072 extensions in 64 shards, some 12 MB: every extension of a large customer, and what is made up.
+const EXTENSIONS_PER_SHARD_MAX: usize = 2048;
+
+/// First delay of a device or an extension; each further wrong PIN doubles it.
+const DELAY_FIRST: Duration = Duration::from_secs(2);
+
+/// No PIN may be tried now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Locked {
+    /// When it may be tried again, if nobody tries before.
+    pub retry_after: Duration,
+}
+
+/// The wrong PINs of all devices and extensions.
+///
+/// Devices are those that proved who they are, so there are at most as many as are configured; each has room of
+/// its own for its pairs, so a flood from one device never unlocks a pair of another.
+#[derive(Debug)]
+pub struct Pins {
+    devices: Sharded<Devices, BootKey>,
+    extensions: Sharded<Extensions, BootKey>,
+}
+
+/// Keyed by a hash under the boot key: how that is hashed again does not matter.
+type Devices = HashMap<u64, Device, NameHasher>;
+/// Likewise.
+type Extensions = HashMap<u64, Extension, NameHasher>;
+
+/// Hashes what peers choose, under a key that no peer knows.
+#[derive(Clone, Copy)]
+struct BootKey([u8; 16]);
+
+impl BuildHasher for BootKey {
+    type Hasher = SipHasher13;
+
+    fn build_hasher(&self) -> SipHasher13 {
+        SipHasher13::new_with_key(&self.0)
+    }
+}
+
+impl std::fmt::Debug for BootKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("BootKey(…)")
+    }
+}
+
+#[derive(Debug, Default)]
+struct Device {
+    pairs: SmallVec<[Pair; 2]>,
+    last: Mono,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Pair {
+    extension: u64,
+    wrong: u32,
+    locked_until: Mono,
+    last: Mono,
+}
+
+#[derive(Debug, Default)]
+struct Extension {
+    wrong: u32,
+    /// Since when `wrong` has had its value, for forgiving.
+    since: Mono,
+    last: Mono,
+    /// Devices where it succeeded, the latest last.
+    known: SmallVec<[u64; DEVICES_KNOWN_MAX]>,
+}
+
+impl Pins {
+    /// Nothing was tried. The key must be random and new at every start.
+    pub fn new(key: [u8; 16]) -> Self {
+        Self { devices: Sharded::new(BootKey(key)), extensions: Sharded::new(BootKey(key)) }
+    }
+
+    /// Begins a try: it is charged as if the PIN were wrong. To be followed by `right`, `wrong` or `void`; one
+    /// that is followed by nothing counts as wrong.
+    ///
+    /// # Errors
+    /// The pair is locked, or the device or the extension is slowed down: the PIN must not be looked at, and
+    /// nothing is charged.
+    pub fn attempt(&self, device: &Place, extension: &Place, now: Mono) -> Result<(), Locked> {
+        let (at, of) = self.keys(device, extension);
+        let is_known =
+            self.extensions.with(&of, |shard| shard.get(&of).is_some_and(|of| of.known.contains(&at)));
+        self.devices.with(&at, |shard| shard.entry(at).or_default().attempt(of, is_known, now))?;
+        let charged = self.extensions.with(&of, |shard| {
+            make_room(shard, of, now);
+            shard.entry(of).or_default().attempt(at, now)
+        });
+        if charged.is_err() {
+            self.devices.with(&at, |shard| give_back(shard, at, of));
+        }
+        charged
+    }
+
+    /// The PIN was wrong: where this locks the pair, the lock runs from now.
+    pub fn wrong(&self, device: &Place, extension: &Place, now: Mono) {
+        let (at, of) = self.keys(device, extension);
+        self.devices.with(&at, |shard| {
+            let Some(device) = shard.get_mut(&at) else { return };
+            device.last = now;
+            if let Some(pair) = device.pair(of) {
+                pair.charge(now);
+            }
+        });
+    }
+
+    /// The PIN was right: the pair starts anew, and the extension is not slowed down at this device any more.
+    pub fn right(&self, device: &Place, extension: &Place) {
+        let (at, of) = self.keys(device, extension);
+        self.devices.with(&at, |shard| forget_pair(shard, at, of));
+        self.extensions.with(&of, |shard| {
+            let Some(extension) = shard.get_mut(&of) else { return };
+            extension.wrong = extension.wrong.saturating_sub(1);
+            extension.known.retain(|known| *known != at);
+            if extension.known.len() >= DEVICES_KNOWN_MAX {
+                extension.known.remove(0);
+            }
+            extension.known.push(at);
+        });
+    }
+
+    /// Nobody could tell whether the PIN was right: the try is given back.
+    pub fn void(&self, device: &Place, extension: &Place) {
+        let (at, of) = self.keys(device, extension);
+        self.devices.with(&at, |shard| give_back(shard, at, of));
+        self.extensions.with(&of, |shard| {
+            if let Some(extension) = shard.get_mut(&of) {
+                extension.wrong = extension.wrong.saturating_sub(1);
+            }
+        });
+    }
+
+    /// An administrator lets this extension try again at this device, and everywhere without delay.
+    pub fn unlock(&self, device: &Place, extension: &Place) {
+        let (at, of) = self.keys(device, extension);
+        self.devices.with(&at, |shard| forget_pair(shard, at, of));
+        self.extensions.with(&of, |shard| {
+            if let Some(extension) = shard.get_mut(&of) {
+                extension.wrong = 0;
+            }
+        });
+    }
+
+    fn keys(&self, device: &Place, extension: &Place) -> (u64, u64) {
+        let hasher = self.devices.hasher();
+        (hasher.hash_one(device), hasher.hash_one(extension))
+    }
+}
+
+/// `first`, doubled `times` times, at most `max`.
+fn doubled(first: Duration, times: u32, max: Duration) -> Duration {
+    first.saturating_mul(1_u32.checked_shl(times).unwrap_or(u32::MAX)).min(max)
+}
+
+/// Refuses while `until` lies ahead.
+fn passed(until: Mono, now: Mono) -> Result<(), Locked> {
+    if now < until { Err(Locked { retry_after: until.since(now) }) } else { Ok(()) }
+}
+
+fn forget_pair(devices: &mut Devices, at: u64, of: u64) {
+    if let Some(device) = devices.get_mut(&at) {
+        device.pairs.retain(|pair| pair.extension != of);
+        if device.pairs.is_empty() {
+            devices.remove(&at);
+        }
+    }
+}
+
+fn give_back(devices: &mut Devices, at: u64, of: u64) {
+    let Some(pair) = devices.get_mut(&at).and_then(|device| device.pair(of)) else { return };
+    pair.wrong -= 1;
+    // A try is let in only when the last lock is over.
+    pair.locked_until = Mono::default();
+    if pair.wrong == 0 {
+        forget_pair(devices, at, of);
+    }
+}
+
+/// Makes room for more extensions by forgetting an eighth, those worth least: first whom nobody ever proved to be
+/// and who is not slowed down (made-up ones never are more), then those with the fewest wrong PINs; of equals the
+/// oldest.
+fn make_room(extensions: &mut Extensions, of: u64, now: Mono) {
+    if extensions.len() < EXTENSIONS_PER_SHARD_MAX || extensions.contains_key(&of) {
+        return;
+    }
+    let worth = |extension: &mut Extension| {
+        extension.forgive(now);
+        let matters = extension.wrong > EXTENSION_TRIES_FREE || !extension.known.is_empty();
+        (matters, extension.wrong, extension.last)
+    };
+    let mut by_worth: Vec<_> =
+        extensions.iter_mut().map(|(key, extension)| (worth(extension), *key)).collect();
+    let (least, _, _) = by_worth.select_nth_unstable(EXTENSIONS_PER_SHARD_MAX / 8);
+    for (_, key) in least {
+        extensions.remove(key);
+    }
+}
+
+impl Device {
+    fn pair(&mut self, extension: u64) -> Option<&mut Pair> {
+        self.pairs.iter_mut().find(|pair| pair.extension == extension)
+    }
+
+    fn attempt(&mut self, extension: u64, is_known: bool, now: Mono) -> Result<(), Locked> {
+        self.pairs.retain(|pair| now < pair.last.max(pair.locked_until) + MEMORY);
+        if let Some(pair) = self.pair(extension) {
+            passed(pair.locked_until, now)?;
+        }
+        let others = self.pairs.iter().filter(|pair| pair.extension != extension).count();
+        if others >= EXTENSIONS_FREE && !is_known {
+            let delay = doubled(DELAY_FIRST, (others - EXTENSIONS_FREE) as u32, LOCK_MAX);
+            passed(self.last + delay, now)?;
+        }
+        if self.pair(extension).is_none() {
+            self.make_room(now)?;
+            self.pairs.push(Pair { extension, wrong: 0, locked_until: Mono::default(), last: now });
+        }
+        self.last = now;
+        if let Some(pair) = self.pair(extension) {
+            pair.wrong = pair.wrong.saturating_add(1);
+            pair.charge(now);
+        }
+        Ok(())
+    }
+
+    /// The oldest pair that is not locked gives way; where all are locked, so is the device for new ones.
+    fn make_room(&mut self, now: Mono) -> Result<(), Locked> {
+        if self.pairs.len() < PAIRS_PER_DEVICE_MAX {
+            return Ok(());
+        }
+        let open = self.pairs.iter().enumerate().filter(|(_, pair)| pair.locked_until <= now);
+        match open.min_by_key(|(_, pair)| pair.last).map(|(place, _)| place) {
+            Some(place) => {
+                self.pairs.remove(place);
+                Ok(())
+            }
+            None => passed(self.pairs.iter().map(|pair| pair.locked_until).min().unwrap_or_default(), now),
+        }
+    }
+}
+
+impl Pair {
+    fn charge(&mut self, now: Mono) {
+        self.last = now;
+        if let Some(beyond) = self.wrong.checked_sub(TRIES_FREE) {
+            self.locked_until = now + doubled(LOCK_FIRST, beyond, LOCK_MAX);
+        }
+    }
+}
+
+impl Extension {
+    fn forgive(&mut self, now: Mono) {
+        let forgiven = now.since(self.since).as_secs() / EXTENSION_FORGIVES.as_secs();
+        let forgiven = u32::try_from(forgiven).unwrap_or(u32::MAX);
+        self.wrong = self.wrong.saturating_sub(forgiven);
+        self.since = if self.wrong == 0 { now } else { self.since + EXTENSION_FORGIVES * forgiven };
+    }
+
+    fn attempt(&mut self, device: u64, now: Mono) -> Result<(), Locked> {
+        self.forgive(now);
+        if let Some(beyond) = self.wrong.checked_sub(EXTENSION_TRIES_FREE)
+            && !self.known.contains(&device)
+        {
+            passed(self.last + doubled(DELAY_FIRST, beyond, EXTENSION_DELAY_MAX), now)?;
+        }
+        self.wrong = (self.wrong + 1).min(EXTENSION_TRIES_MAX);
+        self.last = now;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pins() -> Pins {
+        Pins::new([7; 16])
+    }
+
+    fn desk(number: u32) -> Place {
+        Place::new("acme", &format!("desk-{number}"))
+    }
+
+    fn person(number: u32) -> Place {
+        Place::new("acme", &number.to_string())
+    }
+
+    fn at(seconds: u32) -> Mono {
+        Mono::from_seconds(seconds)
+    }
+
+    /// Tries a wrong PIN; the seconds to wait if it may not be tried.
+    fn wrong(pins: &Pins, device: &Place, extension: &Place, seconds: u32) -> Result<(), u64> {
+        pins.attempt(device, extension, at(seconds)).map_err(|locked| locked.retry_after.as_secs())?;
+        pins.wrong(device, extension, at(seconds));
+        Ok(())
+    }
+
+    #[test]
+    fn pair_is_locked_after_three_wrong_pins_ever_longer_up_to_15_minutes() {
+        let (pins, desk, john) = (pins(), desk(1), person(1001));
+        for second in 0..3 {
+            assert_eq!(wrong(&pins, &desk, &john, second), Ok(()));
+        }
+
+        let mut now = 2;
+        for lock in [30, 60, 120, 240, 480, 900, 900] {
+            assert_eq!(wrong(&pins, &desk, &john, now), Err(lock));
+            assert_eq!(wrong(&pins, &desk, &john, now + lock as u32 - 1), Err(1));
+            now += lock as u32;
+            assert_eq!(wrong(&pins, &desk, &john, now), Ok(()), "after {lock} s");
+        }
+    }
+
+    #[test]
+    fn right_pin_makes_the_pair_start_anew() {
+        let (pins, desk, john) = (pins(), desk(1), person(1001));
+        for round in 0..20 {
+            assert_eq!(wrong(&pins, &desk, &john, round * 10), Ok(()));
+            assert_eq!(wrong(&pins, &desk, &john, round * 10), Ok(()));
+            pins.attempt(&desk, &john, at(round * 10)).unwrap();
+            pins.right(&desk, &john);
+        }
+    }
+
+    #[test]
+    fn lock_of_one_pair_leaves_others_alone() {
+        let (pins, john) = (pins(), person(1001));
+        for _ in 0..3 {
+            wrong(&pins, &desk(1), &john, 0).unwrap();
+        }
+
+        assert_eq!(wrong(&pins, &desk(2), &john, 1), Ok(()));
+        assert_eq!(wrong(&pins, &desk(1), &person(1002), 1), Ok(()));
+        assert_eq!(wrong(&pins, &desk(1), &john, 1), Err(29));
+    }
+
+    #[test]
+    fn tries_at_the_same_time_are_charged_before_any_is_answered() {
+        let (pins, desk, john) = (pins(), desk(1), person(1001));
+
+        let let_in = (0..100).filter(|_| pins.attempt(&desk, &john, at(0)).is_ok()).count();
+
+        assert_eq!(let_in, 3);
+    }
+
+    #[test]
+    fn try_that_nobody_could_check_is_given_back() {
+        let (pins, desk, john) = (pins(), desk(1), person(1001));
+        for second in 0..100 {
+            pins.attempt(&desk, &john, at(second)).unwrap();
+            pins.void(&desk, &john);
+        }
+
+        wrong(&pins, &desk, &john, 100).unwrap();
+        wrong(&pins, &desk, &john, 100).unwrap();
+        pins.attempt(&desk, &john, at(100)).unwrap();
+        pins.void(&desk, &john);
+        assert_eq!(wrong(&pins, &desk, &john, 100), Ok(()));
+        assert_eq!(wrong(&pins, &desk, &john, 100), Err(30));
+    }
+
+    #[test]
+    fn pair_is_forgotten_an_hour_after_its_last_lock() {
+        let (pins, desk, john) = (pins(), desk(1), person(1001));
+        for _ in 0..3 {
+            wrong(&pins, &desk, &john, 0).unwrap();
+        }
+
+        for _ in 0..3 {
+            assert_eq!(wrong(&pins, &desk, &john, 30 + 3600), Ok(()));
+        }
+        assert_eq!(wrong(&pins, &desk, &john, 30 + 3600), Err(30));
+    }
+
+    #[test]
+    fn extension_tried_from_many_devices_is_slowed_down_except_where_it_last_succeeded() {
+        let (pins, director) = (pins(), person(1000));
+        pins.attempt(&desk(0), &director, at(0)).unwrap();
+        pins.right(&desk(0), &director);
+        for device in 1..=10 {
+            assert_eq!(wrong(&pins, &desk(device), &director, 1), Ok(()));
+        }
+
+        assert_eq!(wrong(&pins, &desk(11), &director, 1), Err(2));
+        assert_eq!(wrong(&pins, &desk(11), &director, 3), Ok(()));
+        assert_eq!(wrong(&pins, &desk(12), &director, 3), Err(4));
+        assert_eq!(pins.attempt(&desk(0), &director, at(3)), Ok(()));
+    }
+
+    #[test]
+    fn delay_of_an_extension_grows_to_five_minutes_and_goes_when_nobody_tries() {
+        let (pins, director) = (pins(), person(1000));
+        let (mut now, mut longest) = (0, 0);
+        for device in 0..40 {
+            if let Err(wait) = wrong(&pins, &desk(device), &director, now) {
+                now += wait as u32;
+                longest = longest.max(wait);
+                wrong(&pins, &desk(device), &director, now).unwrap();
+            }
+        }
+
+        assert_eq!(longest, 300);
+        now += 2 * 3600;
+        for device in 100..110 {
+            assert_eq!(wrong(&pins, &desk(device), &director, now), Ok(()));
+        }
+    }
+
+    #[test]
+    fn refused_tries_at_a_locked_pair_do_not_slow_the_extension_down() {
+        let (pins, director) = (pins(), person(1000));
+        for _ in 0..1_000 {
+            let _ = wrong(&pins, &desk(1), &director, 0);
+        }
+
+        for device in 2..9 {
+            assert_eq!(wrong(&pins, &desk(device), &director, 1), Ok(()));
+        }
+    }
+
+    #[test]
+    fn device_where_more_than_five_extensions_fail_is_slowed_down() {
+        let (pins, desk) = (pins(), desk(1));
+        for extension in 0..5 {
+            assert_eq!(wrong(&pins, &desk, &person(extension), 0), Ok(()));
+        }
+
+        assert_eq!(wrong(&pins, &desk, &person(5), 0), Err(2));
+        assert_eq!(wrong(&pins, &desk, &person(5), 2), Ok(()));
+        assert_eq!(wrong(&pins, &desk, &person(6), 2), Err(4));
+    }
+
+    #[test]
+    fn person_who_is_known_at_a_device_is_not_slowed_down_by_what_others_try_there() {
+        let (pins, desk) = (pins(), desk(1));
+        pins.attempt(&desk, &person(1001), at(0)).unwrap();
+        pins.right(&desk, &person(1001));
+        for extension in 0..5 {
+            wrong(&pins, &desk, &person(extension), 0).unwrap();
+        }
+
+        assert_eq!(wrong(&pins, &desk, &person(5), 0), Err(2));
+        assert_eq!(wrong(&pins, &desk, &person(1001), 0), Ok(()));
+    }
+
+    #[test]
+    fn flood_from_a_device_neither_unlocks_its_own_pairs_nor_those_of_others() {
+        let (pins, john) = (pins(), person(1001));
+        for _ in 0..5 {
+            for seconds in [0, 30, 90] {
+                let _ = wrong(&pins, &desk(1), &john, seconds);
+                let _ = wrong(&pins, &desk(2), &john, seconds);
+            }
+        }
+        let locked = |device| pins.attempt(&desk(device), &john, at(91)).is_err();
+        assert!(locked(1) && locked(2));
+
+        for extension in 0..100_000 {
+            let _ = wrong(&pins, &desk(1), &person(extension), 91);
+        }
+
+        assert!(locked(1) && locked(2));
+    }
+
+    #[test]
+    fn made_up_extensions_neither_fill_memory_nor_push_out_who_matters() {
+        let (pins, director, clerk) = (pins(), person(999_999_999), person(999_999_998));
+        for device in 0..11 {
+            wrong(&pins, &desk(device), &director, device * 2).unwrap();
+        }
+        pins.attempt(&desk(0), &clerk, at(20)).unwrap();
+        pins.right(&desk(0), &clerk);
+
+        for made_up in 0..200_000 {
+            let _ = wrong(&pins, &desk(1_000 + made_up), &person(made_up), 21);
+        }
+
+        let (_, of_director) = pins.keys(&desk(0), &director);
+        let (_, of_clerk) = pins.keys(&desk(0), &clerk);
+        let (mut kept, mut found) = (0, 0);
+        pins.extensions.each(|shard| {
+            kept += shard.len();
+            found +=
+                usize::from(shard.contains_key(&of_director)) + usize::from(shard.contains_key(&of_clerk));
+        });
+        assert!(kept <= 64 * EXTENSIONS_PER_SHARD_MAX, "{kept}");
+        assert_eq!(found, 2);
+    }
+
+    #[test]
+    fn administrator_unlocks() {
+        let (pins, desk, john) = (pins(), desk(1), person(1001));
+        for _ in 0..3 {
+            wrong(&pins, &desk, &john, 0).unwrap();
+        }
+
+        pins.unlock(&desk, &john);
+
+        assert_eq!(wrong(&pins, &desk, &john, 1), Ok(()));
+    }
+}

@@ -1,0 +1,51 @@
+//! A table of small independent entries behind some mutexes, for facts about one device at a time.
+
+use std::hash::{BuildHasher, BuildHasherDefault, Hash};
+use std::sync::{Mutex, PoisonError};
+
+use siphasher::sip::SipHasher13;
+
+/// A dozen workers seldom meet in one of 64.
+const SHARDS: usize = 64;
+
+/// Hashes names that the operator gave, which no peer can choose: a fixed key keeps runs repeatable.
+pub(super) type NameHasher = BuildHasherDefault<SipHasher13>;
+
+/// Some `T`s, each with the entries whose key hashes to it.
+#[derive(Debug)]
+pub(super) struct Sharded<T, S = NameHasher> {
+    shards: Box<[Mutex<T>]>,
+    hasher: S,
+}
+
+impl<T: Default, S: BuildHasher> Sharded<T, S> {
+    pub(super) fn new(hasher: S) -> Self {
+        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), hasher }
+    }
+
+    /// Works on the shard of `key`, locked meanwhile.
+    pub(super) fn with<R>(&self, key: &(impl Hash + ?Sized), work: impl FnOnce(&mut T) -> R) -> R {
+        with(&self.shards[self.hasher.hash_one(key) as usize % SHARDS], work)
+    }
+
+    /// Works on every shard, one after the other.
+    pub(super) fn each(&self, mut work: impl FnMut(&mut T)) {
+        for shard in &self.shards {
+            with(shard, &mut work);
+        }
+    }
+
+    /// How a key is hashed.
+    pub(super) fn hasher(&self) -> &S {
+        &self.hasher
+    }
+}
+
+fn with<T, R>(shard: &Mutex<T>, work: impl FnOnce(&mut T) -> R) -> R {
+    // A thread that died in here left one entry of one device behind its time at worst: what there is, serves.
+    let mut entries = shard.lock().unwrap_or_else(|poisoned| {
+        shard.clear_poison();
+        PoisonError::into_inner(poisoned)
+    });
+    work(&mut entries)
+}
