@@ -1,0 +1,296 @@
+//! Authorization and challenges (RFC 3261 §20.7, §20.27, RFC 7616, RFC 8760).
+
+use crate::error::{ErrorKind, ParseError, Parsed, fault, whole};
+use crate::header::name::Name;
+use crate::octets::{self, TOKEN, unquote};
+use nom::Parser;
+
+/// `auth-param *(COMMA auth-param)` behind a scheme, checked once and split on demand.
+///
+/// Values are given without their quotes, backslash escapes kept: a digest is made over the octets as they
+/// came.
+#[derive(Debug, Clone, Copy)]
+struct AuthParams<'a> {
+    scheme: &'a [u8],
+    raw: &'a [u8],
+    /// The values of [`KNOWN`], found in the one pass that checks the grammar.
+    known: [Option<&'a [u8]>; KNOWN.len()],
+}
+
+/// The parameters RFC 7616 gives credentials and challenges. Each may be there once: of two nonces, two
+/// readers might believe different ones.
+const KNOWN: [&[u8]; 13] = [
+    b"username",
+    b"realm",
+    b"nonce",
+    b"uri",
+    b"response",
+    b"algorithm",
+    b"qop",
+    b"cnonce",
+    b"nc",
+    b"opaque",
+    b"stale",
+    b"domain",
+    b"userhash",
+];
+
+const USERNAME: usize = 0;
+const REALM: usize = 1;
+const NONCE: usize = 2;
+const URI: usize = 3;
+const RESPONSE: usize = 4;
+const ALGORITHM: usize = 5;
+const QOP: usize = 6;
+const CNONCE: usize = 7;
+const NC: usize = 8;
+const OPAQUE: usize = 9;
+const STALE: usize = 10;
+
+impl<'a> AuthParams<'a> {
+    fn read(input: &'a [u8]) -> Parsed<'a, Self> {
+        let input = octets::trim_start(input);
+        let (rest, scheme) = octets::run(TOKEN).parse(input)?;
+        let (mut rest, ()) = octets::lws(rest)?;
+        let raw = rest;
+        let mut known = [None; KNOWN.len()];
+        loop {
+            let at = rest;
+            let (after, name) = octets::run(TOKEN).parse(rest)?;
+            let (after, ()) = octets::separator(b'=')(after)?;
+            let (after, value) = match after.first() {
+                Some(b'"') => octets::quoted(after)?,
+                _ => octets::run(octets::VALUE).parse(after)?,
+            };
+            if let Some(place) = KNOWN.iter().position(|known| known.eq_ignore_ascii_case(name))
+                && known[place].replace(unquote(value)).is_some()
+            {
+                return fault(at);
+            }
+            let (comma, ()) = octets::lws(after)?;
+            match comma.split_first() {
+                Some((b',', next)) => rest = octets::trim_start(next),
+                _ => return Ok((comma, AuthParams { scheme, raw: octets::trim_end(raw), known })),
+            }
+        }
+    }
+
+    fn get(&self, name: &str) -> Option<&'a [u8]> {
+        let mut rest = self.raw;
+        while !rest.is_empty() {
+            let Ok((after, found)) = octets::run(TOKEN).parse(rest) else { return None };
+            let Ok((after, ())) = octets::separator(b'=')(after) else { return None };
+            let value = octets::quoted(after).or_else(|_| octets::run(octets::VALUE).parse(after));
+            let Ok((after, value)) = value else { return None };
+            if found.eq_ignore_ascii_case(name.as_bytes()) {
+                return Some(unquote(value));
+            }
+            let after = octets::trim_start(after);
+            rest = octets::trim_start(after.strip_prefix(b",").unwrap_or(after));
+        }
+        None
+    }
+}
+
+/// What a client answers to a challenge: an Authorization or Proxy-Authorization value.
+#[derive(Debug, Clone, Copy)]
+pub struct Credentials<'a>(AuthParams<'a>);
+
+/// What a server asks with: a WWW-Authenticate or Proxy-Authenticate value.
+#[derive(Debug, Clone, Copy)]
+pub struct Challenge<'a>(AuthParams<'a>);
+
+/// Gives a type its accessors of known parameters.
+macro_rules! accessors {
+    ($type:ident: $($doc:literal $name:ident $place:ident;)*) => {
+        impl<'a> $type<'a> {
+            $(
+                #[doc = $doc]
+                #[must_use]
+                pub const fn $name(&self) -> Option<&'a [u8]> {
+                    self.0.known[$place]
+                }
+            )*
+
+            /// The scheme as written; compare it in any case.
+            #[must_use]
+            pub const fn scheme(&self) -> &'a [u8] {
+                self.0.scheme
+            }
+
+            /// Whether the scheme is `Digest`.
+            #[must_use]
+            pub const fn is_digest(&self) -> bool {
+                self.0.scheme.eq_ignore_ascii_case(b"Digest")
+            }
+
+            /// Any parameter by its name, without quotes.
+            #[must_use]
+            pub fn get(&self, name: &str) -> Option<&'a [u8]> {
+                self.0.get(name)
+            }
+        }
+    };
+}
+
+accessors! { Credentials:
+    "The user name, escapes kept." username USERNAME;
+    "The realm." realm REALM;
+    "The nonce of the challenge that is answered." nonce NONCE;
+    "The digest URI." uri URI;
+    "The answer, in hexadecimal." response RESPONSE;
+    "The algorithm; none means MD5." algorithm ALGORITHM;
+    "The quality of protection chosen." qop QOP;
+    "The client's nonce." cnonce CNONCE;
+    "The server's opaque string, given back." opaque OPAQUE;
+}
+
+accessors! { Challenge:
+    "The realm." realm REALM;
+    "The nonce to use." nonce NONCE;
+    "The algorithm; none means MD5." algorithm ALGORITHM;
+    "The list of qualities of protection offered." qop QOP;
+    "A string to give back." opaque OPAQUE;
+}
+
+impl<'a> Credentials<'a> {
+    /// Reads one value.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], where the grammar fails or a parameter is there twice.
+    pub fn parse(value: &'a [u8]) -> Result<Self, ParseError> {
+        Self::of(Name::Authorization, value)
+    }
+
+    pub(crate) fn of(name: Name, value: &'a [u8]) -> Result<Self, ParseError> {
+        whole(value, ErrorKind::Malformed(name), AuthParams::read).map(Self)
+    }
+
+    /// The nonce count: exactly eight hexadecimal digits (RFC 7616 §3.4); anything else is none.
+    #[must_use]
+    pub fn nc(&self) -> Option<u32> {
+        let digits = self.0.known[NC].filter(|digits| digits.len() == 8)?;
+        digits.iter().try_fold(0, |count, &digit| Some(count << 4 | (digit as char).to_digit(16)?))
+    }
+
+    /// Whether a nonce count is there, well formed or not.
+    #[must_use]
+    pub const fn has_nc(&self) -> bool {
+        self.0.known[NC].is_some()
+    }
+}
+
+impl<'a> Challenge<'a> {
+    /// Reads one value.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`], where the grammar fails or a parameter is there twice.
+    pub fn parse(value: &'a [u8]) -> Result<Self, ParseError> {
+        Self::of(Name::WwwAuthenticate, value)
+    }
+
+    pub(crate) fn of(name: Name, value: &'a [u8]) -> Result<Self, ParseError> {
+        whole(value, ErrorKind::Malformed(name), AuthParams::read).map(Self)
+    }
+
+    /// Whether only the nonce was too old and the secret is right.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.0.known[STALE].is_some_and(|value| value.eq_ignore_ascii_case(b"true"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digest_credentials_are_read() {
+        let credentials = Credentials::parse(
+            b"Digest username=\"desk-1\", realm=\"demo.hotdesk\",nonce=\"a,b\" ,\r\n uri=\"sip:demo.hotdesk\", response=\"0f\", \
+              algorithm=SHA-256, qop=auth, nc=0000001a, cnonce=\"x\\\"y\", opaque=\"\", auts=\"z\"",
+        )
+        .expect("good");
+
+        assert!(credentials.is_digest());
+        assert_eq!(credentials.username(), Some(&b"desk-1"[..]));
+        assert_eq!(credentials.realm(), Some(&b"demo.hotdesk"[..]));
+        assert_eq!(credentials.nonce(), Some(&b"a,b"[..]));
+        assert_eq!(credentials.uri(), Some(&b"sip:demo.hotdesk"[..]));
+        assert_eq!(credentials.response(), Some(&b"0f"[..]));
+        assert_eq!(credentials.algorithm(), Some(&b"SHA-256"[..]));
+        assert_eq!(credentials.qop(), Some(&b"auth"[..]));
+        assert_eq!(credentials.nc(), Some(26));
+        assert_eq!(credentials.cnonce(), Some(&b"x\\\"y"[..]));
+        assert_eq!(credentials.opaque(), Some(&b""[..]));
+        assert_eq!(credentials.get("AUTS"), Some(&b"z"[..]));
+        assert_eq!(credentials.get("none"), None);
+    }
+
+    #[test]
+    fn other_schemes_are_read_too() {
+        let credentials = Credentials::parse(b"NoOneKnowsThisScheme opaque-data=here").expect("good");
+
+        assert!(!credentials.is_digest());
+        assert_eq!(credentials.get("opaque-data"), Some(&b"here"[..]));
+    }
+
+    #[test]
+    fn a_nonce_count_has_eight_digits() {
+        for (text, count) in [
+            ("00000001", Some(1)),
+            ("ffffffff", Some(u32::MAX)),
+            ("1", None),
+            ("000000001", None),
+            ("0000000g", None),
+            ("-0000001", None),
+        ] {
+            let value = format!("Digest nc={text}");
+            let credentials = Credentials::parse(value.as_bytes()).expect("good");
+
+            assert_eq!(credentials.nc(), count, "{text}");
+            assert!(credentials.has_nc());
+        }
+    }
+
+    #[test]
+    fn garbage_is_refused() {
+        for value in [
+            "",
+            " ",
+            "Digest",
+            "Digest ",
+            "Digest username",
+            "Digest username=",
+            "Digest username=\"open",
+            "Digest =x",
+            "Digest ,",
+            "Digest a=b,",
+            "Digest a=b c=d",
+            "Digest a=b,,c=d",
+            "Digest nonce=\"a\", nonce=\"b\"",
+            "Digest Nonce=a,nONCE=b",
+            "Digest username=\"a\"x",
+            "Digest \"a\"=b",
+            "=",
+            ",",
+            "\"Digest\" a=b",
+            "Digest a==\"b\"c",
+            "Digest \0=b",
+            "Basic YWxhZGRpbjpvcGVuc2VzYW1l",
+        ] {
+            assert!(Credentials::parse(value.as_bytes()).is_err(), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_challenge_is_read() {
+        let challenge =
+            Challenge::parse(b"digest realm=\"pbx\", nonce=\"1\", stale=TRUE, qop=\"auth,auth-int\"")
+                .expect("good");
+
+        assert!(challenge.is_digest());
+        assert!(challenge.is_stale());
+        assert_eq!(challenge.qop(), Some(&b"auth,auth-int"[..]));
+    }
+}

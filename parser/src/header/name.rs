@@ -1,0 +1,308 @@
+//! Header field names: which header a line is, told by length and a word compare.
+
+use core::fmt;
+
+/// Declares the names once: the enum, the spellings, and the sentences of errors about them.
+macro_rules! names {
+    ($($variant:ident $spelling:literal $source:literal)*) => {
+        /// A header field name, whatever its case and whether written long or compact (RFC 3261 §7.3.3).
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        #[non_exhaustive]
+        pub enum Name {
+            $(#[doc = concat!("`", $spelling, "`, ", $source, ".")] $variant,)*
+            /// A name that is not in this list.
+            Other,
+        }
+
+        /// All names but [`Name::Other`], in the order of the enum.
+        const ALL: &[Name] = &[$(Name::$variant),*];
+
+        impl Name {
+            /// The name as RFCs spell it; empty for [`Name::Other`].
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $spelling,)*
+                    Self::Other => "",
+                }
+            }
+
+            /// Reason phrases for: the header is missing, is there again, is malformed.
+            pub(crate) const fn reasons(self) -> (&'static str, &'static str, &'static str) {
+                match self {
+                    $(Self::$variant => (
+                        concat!("Missing ", $spelling),
+                        concat!("Repeated ", $spelling),
+                        concat!("Malformed ", $spelling),
+                    ),)*
+                    Self::Other => ("Missing Header Field", "Repeated Header Field", "Malformed Header Field"),
+                }
+            }
+        }
+    };
+}
+
+names! {
+    Via "Via" "RFC 3261"
+    From "From" "RFC 3261"
+    To "To" "RFC 3261"
+    CallId "Call-ID" "RFC 3261"
+    CSeq "CSeq" "RFC 3261"
+    Contact "Contact" "RFC 3261"
+    MaxForwards "Max-Forwards" "RFC 3261"
+    Route "Route" "RFC 3261"
+    RecordRoute "Record-Route" "RFC 3261"
+    ContentLength "Content-Length" "RFC 3261"
+    ContentType "Content-Type" "RFC 3261"
+    Expires "Expires" "RFC 3261"
+    MinExpires "Min-Expires" "RFC 3261"
+    Authorization "Authorization" "RFC 3261"
+    ProxyAuthorization "Proxy-Authorization" "RFC 3261"
+    WwwAuthenticate "WWW-Authenticate" "RFC 3261"
+    ProxyAuthenticate "Proxy-Authenticate" "RFC 3261"
+    AuthenticationInfo "Authentication-Info" "RFC 3261"
+    Supported "Supported" "RFC 3261"
+    Require "Require" "RFC 3261"
+    ProxyRequire "Proxy-Require" "RFC 3261"
+    Unsupported "Unsupported" "RFC 3261"
+    Allow "Allow" "RFC 3261"
+    AllowEvents "Allow-Events" "RFC 6665"
+    Event "Event" "RFC 6665"
+    SubscriptionState "Subscription-State" "RFC 6665"
+    UserAgent "User-Agent" "RFC 3261"
+    Server "Server" "RFC 3261"
+    Accept "Accept" "RFC 3261"
+    AcceptEncoding "Accept-Encoding" "RFC 3261"
+    AcceptLanguage "Accept-Language" "RFC 3261"
+    AcceptContact "Accept-Contact" "RFC 3841"
+    RejectContact "Reject-Contact" "RFC 3841"
+    RequestDisposition "Request-Disposition" "RFC 3841"
+    AlertInfo "Alert-Info" "RFC 3261"
+    CallInfo "Call-Info" "RFC 3261"
+    ContentDisposition "Content-Disposition" "RFC 3261"
+    ContentEncoding "Content-Encoding" "RFC 3261"
+    ContentLanguage "Content-Language" "RFC 3261"
+    Date "Date" "RFC 3261"
+    ErrorInfo "Error-Info" "RFC 3261"
+    InReplyTo "In-Reply-To" "RFC 3261"
+    MimeVersion "MIME-Version" "RFC 3261"
+    Organization "Organization" "RFC 3261"
+    Priority "Priority" "RFC 3261"
+    ReplyTo "Reply-To" "RFC 3261"
+    RetryAfter "Retry-After" "RFC 3261"
+    Subject "Subject" "RFC 3261"
+    Timestamp "Timestamp" "RFC 3261"
+    Warning "Warning" "RFC 3261"
+    Path "Path" "RFC 3327"
+    ServiceRoute "Service-Route" "RFC 3608"
+    PAssertedIdentity "P-Asserted-Identity" "RFC 3325"
+    PPreferredIdentity "P-Preferred-Identity" "RFC 3325"
+    PAssociatedUri "P-Associated-URI" "RFC 7315"
+    PCalledPartyId "P-Called-Party-ID" "RFC 7315"
+    PAccessNetworkInfo "P-Access-Network-Info" "RFC 7315"
+    RemotePartyId "Remote-Party-ID" "the draft that phones still speak"
+    Privacy "Privacy" "RFC 3323"
+    Diversion "Diversion" "RFC 5806"
+    HistoryInfo "History-Info" "RFC 7044"
+    ReferTo "Refer-To" "RFC 3515"
+    ReferredBy "Referred-By" "RFC 3892"
+    ReferSub "Refer-Sub" "RFC 4488"
+    Replaces "Replaces" "RFC 3891"
+    Join "Join" "RFC 3911"
+    SessionExpires "Session-Expires" "RFC 4028"
+    MinSe "Min-SE" "RFC 4028"
+    RAck "RAck" "RFC 3262"
+    RSeq "RSeq" "RFC 3262"
+    SipEtag "SIP-ETag" "RFC 3903"
+    SipIfMatch "SIP-If-Match" "RFC 3903"
+    Identity "Identity" "RFC 8224"
+    IdentityInfo "Identity-Info" "RFC 4474"
+    Geolocation "Geolocation" "RFC 6442"
+    GeolocationRouting "Geolocation-Routing" "RFC 6442"
+    GeolocationError "Geolocation-Error" "RFC 6442"
+    FlowTimer "Flow-Timer" "RFC 5626"
+    Reason "Reason" "RFC 3326"
+    TargetDialog "Target-Dialog" "RFC 4538"
+    MaxBreadth "Max-Breadth" "RFC 5393"
+    SecurityClient "Security-Client" "RFC 3329"
+    SecurityServer "Security-Server" "RFC 3329"
+    SecurityVerify "Security-Verify" "RFC 3329"
+    UserToUser "User-to-User" "RFC 7433"
+    SessionId "Session-ID" "RFC 7989"
+}
+
+impl Name {
+    /// The name these octets spell, in any case, long or compact.
+    #[must_use]
+    pub fn from_bytes(name: &[u8]) -> Self {
+        Self::at(name, 0, name.len())
+    }
+
+    /// The name spelt by `length` octets of `octets` from `start` on. What follows them may be read, too: a
+    /// whole word is loaded wherever the buffer has one.
+    #[inline]
+    pub(crate) fn at(octets: &[u8], start: usize, length: usize) -> Self {
+        match length {
+            0 => Self::Other,
+            1 => compact(octets[start]),
+            2..=LENGTH_MAX => {
+                let name = &octets[start..start + length];
+                let Some(candidate) = SLOTS[slot(name)] else { return Self::Other };
+                let known = &KNOWN[candidate as usize];
+                if known.length as usize != length {
+                    return Self::Other;
+                }
+                let mut word = 0;
+                while word * 8 < length {
+                    if lower_word(octets, start + word * 8, length - word * 8) != known.words[word] {
+                        return Self::Other;
+                    }
+                    word += 1;
+                }
+                candidate
+            }
+            _ => Self::Other,
+        }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The compact forms of RFC 3261 §20, 3515, 3841, 3892, 4028, 6665 and 8224.
+const fn compact(letter: u8) -> Name {
+    match letter | 0x20 {
+        b'a' => Name::AcceptContact,
+        b'b' => Name::ReferredBy,
+        b'c' => Name::ContentType,
+        b'd' => Name::RequestDisposition,
+        b'e' => Name::ContentEncoding,
+        b'f' => Name::From,
+        b'i' => Name::CallId,
+        b'j' => Name::RejectContact,
+        b'k' => Name::Supported,
+        b'l' => Name::ContentLength,
+        b'm' => Name::Contact,
+        b'n' => Name::IdentityInfo,
+        b'o' => Name::Event,
+        b'r' => Name::ReferTo,
+        b's' => Name::Subject,
+        b't' => Name::To,
+        b'u' => Name::AllowEvents,
+        b'v' => Name::Via,
+        b'x' => Name::SessionExpires,
+        b'y' => Name::Identity,
+        _ => Name::Other,
+    }
+}
+
+/// `P-Access-Network-Info` is the longest name of the list.
+const LENGTH_MAX: usize = 21;
+
+/// A name in lower case, in words of eight octets, the last one filled with zeros.
+struct Known {
+    length: u8,
+    words: [u64; LENGTH_MAX.div_ceil(8)],
+}
+
+static KNOWN: [Known; ALL.len()] = {
+    let mut known = [const { Known { length: 0, words: [0; LENGTH_MAX.div_ceil(8)] } }; ALL.len()];
+    let mut i = 0;
+    while i < ALL.len() {
+        let name = ALL[i].as_str().as_bytes();
+        assert!(name.len() <= LENGTH_MAX, "LENGTH_MAX is the longest name");
+        known[i].length = name.len() as u8;
+        let mut at = 0;
+        while at < name.len() {
+            known[i].words[at / 8] |= ((name[at] | 0x20) as u64) << (at % 8 * 8);
+            at += 1;
+        }
+        i += 1;
+    }
+    known
+};
+
+/// Each name has a slot of its own; the compiler checks that no two share one.
+static SLOTS: [Option<Name>; 512] = {
+    let mut slots = [None; 512];
+    let mut i = 0;
+    while i < ALL.len() {
+        let slot = slot(ALL[i].as_str().as_bytes());
+        assert!(slots[slot].is_none(), "two names share a slot: choose other factors in `slot`");
+        slots[slot] = Some(ALL[i]);
+        i += 1;
+    }
+    slots
+};
+
+/// A perfect hash of the names above: first, middle and last letter, and the length. The factors were found
+/// by trial.
+const fn slot(name: &[u8]) -> usize {
+    let first = (name[0] | 0x20) as usize;
+    let last = (name[name.len() - 1] | 0x20) as usize;
+    let middle = (name[name.len() / 2] | 0x20) as usize;
+    (first * 53 + last * 56 + middle * 39 + name.len() * 7) & 511
+}
+
+/// Up to eight octets from `at` on as a little-endian word in lower case, zeros after the last.
+///
+/// Setting bit 5 makes letters small and maps no other octet of a line onto a letter or a hyphen: CR, which
+/// would become a hyphen, ends a line.
+#[inline]
+fn lower_word(octets: &[u8], at: usize, length: usize) -> u64 {
+    const LOWER: u64 = 0x2020_2020_2020_2020;
+    let mask = if length >= 8 { u64::MAX } else { (1 << (length * 8)) - 1 };
+    match octets.get(at..at + 8) {
+        Some(word) => (u64::from_le_bytes(word.try_into().expect("eight octets were taken")) | LOWER) & mask,
+        None => {
+            let mut word = [0; 8];
+            let length = length.min(8);
+            word[..length].copy_from_slice(&octets[at..at + length]);
+            (u64::from_le_bytes(word) | LOWER) & mask
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_known_in_any_case() {
+        for &name in ALL {
+            assert_eq!(Name::from_bytes(name.as_str().as_bytes()), name);
+            assert_eq!(Name::from_bytes(name.as_str().to_lowercase().as_bytes()), name);
+            assert_eq!(Name::from_bytes(name.as_str().to_uppercase().as_bytes()), name);
+        }
+    }
+
+    #[test]
+    fn compact_forms_are_known_in_any_case() {
+        assert_eq!(Name::from_bytes(b"v"), Name::Via);
+        assert_eq!(Name::from_bytes(b"L"), Name::ContentLength);
+        assert_eq!(Name::from_bytes(b"o"), Name::Event);
+        assert_eq!(Name::from_bytes(b"z"), Name::Other);
+    }
+
+    #[test]
+    fn a_name_that_differs_in_one_octet_is_another() {
+        for &name in ALL {
+            let spelling = name.as_str().as_bytes();
+            for at in 0..spelling.len() {
+                for octet in (0..=255).filter(|octet| !matches!(octet, b'\r' | b'\n' | b':')) {
+                    let mut other = spelling.to_vec();
+                    other[at] = octet;
+                    let same = other.eq_ignore_ascii_case(spelling);
+
+                    assert_eq!(Name::from_bytes(&other) == name, same, "{}", other.escape_ascii());
+                }
+            }
+        }
+        assert_eq!(Name::from_bytes(b"P-Access-Network-Infos"), Name::Other);
+        assert_eq!(Name::from_bytes(b""), Name::Other);
+    }
+}

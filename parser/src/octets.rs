@@ -1,0 +1,295 @@
+//! Octet classes of the SIP grammar (RFC 3261 §25.1), one table for all of them, and white space.
+
+use crate::error::Parsed;
+use nom::Parser;
+use nom::bytes::complete::{take_while, take_while1};
+
+/// `token`: methods, header names, tags, parameter names.
+pub(crate) const TOKEN: u8 = 1;
+/// Letters, digits, `-`, `.`, and `_`, which networks use although the grammar has it not.
+pub(crate) const HOST: u8 = 1 << 1;
+/// What may stand before the `@` of a SIP URI: liberally all that cannot end a URI or its brackets.
+pub(crate) const USER: u8 = 1 << 2;
+/// Decimal digits.
+pub(crate) const DIGIT: u8 = 1 << 3;
+/// An unquoted parameter value of a header. Liberally all that does not end it: phones write `@` and `=`
+/// there, and RFC 5118 §4.5 wants IPv6 without brackets read.
+pub(crate) const VALUE: u8 = 1 << 4;
+/// Parameters and headers of a URI.
+pub(crate) const URI: u8 = 1 << 5;
+/// `word`, and what else may stand in a Call-ID: anything visible.
+pub(crate) const VISIBLE: u8 = 1 << 6;
+/// Space, tab, and the CR and LF of a fold (a lone CR or LF never gets past the index).
+pub(crate) const LWS: u8 = 1 << 7;
+
+static CLASSES: [u8; 256] = classes();
+
+const fn classes() -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut octet = 0;
+    while octet < 256 {
+        let c = octet as u8;
+        let visible = c > b' ' && c != 0x7f;
+        let mut class = 0;
+        if c.is_ascii_alphanumeric()
+            || matches!(c, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~')
+        {
+            class |= TOKEN;
+        }
+        if c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.' | b'_') {
+            class |= HOST;
+        }
+        if c.is_ascii_digit() {
+            class |= DIGIT;
+        }
+        if visible {
+            class |= VISIBLE;
+        }
+        if visible && !matches!(c, b'<' | b'>' | b'"' | b'@') {
+            class |= USER | URI;
+        }
+        if visible && !matches!(c, b'<' | b'>' | b'"' | b';' | b',') {
+            class |= VALUE;
+        }
+        if matches!(c, b' ' | b'\t' | b'\r' | b'\n') {
+            class |= LWS;
+        }
+        table[octet] = class;
+        octet += 1;
+    }
+    table
+}
+
+/// Whether `octet` is in one of the classes.
+#[inline(always)]
+pub(crate) fn is(octet: u8, class: u8) -> bool {
+    CLASSES[octet as usize] & class != 0
+}
+
+/// Whether all octets are in one of the classes, and there is at least one.
+pub(crate) fn all(octets: &[u8], class: u8) -> bool {
+    !octets.is_empty() && octets.iter().all(|&octet| is(octet, class))
+}
+
+/// One or more octets of `class`.
+#[inline]
+pub(crate) fn run<'a>(class: u8) -> impl Parser<&'a [u8], Output = &'a [u8], Error = crate::error::Fault> {
+    take_while1(move |octet| is(octet, class))
+}
+
+/// Optional white space, folds included.
+#[inline]
+pub(crate) fn lws(input: &[u8]) -> Parsed<'_, ()> {
+    if input.first().is_some_and(|&octet| is(octet, LWS)) {
+        take_while(|octet| is(octet, LWS)).map(|_| ()).parse(input)
+    } else {
+        Ok((input, ()))
+    }
+}
+
+/// One octet, white space around it skipped.
+#[inline]
+pub(crate) fn separator(octet: u8) -> impl Fn(&[u8]) -> Parsed<'_, ()> {
+    move |input| {
+        let (input, ()) = lws(input)?;
+        match input.split_first() {
+            Some((&first, rest)) if first == octet => lws(rest),
+            _ => crate::error::fault(input),
+        }
+    }
+}
+
+/// A quoted string with its quotes. A backslash takes the next octet with it, whatever it is.
+pub(crate) fn quoted(input: &[u8]) -> Parsed<'_, &[u8]> {
+    if input.first() != Some(&b'"') {
+        return crate::error::fault(input);
+    }
+    let mut at = 1;
+    while let Some(found) = memchr::memchr2(b'"', b'\\', &input[at.min(input.len())..]) {
+        at += found;
+        if input[at] == b'"' {
+            let (string, rest) = input.split_at(at + 1);
+            return Ok((rest, string));
+        }
+        at += 2;
+    }
+    crate::error::fault(&input[input.len()..])
+}
+
+/// `text` without white space before it.
+#[inline]
+pub(crate) fn trim_start(mut text: &[u8]) -> &[u8] {
+    while let [first, rest @ ..] = text
+        && is(*first, LWS)
+    {
+        text = rest;
+    }
+    text
+}
+
+/// `text` without white space after it.
+#[inline]
+pub(crate) fn trim_end(mut text: &[u8]) -> &[u8] {
+    while let [rest @ .., last] = text
+        && is(*last, LWS)
+    {
+        text = rest;
+    }
+    text
+}
+
+/// `text` without white space around it.
+#[inline]
+pub(crate) fn trim(text: &[u8]) -> &[u8] {
+    trim_end(trim_start(text))
+}
+
+/// A parameter value without its quotes, if it has them. Backslash escapes inside stay as they are.
+#[must_use]
+pub fn unquote(value: &[u8]) -> &[u8] {
+    match value {
+        [b'"', inner @ .., b'"'] => inner,
+        _ => value,
+    }
+}
+
+/// Where `part` begins inside `whole`, or `None` when it is not a part of it.
+pub(crate) fn offset_in(whole: &[u8], part: &[u8]) -> Option<usize> {
+    let offset = (part.as_ptr() as usize).checked_sub(whole.as_ptr() as usize)?;
+    (offset + part.len() <= whole.len()).then_some(offset)
+}
+
+/// What text is written to: the outgoing message, or the arena of a rewrite.
+pub(crate) trait Sink {
+    fn put(&mut self, text: &[u8]);
+    /// What has been written from octet `from` on.
+    fn written(&mut self, from: usize) -> &mut [u8];
+    fn size(&self) -> usize;
+}
+
+impl Sink for Vec<u8> {
+    #[inline]
+    fn put(&mut self, text: &[u8]) {
+        self.extend_from_slice(text);
+    }
+
+    fn written(&mut self, from: usize) -> &mut [u8] {
+        &mut self[from..]
+    }
+
+    #[inline]
+    fn size(&self) -> usize {
+        self.len()
+    }
+}
+
+impl<const N: usize> Sink for smallvec::SmallVec<[u8; N]> {
+    #[inline]
+    fn put(&mut self, text: &[u8]) {
+        self.extend_from_slice(text);
+    }
+
+    fn written(&mut self, from: usize) -> &mut [u8] {
+        &mut self[from..]
+    }
+
+    #[inline]
+    fn size(&self) -> usize {
+        self.len()
+    }
+}
+
+/// Appends a header value. What would end the line or hide what follows becomes a space, so no value can
+/// bring a header of its own.
+#[inline]
+pub(crate) fn push_value(out: &mut impl Sink, value: &[u8]) {
+    let from = out.size();
+    out.put(value);
+    clean(out.written(from));
+}
+
+/// Blanks out CR, LF and NUL.
+pub(crate) fn clean(text: &mut [u8]) {
+    if memchr::memchr3(b'\r', b'\n', 0, text).is_some() {
+        for octet in text.iter_mut().filter(|octet| matches!(octet, b'\r' | b'\n' | 0)) {
+            *octet = b' ';
+        }
+    }
+}
+
+/// Appends a URI. Blanks and control characters are escaped: they would end it.
+pub(crate) fn push_uri(out: &mut impl Sink, uri: &[u8]) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for part in uri.split_inclusive(|&octet| !is(octet, VISIBLE)) {
+        match part.split_last() {
+            Some((&octet, before)) if !is(octet, VISIBLE) => {
+                out.put(before);
+                out.put(&[b'%', HEX[usize::from(octet >> 4)], HEX[usize::from(octet & 15)]]);
+            }
+            _ => out.put(part),
+        }
+    }
+}
+
+/// Appends a whole header line.
+#[inline]
+pub(crate) fn push_line(out: &mut impl Sink, name: &[u8], value: &[u8]) {
+    out.put(name);
+    out.put(b": ");
+    push_value(out, value);
+    out.put(b"\r\n");
+}
+
+/// Appends `number` in decimal.
+pub(crate) fn push_decimal(out: &mut impl Sink, number: u64) {
+    // 2⁶⁴ has twenty digits.
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    let mut left = number;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (left % 10) as u8;
+        left /= 10;
+        if left == 0 {
+            break;
+        }
+    }
+    out.put(&digits[at..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quoted_string_ends_at_the_first_bare_quote() {
+        assert_eq!(quoted(br#""a \" b" rest"#), Ok((&b" rest"[..], &br#""a \" b""#[..])));
+        assert!(quoted(br#""never closed"#).is_err());
+        assert!(quoted(br#""ends in a backslash\"#).is_err());
+        assert!(quoted(br#""ends in an escape\""#).is_err());
+    }
+
+    #[test]
+    fn white_space_is_trimmed_with_its_folds() {
+        assert_eq!(trim(b" \t\r\n value \r\n\t"), b"value");
+        assert_eq!(trim(b" \t"), b"");
+    }
+
+    #[test]
+    fn decimals_are_written_whole() {
+        let mut out = Vec::new();
+        push_decimal(&mut out, 0);
+        out.push(b' ');
+        push_decimal(&mut out, u64::MAX);
+
+        assert_eq!(out, b"0 18446744073709551615");
+    }
+
+    #[test]
+    fn a_part_knows_its_place() {
+        let whole = b"abcdef";
+
+        assert_eq!(offset_in(whole, &whole[2..4]), Some(2));
+        assert_eq!(offset_in(&whole[..3], &whole[2..5]), None);
+    }
+}

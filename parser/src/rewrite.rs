@@ -1,0 +1,431 @@
+//! A message forwarded with edits: one pass, everything that is not named stays octet for octet.
+
+use core::cmp::Reverse;
+use core::net::SocketAddr;
+use core::ops::Range;
+
+use smallvec::SmallVec;
+
+use crate::header::name::Name;
+use crate::message::{Message, split_value};
+use crate::octets::{self, push_decimal, push_line, push_uri, push_value};
+
+/// Edits a forwarding makes without allocating: a proxy makes some eight.
+const EDITS_INLINE: usize = 16;
+
+/// Octets of new text kept without allocating: a Via, two Record-Routes, an identity and a Request-URI.
+const TEXT_INLINE: usize = 768;
+
+/// A list of edits to a message, and the writing of the outcome.
+///
+/// Edits speak of the message as it came, in any order. New text is cleaned as in
+/// [`Compose`](crate::Compose): no value can begin a new line. Content-Length is the rewrite's own business: it
+/// is kept right, added where it is missing, and edits to it are ignored. Of two edits of the same octets the
+/// later counts; one that lies wholly inside another is lost; of two that overlap otherwise the one that
+/// begins first is made whole and the other loses the octets they share.
+#[derive(Debug, Clone)]
+pub struct Rewrite<'m, 'a> {
+    message: &'m Message<'a>,
+    edits: SmallVec<[Edit; EDITS_INLINE]>,
+    text: SmallVec<[u8; TEXT_INLINE]>,
+    /// A new body, in `text`.
+    body: Option<Range<u32>>,
+}
+
+/// Octets `from..to` of the head give way to octets `text` of the arena.
+#[derive(Debug, Clone)]
+struct Edit {
+    from: u16,
+    to: u16,
+    place: Place,
+    text: Range<u32>,
+}
+
+/// What an edit is, and in which order those at the same octet are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    /// A line above what stands there. The later goes above the earlier.
+    Above(Reverse<u16>),
+    /// A line at the end of the head. The later goes below.
+    Below(u16),
+    /// A header that was set and was not there: as `Below`, and to be set again.
+    Added(u16, Name),
+    /// Something in its stead. The longer counts, then the later.
+    Instead(Reverse<u16>, Reverse<u16>),
+}
+
+impl<'m, 'a> Rewrite<'m, 'a> {
+    /// A rewrite that changes nothing yet.
+    #[must_use]
+    pub fn new(message: &'m Message<'a>) -> Self {
+        Self { message, edits: SmallVec::new(), text: SmallVec::new(), body: None }
+    }
+
+    /// Replaces the Request-URI; does nothing to a response. Blanks and control characters are escaped.
+    pub fn set_request_uri(&mut self, uri: &[u8]) -> &mut Self {
+        if self.message.is_request() {
+            let span = self.span(self.message.request_uri()).expect("the Request-URI is in the head");
+            let text = self.arena(|text| push_uri(text, uri));
+            self.instead(span, text);
+        }
+        self
+    }
+
+    /// Adds a line above the first line of that header, or right behind the start line if there is none.
+    pub fn prepend(&mut self, name: Name, value: &[u8]) -> &mut Self {
+        if name != Name::ContentLength {
+            let first = self.message.index.of(name).next();
+            let at = first.map_or(self.message.index.start_line as u16 + 2, |line| line.start);
+            let text = self.arena(|text| push_line(text, name.as_str().as_bytes(), value));
+            let place = Place::Above(Reverse(self.number()));
+            self.edits.push(Edit { from: at, to: at, place, text });
+        }
+        self
+    }
+
+    /// Adds a line at the end of the head.
+    pub fn append(&mut self, name: Name, value: &[u8]) -> &mut Self {
+        if name != Name::ContentLength {
+            let place = Place::Below(self.number());
+            self.at_end(place, name.as_str().as_bytes(), value);
+        }
+        self
+    }
+
+    /// Adds a line at the end of the head, under a name that [`Name`] does not know. The caller sees to it
+    /// that the name is a token.
+    pub fn append_raw(&mut self, name: &[u8], value: &[u8]) -> &mut Self {
+        debug_assert!(octets::all(name, octets::TOKEN), "a header name is a token");
+        let place = Place::Below(self.number());
+        self.at_end(place, name, value);
+        self
+    }
+
+    /// Makes this the only line of that header: the first one gets the value, others go, and if there is none
+    /// one is added at the end.
+    pub fn set(&mut self, name: Name, value: &[u8]) -> &mut Self {
+        if name != Name::ContentLength {
+            self.put(name, |text| push_value(text, value));
+        }
+        self
+    }
+
+    /// As [`Rewrite::set`], for a number.
+    pub fn set_decimal(&mut self, name: Name, value: u64) -> &mut Self {
+        if name != Name::ContentLength {
+            self.put(name, |text| push_decimal(text, value));
+        }
+        self
+    }
+
+    /// Removes all lines of that header.
+    pub fn remove_all(&mut self, name: Name) -> &mut Self {
+        self.edits.retain(|edit| !matches!(edit.place, Place::Added(_, added) if added == name));
+        if name != Name::ContentLength && self.message.has(name) {
+            self.remove_lines(|field| field.name == name);
+        }
+        self
+    }
+
+    /// Removes all lines whose name, as written, `matches`: for headers that [`Name`] does not know.
+    pub fn remove_matching(&mut self, mut matches: impl FnMut(&[u8]) -> bool) -> &mut Self {
+        self.remove_lines(|field| field.name != Name::ContentLength && matches(field.raw_name));
+        self
+    }
+
+    /// Removes the topmost value of that header, be it alone on its line or the first of a list; called again,
+    /// the next one. Says whether there was one.
+    pub fn remove_first_value(&mut self, name: Name) -> bool {
+        for (number, line) in self.message.index.lines.iter().enumerate() {
+            if line.name != name || name == Name::ContentLength {
+                continue;
+            }
+            let whole = line.start..self.message.index.line_end(number) as u16;
+            if self.edits.iter().any(|edit| edit.from == whole.start && edit.to == whole.end) {
+                continue;
+            }
+            // Values of this line that are gone already.
+            let gone = self.edits.iter().filter(|edit| edit.from == line.value).map(|edit| edit.to).max();
+            let from = usize::from(gone.unwrap_or(line.value));
+            let (_, rest) = split_value(&self.message.bytes[from..usize::from(line.value_end)]);
+            let next =
+                rest.map(octets::trim_start).and_then(|rest| octets::offset_in(self.message.bytes, rest));
+            match next {
+                Some(next) => self.instead(line.value..next as u16, 0..0),
+                None => self.instead(whole, 0..0),
+            }
+            return true;
+        }
+        false
+    }
+
+    /// Replaces octets of the head by others. `span` is a slice of the message as its views give them: a URI,
+    /// an [`addr_raw`](crate::NameAddr::addr_raw), a value. Says whether it is; if not, nothing is changed.
+    pub fn replace_span(&mut self, span: &[u8], with: &[u8]) -> bool {
+        let Some(span) = self.span(span) else { return false };
+        let text = self.arena(|text| push_value(text, with));
+        self.instead(span, text);
+        true
+    }
+
+    /// Writes the topmost Via as the hop that took the message from `source` has to: see
+    /// [`Via::write_received`](crate::Via::write_received). Does nothing if it cannot be read.
+    pub fn set_received(&mut self, source: SocketAddr) -> &mut Self {
+        if let Ok(via) = self.message.top_via()
+            && let Some(span) = self.span(via.raw)
+        {
+            let text = self.arena(|text| via.put_received(source, text));
+            self.instead(span, text);
+        }
+        self
+    }
+
+    /// Replaces the body and its Content-Type. An empty body goes without Content-Type. Content-Encoding spoke
+    /// of the old body and is removed.
+    pub fn set_body(&mut self, content_type: &[u8], body: &[u8]) -> &mut Self {
+        self.remove_all(Name::ContentEncoding);
+        if body.is_empty() {
+            self.remove_all(Name::ContentType);
+        } else {
+            self.set(Name::ContentType, content_type);
+        }
+        self.body = Some(self.arena(|text| text.extend_from_slice(body)));
+        if self.message.has(Name::ContentLength) {
+            self.put(Name::ContentLength, |text| push_decimal(text, body.len() as u64));
+        }
+        self
+    }
+
+    /// Appends the outcome to `out`.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let bytes = self.message.bytes;
+        let mut order: SmallVec<[&Edit; EDITS_INLINE]> = self.edits.iter().collect();
+        order.sort_unstable_by_key(|edit| (edit.from, edit.place));
+        out.reserve(bytes.len() + self.text.len());
+        let mut at = 0;
+        let mut replaced_at = None;
+        for edit in order {
+            let (from, to) = (usize::from(edit.from), usize::from(edit.to));
+            if matches!(edit.place, Place::Instead(..)) {
+                let inside = from < at && to <= at;
+                if inside || replaced_at == Some(from) {
+                    continue;
+                }
+                replaced_at = Some(from);
+            }
+            if from > at {
+                out.extend_from_slice(&bytes[at..from]);
+            }
+            out.extend_from_slice(&self.text[edit.text.start as usize..edit.text.end as usize]);
+            at = at.max(to);
+        }
+        let fields_end = self.message.index.fields_end;
+        out.extend_from_slice(&bytes[at..fields_end]);
+        let body = match &self.body {
+            Some(body) => &self.text[body.start as usize..body.end as usize],
+            None => self.message.body(),
+        };
+        if !self.message.has(Name::ContentLength) {
+            out.extend_from_slice(b"Content-Length: ");
+            push_decimal(out, body.len() as u64);
+            out.extend_from_slice(b"\r\n");
+        }
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(body);
+    }
+
+    /// Where `span` lies, if it lies in the head and ends no line.
+    fn span(&self, span: &[u8]) -> Option<Range<u16>> {
+        let from = octets::offset_in(&self.message.bytes[..self.message.index.fields_end], span)?;
+        (span.last() != Some(&b'\n')).then_some(from as u16..(from + span.len()) as u16)
+    }
+
+    /// Keeps new text.
+    fn arena(&mut self, write: impl FnOnce(&mut SmallVec<[u8; TEXT_INLINE]>)) -> Range<u32> {
+        let from = self.text.len() as u32;
+        write(&mut self.text);
+        from..self.text.len() as u32
+    }
+
+    /// A number greater than that of all edits before. There are fewer than 65,536: each line of the message
+    /// is removed by at most as many calls as its caller writes down.
+    fn number(&self) -> u16 {
+        u16::try_from(self.edits.len()).unwrap_or(u16::MAX)
+    }
+
+    fn instead(&mut self, span: Range<u16>, text: Range<u32>) {
+        let place = Place::Instead(Reverse(span.end), Reverse(self.number()));
+        self.edits.push(Edit { from: span.start, to: span.end, place, text });
+    }
+
+    fn at_end(&mut self, place: Place, name: &[u8], value: &[u8]) {
+        let at = self.message.index.fields_end as u16;
+        let text = self.arena(|text| push_line(text, name, value));
+        self.edits.push(Edit { from: at, to: at, place, text });
+    }
+
+    fn put(&mut self, name: Name, value: impl FnOnce(&mut SmallVec<[u8; TEXT_INLINE]>)) {
+        let message = self.message;
+        let mut fields = message.index.lines.iter().enumerate().filter(|(_, line)| line.name == name);
+        let Some((number, first)) = fields.next() else {
+            self.edits.retain(|edit| !matches!(edit.place, Place::Added(_, added) if added == name));
+            let place = Place::Added(self.number(), name);
+            let at = message.index.fields_end as u16;
+            let text = self.arena(|text| {
+                text.extend_from_slice(name.as_str().as_bytes());
+                text.extend_from_slice(b": ");
+                value(text);
+                text.extend_from_slice(b"\r\n");
+            });
+            self.edits.push(Edit { from: at, to: at, place, text });
+            return;
+        };
+        let line = &message.bytes[usize::from(first.start)..message.index.line_end(number)];
+        let name_end = memchr::memchr(b':', line).expect("a line has a colon");
+        let text = self.arena(|text| {
+            text.extend_from_slice(octets::trim_end(&line[..name_end]));
+            text.extend_from_slice(b": ");
+            value(text);
+            text.extend_from_slice(b"\r\n");
+        });
+        self.instead(first.start..message.index.line_end(number) as u16, text);
+        for (number, line) in fields {
+            self.instead(line.start..message.index.line_end(number) as u16, 0..0);
+        }
+    }
+
+    fn remove_lines(&mut self, mut matches: impl FnMut(&crate::Field<'a>) -> bool) {
+        let message = self.message;
+        for (number, field) in message.fields().enumerate() {
+            if matches(&field) {
+                let span = message.index.lines[number].start..message.index.line_end(number) as u16;
+                self.instead(span, 0..0);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Limits;
+
+    const MESSAGE: &str = "INVITE sip:b@b SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=1, SIP/2.0/UDP b\r\nv:SIP/2.0/UDP c\r\n\
+                           Max-Forwards : 70\r\nRoute: <sip:r1;lr>,\r\n <sip:r2;lr>\r\nFrom: \"A\" <sip:a@a>;tag=1\r\n\
+                           Proxy-Authorization: Digest a=b\r\nX-Mine: x\r\nContent-Type: text/plain\r\nl: 3\r\n\r\noldsurplus";
+
+    fn rewritten(text: &str, edit: impl FnOnce(&mut Rewrite<'_, '_>, &Message<'_>)) -> String {
+        let message = Message::parse(text.as_bytes(), &Limits::default()).expect("good");
+        let mut rewrite = Rewrite::new(&message);
+        edit(&mut rewrite, &message);
+        let mut out = Vec::new();
+        rewrite.write(&mut out);
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn nothing_named_nothing_changed() {
+        assert_eq!(rewritten(MESSAGE, |_, _| {}), MESSAGE.strip_suffix("surplus").expect("there"));
+    }
+
+    #[test]
+    fn a_proxy_forwards_a_request() {
+        let text = rewritten(MESSAGE, |rewrite, _| {
+            rewrite.set_request_uri(b"sip:b@192.0.2.9");
+            rewrite.set_received("192.0.2.1:5060".parse().expect("an address"));
+            rewrite.prepend(Name::RecordRoute, b"<sip:us;lr>");
+            rewrite.prepend(Name::Via, b"SIP/2.0/UDP us");
+            rewrite.remove_first_value(Name::Route);
+            rewrite.set_decimal(Name::MaxForwards, 69);
+            rewrite.remove_all(Name::ProxyAuthorization);
+            rewrite.remove_matching(|name| name.eq_ignore_ascii_case(b"x-mine"));
+            rewrite.append_raw(b"X-Ours", b"y\r\nEvil: z");
+        });
+
+        assert_eq!(
+            text,
+            "INVITE sip:b@192.0.2.9 SIP/2.0\r\nVia: SIP/2.0/UDP us\r\nRecord-Route: <sip:us;lr>\r\n\
+             Via: SIP/2.0/UDP a;received=192.0.2.1;branch=1, SIP/2.0/UDP b\r\nv:SIP/2.0/UDP c\r\nMax-Forwards: 69\r\n\
+             Route: <sip:r2;lr>\r\nFrom: \"A\" <sip:a@a>;tag=1\r\nContent-Type: text/plain\r\nl: 3\r\n\
+             X-Ours: y  Evil: z\r\n\r\nold"
+        );
+    }
+
+    #[test]
+    fn topmost_values_go_one_by_one() {
+        let once = rewritten(MESSAGE, |rewrite, _| {
+            rewrite.remove_first_value(Name::Via);
+        });
+        let twice = rewritten(MESSAGE, |rewrite, _| {
+            rewrite.remove_first_value(Name::Via);
+            rewrite.remove_first_value(Name::Via);
+        });
+        let all = rewritten(MESSAGE, |rewrite, _| {
+            assert!((0..3).all(|_| rewrite.remove_first_value(Name::Via)));
+            assert!(!rewrite.remove_first_value(Name::Via));
+        });
+
+        assert!(once.contains("SIP/2.0\r\nVia: SIP/2.0/UDP b\r\nv:SIP/2.0/UDP c\r\n"));
+        assert!(twice.contains("SIP/2.0\r\nv:SIP/2.0/UDP c\r\n"));
+        assert!(all.contains("SIP/2.0\r\nMax-Forwards"));
+    }
+
+    #[test]
+    fn what_is_set_is_there_once() {
+        let text = rewritten(MESSAGE, |rewrite, _| {
+            rewrite.set(Name::Via, b"SIP/2.0/UDP first");
+            rewrite.set(Name::Via, b"SIP/2.0/UDP only");
+            rewrite.set(Name::Subject, b"first");
+            rewrite.set(Name::Subject, b"only");
+            rewrite.set(Name::Expires, b"1").remove_all(Name::Expires);
+        });
+
+        assert_eq!(text.matches("UDP").count(), 1);
+        assert!(text.contains("Via: SIP/2.0/UDP only\r\n"));
+        assert!(text.contains("Subject: only\r\n") && !text.contains("first") && !text.contains("Expires"));
+    }
+
+    #[test]
+    fn an_identity_is_replaced_in_place() {
+        let text = rewritten(MESSAGE, |rewrite, message| {
+            let from = message.from().expect("good");
+            assert!(rewrite.replace_span(from.addr_raw, b"\"Ann\r\nLee\" <sip:1002@demo>"));
+            assert!(!rewrite.replace_span(message.body(), b"new"));
+            assert!(!rewrite.replace_span(message.fields().next().expect("there").line, b""));
+        });
+
+        assert!(text.contains("From: \"Ann  Lee\" <sip:1002@demo>;tag=1\r\n"));
+    }
+
+    #[test]
+    fn the_length_follows_the_body() {
+        let longer = rewritten(MESSAGE, |rewrite, _| {
+            rewrite
+                .set_body(b"application/sdp", b"v=0\r\n")
+                .set(Name::ContentLength, b"99")
+                .append(Name::ContentLength, b"98");
+        });
+        let none = rewritten("OPTIONS sip:a SIP/2.0\r\nc: text/plain\r\n\r\nbody", |rewrite, _| {
+            rewrite.set_body(b"", b"");
+        });
+
+        assert!(longer.ends_with("Content-Type: application/sdp\r\nl: 5\r\n\r\nv=0\r\n"));
+        assert_eq!(none, "OPTIONS sip:a SIP/2.0\r\nContent-Length: 0\r\n\r\n");
+        assert_eq!(
+            rewritten("OPTIONS sip:a SIP/2.0\r\n\r\nbody", |_, _| {}),
+            "OPTIONS sip:a SIP/2.0\r\nContent-Length: 4\r\n\r\nbody"
+        );
+    }
+
+    #[test]
+    fn overlapping_edits_have_one_outcome() {
+        let text = rewritten(MESSAGE, |rewrite, message| {
+            let from = message.from().expect("good");
+            rewrite.replace_span(from.uri_raw, b"sip:lost");
+            rewrite.replace_span(from.addr_raw, b"<sip:kept>");
+            rewrite.replace_span(from.uri_raw, b"sip:lost");
+        });
+
+        assert!(text.contains("From: <sip:kept>;tag=1\r\n"));
+    }
+}
