@@ -1,1 +1,5 @@
 //! Hotdesk: a SIP edge proxy that does hot desking for shared desk phones.
+
+pub mod backend;
+pub mod cli;
+pub mod config;

@@ -152,13 +152,15 @@ impl Phc {
             _ => return Err(PinHashError::UnknownAlgorithm),
         };
         let salt = fields.next().ok_or(Malformed("no salt"))?;
-        let salt = STANDARD_NO_PAD.decode(salt).map_err(|_| Malformed("the salt is not base64 without padding"))?;
+        let salt =
+            STANDARD_NO_PAD.decode(salt).map_err(|_| Malformed("the salt is not base64 without padding"))?;
         if !(argon2::MIN_SALT_LEN..=SALT_OCTETS_MAX).contains(&salt.len()) {
             return Err(Malformed("the salt has not 8 to 64 octets"));
         }
         let digest = fields.next().ok_or(Malformed("no digest"))?;
-        let digest =
-            STANDARD_NO_PAD.decode(digest).map_err(|_| Malformed("the digest is not base64 without padding"))?;
+        let digest = STANDARD_NO_PAD
+            .decode(digest)
+            .map_err(|_| Malformed("the digest is not base64 without padding"))?;
         let digest = digest.try_into().map_err(|_| Malformed("the digest has not 32 octets"))?;
         if fields.next().is_some() {
             return Err(Malformed("something follows the digest"));

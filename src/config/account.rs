@@ -1,0 +1,207 @@
+//! `[[tenant.device]]` and `[[tenant.extension]]`: who has a SIP account.
+
+use std::collections::HashMap;
+
+use dataplane::settings::{Device, Extension, PinHash, Reload, SipSecret, Site, TenantParts};
+
+use super::keys::{self, Section, nearest};
+use super::name;
+use super::read::{Choice, Table};
+use super::report::{Findings, Problem, Span};
+use super::secret::Secrets;
+use super::server::Server;
+use crate::backend::pin::hash::{self, Algorithm};
+
+/// Most devices, and most extensions, of one tenant in the file; a site with more keeps them in the store.
+const ACCOUNTS_MAX: usize = 100_000;
+/// Most seats an extension may have at a time; a call forks to all of them.
+const DEVICES_MAX: u32 = 8;
+/// Most ordinary phones of an extension; a call forks to all of them.
+const OWN_PHONES_MAX: u32 = 8;
+
+/// What has been named so far, and where.
+#[derive(Debug, Default)]
+pub(super) struct Seen(HashMap<Box<str>, Span>);
+
+impl Seen {
+    /// Notes `name`, or reports that it stands a second time.
+    pub(super) fn once(
+        &mut self,
+        name: &str,
+        span: &Span,
+        findings: &Findings,
+        fault: impl FnOnce() -> String,
+    ) {
+        if let Some(first) = self.0.get(name) {
+            findings.add(Problem::error(fault()).at(first, "here").at(span, "and here"));
+        } else if !name.is_empty() {
+            self.0.insert(name.into(), span.clone());
+        }
+    }
+
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(|name| &**name)
+    }
+}
+
+/// A tenant's accounts, each with the place of its name.
+#[derive(Debug)]
+pub(super) struct Accounts {
+    pub(super) devices: Vec<(Device, Span)>,
+    pub(super) extensions: Vec<(Extension, Span)>,
+}
+
+impl Accounts {
+    pub(super) fn read(
+        tenant: &Table<'_>,
+        parts: &TenantParts,
+        sites: &[(Site, Span)],
+        secrets: &Secrets<'_>,
+        server: &Server,
+        macs: &mut Seen,
+    ) -> Self {
+        let mut names = Seen::default();
+        let realm = parts.domains.first().map_or("", |domain| domain);
+        let places: HashMap<&str, u32> =
+            sites.iter().zip(0..).map(|((site, _), index)| (&*site.id, index)).collect();
+        let devices = tenant.tables("device", &keys::DEVICE, ACCOUNTS_MAX);
+        let devices = devices.iter().map(|table| {
+            let (device, span) = device(table, realm, &places, secrets, macs);
+            names.once(&device.id, &span, table.findings(), || {
+                format!("two devices are called {}", device.id)
+            });
+            (device, span)
+        });
+        let devices: Vec<_> = devices.collect();
+        let mut numbers = Seen::default();
+        let extensions = tenant.tables("extension", &keys::EXTENSION, ACCOUNTS_MAX);
+        let extensions = extensions.iter().map(|table| {
+            let (extension, span) = extension(table, realm, secrets, server);
+            let number = &extension.number;
+            numbers.once(number, &span, table.findings(), || format!("two extensions are numbered {number}"));
+            names.once(number, &span, table.findings(), || format!("{number} is a device and an extension"));
+            (extension, span)
+        });
+        let extensions = extensions.collect();
+        Self { devices, extensions }
+    }
+}
+
+fn device(
+    table: &Table<'_>,
+    realm: &str,
+    sites: &HashMap<&str, u32>,
+    secrets: &Secrets<'_>,
+    macs: &mut Seen,
+) -> (Device, Span) {
+    const RELOADS: [Choice<Reload>; 2] =
+        [("none", Some(Reload::None)), ("check-sync", Some(Reload::CheckSync))];
+
+    let findings = table.findings();
+    let (id, span) = account_name(table, "id", "add id = \"…\": the SIP user of the device's own account");
+    let label = |key| table.text(key).and_then(|text| name::label(&text, findings));
+    let mac = table.text("mac").and_then(|text| {
+        let mac = name::mac(&text, findings)?;
+        let canonical = mac.map(|octet| format!("{octet:02x}")).join(":");
+        macs.once(&canonical, &text.span, findings, || {
+            format!("two devices have the MAC address {canonical}")
+        });
+        Some(mac)
+    });
+    let site = table.text("site").and_then(|text| {
+        let site = sites.get(text.value).copied();
+        if site.is_none() {
+            let problem =
+                Problem::error(format!("there is no site {}", text.value)).at(&text.span, "named here");
+            table.add(match nearest(text.value, sites.keys().copied()) {
+                Some(near) => problem.help(format!("did you mean \"{near}\"?")),
+                None => problem.help("it is the `id` of a [[tenant.site]] of the same tenant"),
+            });
+        }
+        site
+    });
+    label("model");
+    if table.entry("password").is_none() {
+        table.missing("password", "without it the device cannot register; \"…\" or { file = \"secrets/…\" }");
+    }
+    let device = Device {
+        mac,
+        name: label("name").unwrap_or_else(|| id.clone()),
+        site,
+        room: label("room").unwrap_or_default(),
+        reload: table.choice("reload", &RELOADS).unwrap_or_default(),
+        enabled: table.boolean("enabled").unwrap_or(true),
+        secret: secret(table, &keys::DEVICE_PASSWORD, &id, realm, secrets).unwrap_or_default(),
+        id,
+    };
+    (device, span)
+}
+
+fn extension(table: &Table<'_>, realm: &str, secrets: &Secrets<'_>, server: &Server) -> (Extension, Span) {
+    let findings = table.findings();
+    let (number, span) = account_name(table, "number", "add number = \"…\": what others dial");
+    let own_phones_max = table.number("own_phones_max", 0..=OWN_PHONES_MAX).unwrap_or(0);
+    if own_phones_max > 0 && table.entry("password").is_none() {
+        let problem = Problem::error(format!("ordinary phones of {number} cannot register: no password"));
+        let help =
+            "add password = \"…\" or { file = \"secrets/…\" }, or allow no phones with own_phones_max = 0";
+        table.add(problem.at(&table.place("own_phones_max"), "allowed here").help(help));
+    }
+    let extension = Extension {
+        name: table.text("name").and_then(|text| name::label(&text, findings)).unwrap_or_default(),
+        pin: pin(table, server),
+        secret: secret(table, &keys::EXTENSION_PASSWORD, &number, realm, secrets).unwrap_or_default(),
+        devices_max: table.number("devices_max", 1..=DEVICES_MAX).unwrap_or(1),
+        own_phones_max,
+        enabled: table.boolean("enabled").unwrap_or(true),
+        number,
+    };
+    (extension, span)
+}
+
+/// The SIP user of an account and its place; empty where it is missing or impossible.
+fn account_name(table: &Table<'_>, key: &str, help: &str) -> (Box<str>, Span) {
+    let text = table.required(key, help);
+    let name = text.as_ref().and_then(|text| name::name(text, table.findings())).unwrap_or_default();
+    (name, text.map_or_else(|| table.span.clone(), |text| text.span))
+}
+
+fn secret(
+    table: &Table<'_>,
+    section: &'static Section,
+    user: &str,
+    realm: &str,
+    secrets: &Secrets<'_>,
+) -> Option<SipSecret> {
+    let (_, value) = table.entry("password")?;
+    let password = secrets.password(value, section, table)?;
+    Some(dataplane::auth::secret(user, realm, &password))
+}
+
+fn pin(extension: &Table<'_>, server: &Server) -> Option<PinHash> {
+    let (_, value) = extension.entry("pin")?;
+    if value.get_ref().as_str().is_some() {
+        let problem = Problem::error("a PIN does not stand in the file in clear").at(&value.span(), "this");
+        extension.add(problem.help("pin = { hash = \"…\" }, from: hotdesk hash-pin"));
+        return None;
+    }
+    let table = extension.table("pin", &keys::PIN)?;
+    let text = table.required("hash", "pin = { hash = \"…\" }, from: hotdesk hash-pin")?;
+    match hash::algorithm(text.value) {
+        Ok(Algorithm::HmacSha256) if server.pepper.is_none() => {
+            let problem = Problem::error("this PIN hash is keyed, and there is no usable pepper");
+            let help = "add [pins] with pepper = { file = \"…\" }: the file hotdesk hash-pin was given";
+            table.add(problem.at(&text.span, "$hmac-sha256$").help(help));
+        }
+        Ok(_) => {}
+        Err(error) => {
+            let problem = Problem::error(format!("this PIN hash cannot be used: {error}"));
+            table.add(problem.at(&text.span, "this").help("make one with: hotdesk hash-pin"));
+        }
+    }
+    Some(PinHash(text.value.into()))
+}

@@ -1,0 +1,147 @@
+//! Every key of the configuration file, in one table: what the loader accepts, what it suggests for a misspelt
+//! key, and what the documentation has to describe.
+
+/// One table of the file.
+#[derive(Debug)]
+pub struct Section {
+    /// Its dotted name, such as `tenant.seats`; empty for the top of the file.
+    pub name: &'static str,
+    /// True where the file may hold several: `[[tenant.device]]`.
+    pub repeated: bool,
+    /// Its keys, in the order of the documentation.
+    pub keys: &'static [&'static str],
+    /// Those of its keys that take effect at a start only; a reload that changes one is refused.
+    pub at_start: &'static [&'static str],
+}
+
+impl Section {
+    const fn one(name: &'static str, keys: &'static [&'static str]) -> Self {
+        Self { name, repeated: false, keys, at_start: &[] }
+    }
+
+    const fn many(name: &'static str, keys: &'static [&'static str]) -> Self {
+        Self { name, repeated: true, keys, at_start: &[] }
+    }
+
+    const fn at_start(self, at_start: &'static [&'static str]) -> Self {
+        Self { at_start, ..self }
+    }
+
+    /// As it is written in the file: `[edge]`, `[[listen]]`.
+    pub fn header(&self) -> String {
+        match (self.name, self.repeated) {
+            ("", _) => "the top of the file".into(),
+            (name, false) => format!("[{name}]"),
+            (name, true) => format!("[[{name}]]"),
+        }
+    }
+}
+
+pub(super) static TOP: Section =
+    Section::one("", &["edge", "listen", "store", "control", "timers", "pins", "log", "tenant"]);
+pub(super) static EDGE: Section = Section::one("edge", &["name", "workers"]).at_start(&["workers"]);
+pub(super) static LISTEN: Section = Section::many("listen", &["protocol", "address", "advertise", "tenant"])
+    .at_start(&["protocol", "address"]);
+pub(super) static STORE: Section = Section::one("store", &["kind", "path"]).at_start(&["kind", "path"]);
+pub(super) static CONTROL: Section = Section::one("control", &["address", "tokens"]).at_start(&["address"]);
+pub(super) static TOKEN: Section = Section::many("control.tokens", &["name", "token", "hash", "file"]);
+pub(super) static TIMERS: Section =
+    Section::one("timers", &["t1", "t2", "t4", "timer_c", "no_answer_from_phone", "call_max"]);
+pub(super) static PINS: Section = Section::one("pins", &["pepper"]);
+pub(super) static PEPPER: Section = Section::one("pins.pepper", &["file"]);
+pub(super) static LOG: Section = Section::one("log", &["level", "format"]).at_start(&["level", "format"]);
+pub(super) static TENANT: Section = Section::many(
+    "tenant",
+    &[
+        "id",
+        "customer",
+        "domains",
+        "registrar",
+        "dial_pin",
+        "codes",
+        "emergency",
+        "seats",
+        "registration",
+        "site",
+        "device",
+        "extension",
+    ],
+);
+pub(super) static CODES: Section = Section::one("tenant.codes", &["login", "logout"]);
+pub(super) static EMERGENCY: Section =
+    Section::one("tenant.emergency", &["numbers", "prefixes", "route", "hold"]);
+pub(super) static SEATS: Section = Section::one(
+    "tenant.seats",
+    &[
+        "switch",
+        "native",
+        "native_identify",
+        "native_silence",
+        "native_logout_grace",
+        "on_limit",
+        "on_occupied",
+    ],
+);
+pub(super) static REGISTRATION: Section = Section::one(
+    "tenant.registration",
+    &["expires_min", "expires_default", "expires_max", "digest", "third_party_contacts"],
+);
+pub(super) static SITE: Section =
+    Section::many("tenant.site", &["id", "name", "emergency_caller", "networks", "civic"]);
+/// The elements of a civic address: RFC 4119 §2.2.1 as extended by RFC 5139 §3.
+pub(super) static CIVIC: Section = Section::one(
+    "tenant.site.civic",
+    &[
+        "country", "A1", "A2", "A3", "A4", "A5", "A6", "PRM", "PRD", "RD", "STS", "POD", "POM", "RDSEC",
+        "RDBR", "RDSUBBR", "HNO", "HNS", "LMK", "LOC", "FLR", "NAM", "PC", "BLD", "UNIT", "ROOM", "SEAT",
+        "PLC", "PCN", "POBOX", "ADDCODE",
+    ],
+);
+pub(super) static DEVICE: Section = Section::many(
+    "tenant.device",
+    &["id", "mac", "name", "site", "room", "model", "reload", "enabled", "password"],
+);
+pub(super) static DEVICE_PASSWORD: Section = Section::one("tenant.device.password", &["file"]);
+pub(super) static EXTENSION: Section = Section::many(
+    "tenant.extension",
+    &["number", "name", "pin", "password", "devices_max", "own_phones_max", "enabled"],
+);
+pub(super) static PIN: Section = Section::one("tenant.extension.pin", &["hash"]);
+pub(super) static EXTENSION_PASSWORD: Section = Section::one("tenant.extension.password", &["file"]);
+
+/// Every table a file may hold, in the order of the documentation.
+pub static SECTIONS: [&Section; 22] = [
+    &TOP,
+    &EDGE,
+    &LISTEN,
+    &STORE,
+    &CONTROL,
+    &TOKEN,
+    &TIMERS,
+    &PINS,
+    &PEPPER,
+    &LOG,
+    &TENANT,
+    &CODES,
+    &EMERGENCY,
+    &SEATS,
+    &REGISTRATION,
+    &SITE,
+    &CIVIC,
+    &DEVICE,
+    &DEVICE_PASSWORD,
+    &EXTENSION,
+    &PIN,
+    &EXTENSION_PASSWORD,
+];
+
+/// The known name nearest to `given`, if one is near enough to be what was meant.
+pub(super) fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let given = given.to_lowercase();
+    known
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(&given, &name.to_lowercase()), name))
+        .filter(|&(distance, name)| distance <= name.len().max(3) / 3)
+        .min_by_key(|&(distance, _)| distance)
+        .map(|(_, name)| name)
+}

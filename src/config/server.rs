@@ -1,0 +1,429 @@
+//! What concerns the process and not one tenant: `[edge]`, `[[listen]]`, `[store]`, `[control]`, `[timers]`,
+//! `[pins]`, `[log]`.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use dataplane::settings::{Protocol, Timers};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
+
+use super::keys;
+use super::name;
+use super::read::{Choice, Table, Text};
+use super::report::{Problem, Span};
+use super::secret::Secrets;
+use crate::backend::pin::hash::PEPPER_OCTETS_MIN;
+
+/// Most workers: a thread for each processor of the largest machines in use, and far below the 256 a flow can name.
+pub const WORKERS_MAX: u32 = 64;
+/// Most listeners: every worker opens each of them.
+pub const LISTENERS_MAX: usize = 64;
+/// Most tokens of the control API; every request is compared with all of them.
+pub const TOKENS_MAX: usize = 64;
+/// The store of an edge whose file names none.
+const STORE_PATH: &str = "var/hotdesk.db";
+
+/// The process: what it opens, and what it needs before the first message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// The edge's own name, for `Server`, logs and metrics.
+    pub name: Box<str>,
+    /// Worker threads, 1 to [`WORKERS_MAX`].
+    pub workers: usize,
+    /// What to listen on, in file order; at least one, at most [`LISTENERS_MAX`].
+    pub listeners: Vec<Listen>,
+    /// Where seats and bindings are kept.
+    pub store: Store,
+    /// The control API; `None`: there is none.
+    pub control: Option<Control>,
+    /// The key of PIN hashes of the form `$hmac-sha256$`.
+    pub pepper: Option<Pepper>,
+    /// What is logged, and how.
+    pub log: Log,
+}
+
+impl Server {
+    /// The keys whose change `other` brings and that take effect at a start only. Empty: a reload can bring them all.
+    pub fn changed_at_start_only(&self, other: &Self) -> Vec<&'static str> {
+        let sockets = |server: &Self| {
+            server.listeners.iter().map(|listen| (listen.protocol, listen.address)).collect::<Vec<_>>()
+        };
+        let control = |server: &Self| server.control.as_ref().map(|control| control.address);
+        [
+            ("edge.workers", self.workers != other.workers),
+            ("listen.protocol, listen.address", sockets(self) != sockets(other)),
+            ("store", self.store != other.store),
+            ("control.address", control(self) != control(other)),
+            ("log", self.log != other.log),
+        ]
+        .into_iter()
+        .filter_map(|(key, changed)| changed.then_some(key))
+        .collect()
+    }
+}
+
+/// One `[[listen]]` before it is bound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// How it speaks.
+    pub protocol: Protocol,
+    /// What to bind; port 0 lets the system choose.
+    pub address: SocketAddr,
+    /// The host peers are told instead of the bound address; IPv6 in brackets.
+    pub advertise_host: Option<Box<str>>,
+    /// The port peers are told instead of the bound one.
+    pub advertise_port: Option<u16>,
+    /// The tenant of requests that name no domain of ours.
+    pub tenant: Option<Box<str>>,
+}
+
+/// Where seats and bindings are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// Nowhere: a restart forgets them.
+    Memory,
+    /// In a database of the edge's own.
+    Embedded {
+        /// Its file; the folder may have to be made.
+        path: PathBuf,
+    },
+}
+
+/// The control API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Control {
+    /// What to bind.
+    pub address: SocketAddr,
+    /// Who may use it; at most [`TOKENS_MAX`].
+    pub tokens: Vec<Token>,
+}
+
+impl Control {
+    /// The name of the token `presented`. All tokens are compared, in constant time.
+    pub fn bearer(&self, presented: &[u8]) -> Option<&str> {
+        let digest: [u8; 32] = Sha256::digest(presented).into();
+        self.tokens.iter().fold(None, |found, token| {
+            if bool::from(token.sha256.ct_eq(&digest)) { Some(&*token.name) } else { found }
+        })
+    }
+}
+
+/// A bearer token of the control API, kept as its SHA-256.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token {
+    /// Whose it is, for the log.
+    pub name: Box<str>,
+    sha256: [u8; 32],
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Token({}, …)", self.name)
+    }
+}
+
+/// The key of keyed PIN hashes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Pepper(Zeroizing<Vec<u8>>);
+
+impl Pepper {
+    /// The key.
+    pub fn octets(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Pepper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pepper(…)")
+    }
+}
+
+/// What is logged, and how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Log {
+    /// The least important messages that are still written.
+    pub level: LogLevel,
+    /// How a message is written.
+    pub format: LogFormat,
+}
+
+/// Importance of a log message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Something failed that somebody must repair.
+    Error,
+    /// Something is not as it should be.
+    Warn,
+    /// What an operator wants to know.
+    #[default]
+    Info,
+    /// What a peer caused, message by message.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// How a log message is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// A line for people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Reads all of it; what is wrong becomes a finding and its default stands.
+pub(super) fn read(top: &Table<'_>, base: &Path, secrets: &Secrets<'_>) -> Server {
+    let edge = top.table("edge", &keys::EDGE);
+    let name = edge.as_ref().and_then(|edge| name::name(&edge.text("name")?, edge.findings()));
+    let workers = edge.and_then(|edge| edge.number("workers", 1..=WORKERS_MAX));
+    let workers = workers.map_or_else(processors, |workers| workers as usize);
+
+    let listeners = listeners(top);
+    let control = top.table("control", &keys::CONTROL).and_then(|table| control(&table, secrets, &listeners));
+    Server {
+        name: name.unwrap_or_else(|| "hotdesk".into()),
+        workers,
+        control,
+        store: store(top, base),
+        pepper: top.table("pins", &keys::PINS).and_then(|pins| pepper(&pins, secrets)),
+        log: top.table("log", &keys::LOG).map_or_else(Log::default, |table| log(&table)),
+        listeners: listeners.into_iter().map(|(listen, _)| listen).collect(),
+    }
+}
+
+fn processors() -> usize {
+    thread::available_parallelism().map_or(1, |processors| processors.get().min(WORKERS_MAX as usize))
+}
+
+fn listeners(top: &Table<'_>) -> Vec<(Listen, Span)> {
+    let tables = top.tables("listen", &keys::LISTEN, LISTENERS_MAX);
+    if tables.is_empty() && top.entry("listen").is_none() {
+        let problem = Problem::error("no [[listen]]: nobody can reach the edge");
+        top.add(problem.help("add [[listen]] with protocol = \"udp\" and address = \"127.0.0.1:5060\""));
+    }
+    let mut listeners: Vec<(Listen, Span)> = Vec::with_capacity(tables.len());
+    for table in &tables {
+        let Some((listen, span)) = listen(table) else { continue };
+        let twin = listeners.iter().find(|(other, _)| {
+            other.protocol == listen.protocol && other.address == listen.address && listen.address.port() != 0
+        });
+        if let Some((_, first)) = twin {
+            let problem = Problem::error(format!("{} is listened on twice", listen.address));
+            table.add(problem.at(first, "here").at(&span, "and here"));
+        }
+        listeners.push((listen, span));
+    }
+    listeners
+}
+
+fn listen(table: &Table<'_>) -> Option<(Listen, Span)> {
+    const PROTOCOLS: [Choice<Protocol>; 5] = [
+        ("udp", Some(Protocol::Udp)),
+        ("tcp", Some(Protocol::Tcp)),
+        ("tls", None),
+        ("ws", None),
+        ("wss", None),
+    ];
+
+    table.required("protocol", "add protocol = \"udp\" or \"tcp\"");
+    let protocol = table.choice("protocol", &PROTOCOLS);
+    let address = table.required("address", "add address = \"127.0.0.1:5060\"");
+    let address = address.and_then(|text| Some((socket_address(&text, table)?, text.span)));
+    let advertise = table.text("advertise").and_then(|text| {
+        let advertise = name::host_and_port(text.value);
+        if advertise.is_none() {
+            let problem = Problem::error(format!("\"{}\" is no host with or without a port", text.value));
+            table
+                .add(problem.at(&text.span, "this").help("such as \"203.0.113.7:5060\" or \"edge.example\""));
+        }
+        advertise
+    });
+    let (address, span) = address?;
+    if address.ip().is_unspecified() && table.entry("advertise").is_none() {
+        let problem = Problem::error(format!("peers cannot be told to come back to {}", address.ip()));
+        let help = "add advertise = \"…\": the address or name under which phones reach this listener";
+        table.add(problem.at(&span, "any address of this machine").help(help));
+    }
+    let (advertise_host, advertise_port) = advertise.map_or((None, None), |(host, port)| (Some(host), port));
+    let tenant = table.text("tenant").map(|text| text.value.into());
+    Some((Listen { protocol: protocol?, address, advertise_host, advertise_port, tenant }, span))
+}
+
+fn socket_address(text: &Text<'_>, table: &Table<'_>) -> Option<SocketAddr> {
+    let address = text.value.parse().ok();
+    if address.is_none() {
+        let problem =
+            Problem::error(format!("\"{}\" is no address with a port", text.value)).at(&text.span, "this");
+        table.add(problem.help("such as \"127.0.0.1:5060\" or \"[::1]:5060\"; a name is not possible here"));
+    }
+    address
+}
+
+fn store(top: &Table<'_>, base: &Path) -> Store {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Kind {
+        Memory,
+        Embedded,
+    }
+    const KINDS: [Choice<Kind>; 3] =
+        [("memory", Some(Kind::Memory)), ("embedded", Some(Kind::Embedded)), ("redis", None)];
+
+    let table = top.table("store", &keys::STORE);
+    let kind = table.as_ref().and_then(|table| table.choice("kind", &KINDS)).unwrap_or(Kind::Embedded);
+    let path = table.as_ref().and_then(|table| table.text("path"));
+    if let Some(empty) = path.as_ref().filter(|path| path.value.is_empty()) {
+        top.add(Problem::error("`path` is empty").at(&empty.span, "this"));
+    }
+    match (kind, table) {
+        (Kind::Memory, Some(table)) => {
+            let problem = Problem::warning("after a restart nobody sits anywhere and no phone is registered");
+            let problem = problem.at(&table.place("kind"), "kept in memory only");
+            top.add(problem.help("kind = \"embedded\" keeps seats and bindings in a file"));
+            if let Some(path) = path {
+                let problem = Problem::warning("`path` has no effect where the store is memory");
+                top.add(problem.at(&path.span, "this"));
+            }
+            Store::Memory
+        }
+        _ => Store::Embedded { path: base.join(path.map_or(STORE_PATH, |path| path.value)) },
+    }
+}
+
+fn control(table: &Table<'_>, secrets: &Secrets<'_>, listeners: &[(Listen, Span)]) -> Option<Control> {
+    let text = table.required("address", "add address = \"127.0.0.1:8060\"");
+    let tokens: Vec<_> = table.tables("tokens", &keys::TOKEN, TOKENS_MAX);
+    let address = text.as_ref().and_then(|text| socket_address(text, table));
+    let local = address.is_none_or(|address| address.ip().is_loopback());
+    let tokens: Vec<_> = tokens.iter().filter_map(|entry| token(entry, secrets, local)).collect();
+    for (at, (token, span)) in tokens.iter().enumerate() {
+        if let Some((_, first)) = tokens[..at].iter().find(|(other, _)| other.name == token.name) {
+            let problem = Problem::error(format!("two tokens are called {}", token.name));
+            table
+                .add(problem.at(first, "here").at(span, "and here").help("the log tells them apart by name"));
+        }
+    }
+    let (address, span) = (address?, text?.span);
+    if tokens.is_empty() && table.entry("tokens").is_none() {
+        let problem = Problem::warning("the control API has no token: only health and metrics can be asked");
+        table.add(problem.at(&span, "here").help("add tokens = [{ name = \"…\", hash = \"sha256:…\" }]"));
+    }
+    if !local {
+        let problem = Problem::warning("tokens and seats cross the network unencrypted");
+        table.add(
+            problem.at(&span, "not a loopback address").help("put a proxy that speaks TLS in front of it"),
+        );
+    }
+    let same = |(listen, _): &&(Listen, Span)| {
+        listen.protocol == Protocol::Tcp && listen.address == address && address.port() != 0
+    };
+    if let Some((_, first)) = listeners.iter().find(same) {
+        let problem = Problem::error(format!("{address} is listened on twice"));
+        table.add(problem.at(first, "for SIP").at(&span, "and for the control API"));
+    }
+    Some(Control { address, tokens: tokens.into_iter().map(|(token, _)| token).collect() })
+}
+
+fn token(table: &Table<'_>, secrets: &Secrets<'_>, local: bool) -> Option<(Token, Span)> {
+    let name = table.required("name", "add name = \"…\": it says in the log who asked");
+    let name = name.and_then(|text| Some((name::name(&text, table.findings())?, text.span)));
+    let given: Vec<_> =
+        ["token", "hash", "file"].into_iter().filter(|key| table.entry(key).is_some()).collect();
+    let sha256 = match given[..] {
+        ["token"] => table.text("token").and_then(|text| {
+            if !local {
+                let problem = Problem::warning("a token stands in clear").at(&text.span, "this");
+                table.add(problem.help("hash = \"sha256:…\", from: printf %s TOKEN | sha256sum"));
+            }
+            Some(Sha256::digest(secrets.clear(&text)?.as_bytes()).into())
+        }),
+        ["hash"] => table.text("hash").and_then(|text| token_hash(&text, table)),
+        ["file"] => secrets.file(table).map(|token| Sha256::digest(token.as_bytes()).into()),
+        _ => {
+            let problem = Problem::error("a token is given by exactly one of `token`, `hash` and `file`");
+            table.add(problem.at(&table.span, "in this table").help("`hash` outside of a demonstration"));
+            None
+        }
+    };
+    let (name, span) = name?;
+    Some((Token { name, sha256: sha256? }, span))
+}
+
+fn token_hash(text: &Text<'_>, table: &Table<'_>) -> Option<[u8; 32]> {
+    let digits = text.value.strip_prefix("sha256:").filter(|digits| digits.len() == 64);
+    let hash = digits.and_then(|digits| {
+        let mut hash = [0; 32];
+        for (octet, pair) in hash.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
+            let (high, low) = (char::from(pair[0]).to_digit(16)?, char::from(pair[1]).to_digit(16)?);
+            *octet = (high << 4 | low) as u8;
+        }
+        Some(hash)
+    });
+    if hash.is_none() {
+        let problem = Problem::error("not the SHA-256 of a token").at(&text.span, "this");
+        table.add(problem.help("sha256: and 64 hexadecimal digits, from: printf %s TOKEN | sha256sum"));
+    }
+    hash
+}
+
+/// SIP timers; bounds in docs/configuration.md.
+pub(super) fn timers(top: &Table<'_>) -> Timers {
+    const MS: fn(u64) -> Duration = Duration::from_millis;
+    const S: fn(u64) -> Duration = Duration::from_secs;
+
+    let defaults = Timers::default();
+    let Some(table) = top.table("timers", &keys::TIMERS) else { return defaults };
+    let timers = Timers {
+        t1: table.time("t1", MS(10)..=S(5)).unwrap_or(defaults.t1),
+        t2: table.time("t2", MS(10)..=S(60)).unwrap_or(defaults.t2),
+        t4: table.time("t4", MS(10)..=S(60)).unwrap_or(defaults.t4),
+        // More than three minutes (RFC 3261 §16.6 item 11).
+        timer_c: table.time("timer_c", S(181)..=S(3600)).unwrap_or(defaults.timer_c),
+        no_answer_from_phone: table
+            .time("no_answer_from_phone", MS(500)..=S(32))
+            .unwrap_or(defaults.no_answer_from_phone),
+        call_max: table.time("call_max", S(60)..=S(7 * 86_400)).unwrap_or(defaults.call_max),
+    };
+    if timers.t1 > timers.t2 {
+        let problem = Problem::error("`t1` is longer than `t2`, the longest interval of retransmissions");
+        table.add(problem.at(&table.place("t1"), "t1").at(&table.place("t2"), "t2"));
+    }
+    timers
+}
+
+fn pepper(pins: &Table<'_>, secrets: &Secrets<'_>) -> Option<Pepper> {
+    let table = pins.table("pepper", &keys::PEPPER)?;
+    let line = secrets.file(&table)?;
+    if line.len() < PEPPER_OCTETS_MIN {
+        let problem = Problem::error(format!("a pepper has at least {PEPPER_OCTETS_MIN} octets"));
+        table.add(
+            problem.at(&table.place("file"), "this one has fewer").help("make one: openssl rand -hex 32"),
+        );
+        return None;
+    }
+    Some(Pepper(Zeroizing::new(line.as_bytes().to_vec())))
+}
+
+fn log(table: &Table<'_>) -> Log {
+    const LEVELS: [Choice<LogLevel>; 5] = [
+        ("error", Some(LogLevel::Error)),
+        ("warn", Some(LogLevel::Warn)),
+        ("info", Some(LogLevel::Info)),
+        ("debug", Some(LogLevel::Debug)),
+        ("trace", Some(LogLevel::Trace)),
+    ];
+    const FORMATS: [Choice<LogFormat>; 2] =
+        [("text", Some(LogFormat::Text)), ("json", Some(LogFormat::Json))];
+
+    Log {
+        level: table.choice("level", &LEVELS).unwrap_or_default(),
+        format: table.choice("format", &FORMATS).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,353 @@
+//! `[[tenant]]`: its names, its policy and its sites. Accounts, emergency calls and clashes have their own files.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use dataplane::settings::{
+    Codes, NativeIdentify, OnLimit, OnOccupied, RegistrarPolicy, SeatPolicy, Site, Tenant, TenantParts,
+};
+use ipnet::IpNet;
+
+use super::account::{self, Seen};
+use super::clash;
+use super::emergency::{self, Resolve};
+use super::keys::{self, nearest};
+use super::name;
+use super::read::{Choice, Table, Text, choose};
+use super::report::{Problem, Span};
+use super::secret::Secrets;
+use super::server::Server;
+
+/// Most tenants of one file.
+const TENANTS_MAX: usize = 10_000;
+/// Most domains of a tenant.
+const DOMAINS_MAX: usize = 64;
+/// Most sites of a tenant in the file.
+const SITES_MAX: usize = 10_000;
+/// Most networks of a site; all of a tenant's are compared with the source of an emergency call.
+const NETWORKS_MAX: usize = 64;
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// A tenant as read, and what could not be settled from the file.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) tenant: Tenant,
+    /// The emergency route whose host was not found.
+    pub(super) unresolved: Option<Box<str>>,
+}
+
+/// Reads every tenant.
+pub(super) fn read(
+    top: &Table<'_>,
+    secrets: &Secrets<'_>,
+    server: &Server,
+    resolve: Resolve<'_>,
+) -> Vec<Read> {
+    let tables = top.tables("tenant", &keys::TENANT, TENANTS_MAX);
+    if tables.is_empty() && top.entry("tenant").is_none() {
+        let problem = Problem::error("no [[tenant]]: there is nobody to serve");
+        top.add(problem.help("add [[tenant]] with id = \"…\" and domains = [\"…\"]"));
+    }
+    let (mut ids, mut domains) = (Seen::default(), Seen::default());
+    let mut macs = Seen::default();
+    let mut tenants = Vec::with_capacity(tables.len());
+    for table in &tables {
+        let id = table.required("id", "add id = \"…\": a short name for logs and the control API");
+        let id = id.and_then(|text| {
+            let id = name::name(&text, table.findings())?;
+            ids.once(&id, &text.span, table.findings(), || format!("two tenants are called {id}"));
+            Some(id)
+        });
+        let own = tenant_domains(table, &mut domains);
+        let parts = TenantParts { id: id.unwrap_or_default(), domains: own, ..TenantParts::default() };
+        tenants.push(tenant(table, parts, secrets, server, resolve, &mut macs));
+    }
+    check_listeners(top, &ids);
+    tenants
+}
+
+fn tenant(
+    table: &Table<'_>,
+    parts: TenantParts,
+    secrets: &Secrets<'_>,
+    server: &Server,
+    resolve: Resolve<'_>,
+    macs: &mut Seen,
+) -> Read {
+    const REGISTRARS: [Choice<()>; 2] = [("embedded", Some(())), ("upstream", None)];
+
+    table.choice("registrar", &REGISTRARS);
+    let customer = table.text("customer").and_then(|text| name::name(&text, table.findings()));
+    let codes = table.table("codes", &keys::CODES);
+    let emergency = emergency::read(table, &parts.id, resolve);
+    let sites = sites(table);
+    let accounts = account::Accounts::read(table, &parts, &sites, secrets, server, macs);
+    clash::check(table, codes.as_ref(), emergency.table.as_ref(), &accounts);
+
+    let mut seats =
+        table.table("seats", &keys::SEATS).map_or_else(SeatPolicy::default, |table| seats(&table));
+    seats.dial_pin = table.boolean("dial_pin").unwrap_or(seats.dial_pin);
+    let codes = codes.map_or_else(Codes::default, |table| {
+        let code =
+            |key| table.text(key).and_then(|text| name::code(&text, table.findings())).unwrap_or_default();
+        Codes { login: code("login"), logout: code("logout") }
+    });
+    warn_of_gaps(table, &codes, &seats, &sites, &accounts);
+    let registrar = table
+        .table("registration", &keys::REGISTRATION)
+        .map_or_else(RegistrarPolicy::default, |table| registrar(&table));
+    let tenant = Tenant::new(TenantParts {
+        customer: customer.unwrap_or_default(),
+        codes,
+        emergency: emergency.emergency,
+        seats,
+        registrar,
+        sites: sites.into_iter().map(|(site, _)| site).collect(),
+        devices: accounts.devices.into_iter().map(|(device, _)| device).collect(),
+        extensions: accounts.extensions.into_iter().map(|(extension, _)| extension).collect(),
+        ..parts
+    });
+    Read { tenant, unresolved: emergency.unresolved }
+}
+
+fn tenant_domains(table: &Table<'_>, seen: &mut Seen) -> Vec<Box<str>> {
+    const HELP: &str = "add domains = [\"acme.example\"]; the first one is the digest realm";
+
+    let Some(texts) = table.texts("domains", DOMAINS_MAX) else {
+        if table.entry("domains").is_none() {
+            table.missing("domains", HELP);
+        }
+        return Vec::new();
+    };
+    if texts.is_empty() {
+        table.add(
+            Problem::error("a tenant has at least one domain").at(&table.place("domains"), "none").help(HELP),
+        );
+    }
+    let mut domains = Vec::with_capacity(texts.len());
+    for text in &texts {
+        let Some(domain) = name::domain(text, table.findings()) else { continue };
+        seen.once(&domain, &text.span, table.findings(), || format!("the domain {domain} is given twice"));
+        domains.push(domain);
+    }
+    domains
+}
+
+/// A listener's tenant must exist.
+fn check_listeners(top: &Table<'_>, ids: &Seen) {
+    for text in top.quiet_texts_of_tables("listen", "tenant") {
+        if ids.contains(text.value) {
+            continue;
+        }
+        let problem =
+            Problem::error(format!("there is no tenant {}", text.value)).at(&text.span, "named here");
+        let near = nearest(text.value, ids.names());
+        top.add(match near {
+            Some(near) => problem.help(format!("did you mean \"{near}\"?")),
+            None => problem.help("it is the `id` of a [[tenant]] in this file"),
+        });
+    }
+}
+
+fn seats(table: &Table<'_>) -> SeatPolicy {
+    const SWITCHES: [Choice<()>; 2] = [("rebind", Some(())), ("reprovision", None)];
+    const IDENTIFY: [Choice<NativeIdentify>; 2] =
+        [("flow", Some(NativeIdentify::Flow)), ("mac", Some(NativeIdentify::Mac))];
+    const ON_LIMIT: [Choice<OnLimit>; 2] =
+        [("displace", Some(OnLimit::Displace)), ("refuse", Some(OnLimit::Refuse))];
+    const ON_OCCUPIED: [Choice<OnOccupied>; 3] =
+        [("take-over", Some(OnOccupied::TakeOver)), ("refuse", Some(OnOccupied::Refuse)), ("ask", None)];
+    const GRACE_MAX: Duration = Duration::from_secs(600);
+
+    let defaults = SeatPolicy::default();
+    table.choice("switch", &SWITCHES);
+    SeatPolicy {
+        native: table.boolean("native").unwrap_or(defaults.native),
+        native_identify: table.choice("native_identify", &IDENTIFY).unwrap_or(defaults.native_identify),
+        native_silence: table.time("native_silence", Duration::ZERO..=DAY).unwrap_or(defaults.native_silence),
+        native_logout_grace: table
+            .time("native_logout_grace", Duration::ZERO..=GRACE_MAX)
+            .unwrap_or(defaults.native_logout_grace),
+        on_limit: table.choice("on_limit", &ON_LIMIT).unwrap_or(defaults.on_limit),
+        on_occupied: table.choice("on_occupied", &ON_OCCUPIED).unwrap_or(defaults.on_occupied),
+        ..defaults
+    }
+}
+
+fn registrar(table: &Table<'_>) -> RegistrarPolicy {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Digest {
+        Md5,
+        Sha256,
+    }
+    const DIGESTS: [Choice<Digest>; 3] =
+        [("MD5", Some(Digest::Md5)), ("SHA-256", Some(Digest::Sha256)), ("SHA-512-256", None)];
+
+    let defaults = RegistrarPolicy::default();
+    let seconds = |key, least, most, default: u32| {
+        let time = table.time(key, Duration::from_secs(least)..=Duration::from_secs(most));
+        // Expires counts whole seconds (RFC 3261 §20.19).
+        if let Some(time) = time.filter(|time| time.subsec_nanos() != 0) {
+            let problem = Problem::error(format!("`{key}` is {time:?}, and an expiry has whole seconds"));
+            table.add(problem.at(&table.place(key), "this"));
+        }
+        time.map_or(default, |time| time.as_secs() as u32)
+    };
+    // Above one hour 423 may not be answered (RFC 3261 §10.3 item 7).
+    let expires_min = seconds("expires_min", 1, 3600, defaults.expires_min);
+    let expires_default = seconds("expires_default", 1, 7 * 86_400, defaults.expires_default);
+    let expires_max = seconds("expires_max", 1, 7 * 86_400, defaults.expires_max);
+    if !(expires_min <= expires_default && expires_default <= expires_max) {
+        let problem = Problem::error(format!(
+            "expiries are not in order: at least {expires_min}s, by default {expires_default}s, at most {expires_max}s"
+        ));
+        let wrong = if expires_min > expires_default { "expires_min" } else { "expires_max" };
+        table
+            .add(problem.at(&table.place(wrong), "this").help("expires_min ≤ expires_default ≤ expires_max"));
+    }
+    let digests = table.texts("digest", DIGESTS.len()).map(|texts| {
+        if texts.is_empty() {
+            let problem = Problem::error("without a digest algorithm no phone can register");
+            table.add(problem.at(&table.place("digest"), "empty").help("[\"MD5\"] for desk phones"));
+        }
+        texts.iter().filter_map(|text| choose(text, &DIGESTS, table.findings())).collect::<Vec<_>>()
+    });
+    let offers = |digest, default| digests.as_ref().map_or(default, |digests| digests.contains(&digest));
+    RegistrarPolicy {
+        expires_min,
+        expires_default,
+        expires_max,
+        digest_md5: offers(Digest::Md5, defaults.digest_md5),
+        digest_sha256: offers(Digest::Sha256, defaults.digest_sha256),
+        third_party_contacts: table.boolean("third_party_contacts").unwrap_or(defaults.third_party_contacts),
+    }
+}
+
+/// The sites with the place of their ids.
+fn sites(tenant: &Table<'_>) -> Vec<(Site, Span)> {
+    let mut seen = Seen::default();
+    let mut callers: HashMap<Box<str>, Span> = HashMap::new();
+    let tables = tenant.tables("site", &keys::SITE, SITES_MAX);
+    let mut sites = Vec::with_capacity(tables.len());
+    for table in &tables {
+        let findings = table.findings();
+        let text = table.required("id", "add id = \"…\": devices name their site by it");
+        let id = text.as_ref().and_then(|text| name::name(text, findings)).unwrap_or_default();
+        let span = text.map_or_else(|| table.span.clone(), |text| text.span);
+        seen.once(&id, &span, findings, || format!("two sites are called {id}"));
+        let caller = table.text("emergency_caller").and_then(|text| {
+            let caller = name::e164(&text, findings)?;
+            if let Some(first) = callers.get(&caller) {
+                let problem = Problem::warning(format!("two sites show the emergency caller {caller}"));
+                let help = "a call-back cannot tell them apart, and may ring at both places";
+                table.add(problem.at(first, "here").at(&text.span, "and here").help(help));
+            } else {
+                callers.insert(caller.clone(), text.span);
+            }
+            Some(caller)
+        });
+        if let Some(civic) = table.table("civic", &keys::CIVIC) {
+            check_civic(&civic);
+        }
+        let name = table.text("name").and_then(|text| name::label(&text, findings));
+        let site = Site {
+            name: name.unwrap_or_else(|| id.clone()),
+            id,
+            emergency_caller: caller,
+            networks: networks(table),
+        };
+        sites.push((site, span));
+    }
+    sites
+}
+
+fn networks(site: &Table<'_>) -> Vec<IpNet> {
+    let texts = site.texts("networks", NETWORKS_MAX).unwrap_or_default();
+    let network = |text: &Text<'_>| {
+        let network: Option<IpNet> = text.value.parse().ok();
+        match network {
+            None => {
+                let problem =
+                    Problem::error(format!("\"{}\" is no network", text.value)).at(&text.span, "this");
+                site.add(problem.help("such as \"10.2.0.0/16\" or \"2001:db8:2::/48\""));
+            }
+            Some(network) if network.addr() != network.network() => {
+                let problem = Problem::error(format!("{network} has bits outside of its prefix"));
+                site.add(
+                    problem.at(&text.span, "this").help(format!("did you mean \"{}\"?", network.trunc())),
+                );
+            }
+            Some(_) => {}
+        }
+        network
+    };
+    texts.iter().filter_map(network).collect()
+}
+
+/// A civic address (RFC 5139): its element names are those of the section; a country has two capital letters.
+fn check_civic(civic: &Table<'_>) {
+    for (element, text) in civic.all_texts() {
+        name::label(&text, civic.findings());
+        if element == "country"
+            && (text.value.len() != 2 || !text.value.bytes().all(|c| c.is_ascii_uppercase()))
+        {
+            let problem =
+                Problem::error(format!("\"{}\" is no country code", text.value)).at(&text.span, "this");
+            civic.add(problem.help("two capital letters of ISO 3166-1, such as \"US\""));
+        }
+    }
+    if civic.entry("country").is_none() {
+        civic.missing("country", "a civic address begins with its country (RFC 5139 §3.1)");
+    }
+}
+
+/// Warns of what is allowed and leaves somebody unable to do something. One warning for all of a kind.
+fn warn_of_gaps(
+    tenant: &Table<'_>,
+    codes: &Codes,
+    seats: &SeatPolicy,
+    sites: &[(Site, Span)],
+    accounts: &account::Accounts,
+) {
+    let dialled = !codes.login.is_empty() && seats.dial_pin && !accounts.devices.is_empty();
+    let without_pin = accounts.extensions.iter().filter(|(extension, _)| dialled && extension.pin.is_none());
+    warn_of(
+        tenant,
+        without_pin.map(|(extension, span)| (&*extension.number, span)),
+        |who| format!("no PIN: {who} cannot log in by dialling"),
+        "pin = { hash = \"…\" }, from: hotdesk hash-pin",
+    );
+    let nowhere = accounts.devices.iter().filter(|(device, _)| device.site.is_none());
+    warn_of(
+        tenant,
+        nowhere.map(|(device, span)| (&*device.id, span)),
+        |who| format!("no site: emergency calls from {who} show no place"),
+        "site = \"…\", the id of a [[tenant.site]]",
+    );
+    let silent = sites.iter().filter(|(site, _)| site.emergency_caller.is_none());
+    warn_of(
+        tenant,
+        silent.map(|(site, span)| (&*site.id, span)),
+        |who| format!("no emergency caller: call-backs do not reach {who}"),
+        "emergency_caller = \"+…\"",
+    );
+}
+
+fn warn_of<'s>(
+    tenant: &Table<'_>,
+    cases: impl Iterator<Item = (&'s str, &'s Span)>,
+    fault: impl FnOnce(&str) -> String,
+    help: &str,
+) {
+    const SHOWN_MAX: usize = 3;
+
+    let cases: Vec<_> = cases.collect();
+    let Some((first, _)) = cases.first() else { return };
+    let who = match cases.len() - 1 {
+        0 => (*first).to_owned(),
+        more => format!("{first} (and {more} more)"),
+    };
+    let shown = cases.iter().take(SHOWN_MAX);
+    let problem = shown.fold(Problem::warning(fault(&who)), |problem, (_, span)| problem.at(span, "this"));
+    tenant.add(problem.help(help));
+}
