@@ -1,0 +1,171 @@
+//! Nonces made without state: when it was made, a number, and a keyed code over both. Nothing is kept until a
+//! right answer came, so challenging costs no memory.
+//!
+//! A nonce is 24 octets, written as 32 characters of base64url: the second it was made (since start), a random
+//! number, and SipHash-2-4-128 over the two under a key drawn at start. After a restart the key is another one and
+//! all nonces of before are [`NonceState::Foreign`].
+
+use std::hash::Hasher as _;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use siphasher::sip128::{Hasher128 as _, SipHasher24};
+use subtle::ConstantTimeEq as _;
+
+use crate::now::Mono;
+
+/// How long a nonce is good for. Phones refresh every few minutes with the nonce they have; an hour spares them a
+/// challenge at most refreshes, and bounds how long a record must remember which counts were used.
+pub const LIFETIME: Duration = Duration::from_secs(3600);
+
+/// Characters of a nonce.
+pub const NONCE_LENGTH: usize = 32;
+
+/// A nonce as it stands in a challenge.
+pub type Nonce = [u8; NONCE_LENGTH];
+
+/// Octets of a nonce before base64url: number and code.
+const RAW_LENGTH: usize = 24;
+
+/// The number in a nonce: the second it was made (upper half) and 32 random bits. Later nonces have higher numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NonceId(pub u64);
+
+impl NonceId {
+    /// When it was made.
+    pub fn made(self) -> Mono {
+        Mono::from_seconds((self.0 >> 32) as u32)
+    }
+
+    /// From when on it is good no longer.
+    pub fn expires(self) -> Mono {
+        self.made() + LIFETIME
+    }
+}
+
+/// What a right answer to a challenge proves, and what must not be used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// The nonce.
+    pub nonce: NonceId,
+    /// The nonce count; `None`: an answer without `qop`, good once (RFC 7616 §3.4.6 has no such, RFC 2069 had).
+    pub count: Option<u32>,
+}
+
+/// What a nonce is to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NonceState {
+    /// We made it and it is good.
+    Valid(NonceId),
+    /// We made it and it is too old.
+    Stale,
+    /// We did not make it, or before the last start.
+    Foreign,
+}
+
+/// Makes and knows nonces. One key for all workers.
+pub struct Nonces {
+    key: [u8; 16],
+}
+
+impl Nonces {
+    /// Takes a key that must be random and new at every start.
+    pub fn new(key: [u8; 16]) -> Self {
+        Self { key }
+    }
+
+    /// A nonce made `now`; `random` tells it from the others of the same second.
+    pub fn make(&self, now: Mono, random: [u8; 4]) -> Nonce {
+        let id = u64::from(now.seconds()) << 32 | u64::from(u32::from_be_bytes(random));
+        let mut raw = [0; RAW_LENGTH];
+        raw[..8].copy_from_slice(&id.to_be_bytes());
+        raw[8..].copy_from_slice(&self.code(id));
+        let mut text = [0; NONCE_LENGTH];
+        let length = URL_SAFE_NO_PAD.encode_slice(raw, &mut text).expect("24 octets are 32 characters");
+        debug_assert_eq!(length, NONCE_LENGTH);
+        text
+    }
+
+    /// What `nonce` is to us `now`. Takes the same time for any code.
+    pub fn verify(&self, nonce: &[u8], now: Mono) -> NonceState {
+        let mut raw = [0; RAW_LENGTH];
+        // A nonce of the right length alone is decoded: nothing else fits.
+        if nonce.len() != NONCE_LENGTH || URL_SAFE_NO_PAD.decode_slice(nonce, &mut raw) != Ok(RAW_LENGTH) {
+            return NonceState::Foreign;
+        }
+        let (id, code) = raw.split_at(8);
+        let id = u64::from_be_bytes(id.try_into().expect("split at eight"));
+        if !bool::from(self.code(id).ct_eq(code)) {
+            return NonceState::Foreign;
+        }
+        let id = NonceId(id);
+        if now < id.expires() { NonceState::Valid(id) } else { NonceState::Stale }
+    }
+
+    fn code(&self, id: u64) -> [u8; 16] {
+        let mut hasher = SipHasher24::new_with_key(&self.key);
+        hasher.write_u64(id);
+        hasher.finish128().as_bytes()
+    }
+}
+
+impl std::fmt::Debug for Nonces {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Nonces(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOON: Mono = Mono(1_000_000_000_000);
+
+    #[test]
+    fn a_nonce_is_known_until_its_hour_is_over() {
+        let nonces = Nonces::new([7; 16]);
+        let nonce = nonces.make(NOON, [1, 2, 3, 4]);
+
+        let NonceState::Valid(id) = nonces.verify(&nonce, NOON) else { panic!("it is ours") };
+
+        assert_eq!(id.made(), NOON);
+        let last = Mono((NOON + LIFETIME).0 - 1);
+        assert_eq!(nonces.verify(&nonce, last), NonceState::Valid(id));
+        assert_eq!(nonces.verify(&nonce, NOON + LIFETIME), NonceState::Stale);
+    }
+
+    #[test]
+    fn nonces_of_another_key_or_with_a_changed_octet_are_foreign() {
+        let nonces = Nonces::new([7; 16]);
+        let nonce = nonces.make(NOON, [0; 4]);
+
+        assert_eq!(Nonces::new([8; 16]).verify(&nonce, NOON), NonceState::Foreign);
+        for at in 0..NONCE_LENGTH {
+            let mut changed = nonce;
+            changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+            assert_eq!(nonces.verify(&changed, NOON), NonceState::Foreign, "{at}");
+        }
+        for nonsense in [&b""[..], b"abc", &nonce[..31], &[b'A'; 33], &[b'!'; 32], &[0xff; 32]] {
+            assert_eq!(nonces.verify(nonsense, NOON), NonceState::Foreign);
+        }
+    }
+
+    #[test]
+    fn later_nonces_have_higher_numbers() {
+        let nonces = Nonces::new([7; 16]);
+        let id = |now, random| match nonces.verify(&nonces.make(now, random), now) {
+            NonceState::Valid(id) => id,
+            other => panic!("{other:?}"),
+        };
+
+        assert!(id(NOON, [255; 4]) < id(NOON + Duration::from_secs(1), [0; 4]));
+    }
+
+    #[test]
+    fn a_nonce_is_a_quoted_string_without_escapes() {
+        let nonce = Nonces::new([7; 16]).make(NOON, [255; 4]);
+
+        assert!(nonce.iter().all(|octet| octet.is_ascii_alphanumeric() || b"-_".contains(octet)));
+    }
+}

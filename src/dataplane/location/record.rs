@@ -1,0 +1,268 @@
+//! One address-of-record as it lies in memory: a single block of octets, because a million Strings in Vecs cost
+//! three times as much. Decoded into a [`Draft`] to be changed, encoded back as a whole.
+//!
+//! ```text
+//!  0 u16 length of this record    8 u32 second for which it is on a wheel, 0: on none
+//!  2 u8  flags                   12 u32 second since which the store lags behind, 0: it does not
+//!  3 u8  bindings                16 u64 newest nonce that was put out
+//!  4 u8  nonces                  24     tenant, user
+//!  5 u8  worker of the wheel            nonces: u64 number, u32 highest count, u64 window, u32 print
+//!  6 u8  length of the tenant           bindings, see `put_binding`
+//!  7 u8  length of the user
+//! ```
+//!
+//! A value of the table is a *bucket*: the records of all addresses-of-record with the same 64-bit hash, one after
+//! the other. There is never more than one outside tests, but nothing goes wrong if there is.
+
+use std::borrow::Cow;
+use std::net::{SocketAddr, SocketAddrV6};
+use std::ops::Range;
+
+use super::binding::{Binding, Holder, seconds_up};
+use super::draft::{Armed, Draft};
+use super::window::Slot;
+use crate::auth::NonceId;
+use crate::flow::{ConnectionId, Flow, ListenerId, WorkerId};
+use crate::now::Mono;
+
+/// Octets of a tenant id or user; longer ones have no record.
+pub const NAME_LENGTH_MAX: usize = u8::MAX as usize;
+
+const HEAD: usize = 24;
+const FLAG_DEVICE: u8 = 1;
+const FLAG_INDEXED: u8 = 2;
+
+const HAS_IPV6: u8 = 1;
+const HAS_FLOW: u8 = 2;
+const HAS_CONNECTION: u8 = 4;
+const HAS_HOLDER: u8 = 8;
+
+/// The record of `tenant` and `user` within a bucket.
+pub(super) fn find(bucket: &[u8], tenant: &str, user: &[u8]) -> Option<Range<usize>> {
+    records(bucket).find(|range| name(&bucket[range.clone()]) == (tenant.as_bytes(), user))
+}
+
+/// Where each record of a bucket lies.
+pub(super) fn records(bucket: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let length = bucket.get(at..at + 2)?;
+        let start = at;
+        at += usize::from(u16::from_le_bytes([length[0], length[1]]));
+        (at >= start + HEAD && at <= bucket.len()).then_some(start..at)
+    })
+}
+
+/// Tenant and user of a record.
+pub(super) fn name(record: &[u8]) -> (&[u8], &[u8]) {
+    let (tenant, rest) = record[HEAD..].split_at(usize::from(record[6]));
+    (tenant, &rest[..usize::from(record[7])])
+}
+
+/// True if an index may know the record.
+pub(super) fn is_indexed(record: &[u8]) -> bool {
+    record[2] & FLAG_INDEXED != 0
+}
+
+/// The entry of a record on a wheel, without decoding the rest.
+pub(super) fn armed(record: &[u8]) -> Option<Armed> {
+    let second = u32::from_le_bytes([record[8], record[9], record[10], record[11]]);
+    (second != 0).then_some(Armed { worker: WorkerId(record[5]), second })
+}
+
+/// Notes the entry of a record on a wheel.
+pub(super) fn set_armed(record: &mut [u8], armed: Armed) {
+    record[5] = armed.worker.0;
+    record[8..12].copy_from_slice(&armed.second.to_le_bytes());
+}
+
+/// The second since which the store lags behind, 0 if it does not.
+pub(super) fn lagging_since(record: &[u8]) -> u32 {
+    u32::from_le_bytes([record[12], record[13], record[14], record[15]])
+}
+
+/// Notes that the store has been told.
+pub(super) fn set_told(record: &mut [u8]) {
+    record[12..16].fill(0);
+}
+
+/// Reads a record that [`encode`] wrote.
+pub(super) fn decode(record: &[u8], now: Mono) -> Draft<'_> {
+    try_decode(record, now).expect("the table holds only what encode wrote")
+}
+
+fn try_decode(record: &[u8], now: Mono) -> Option<Draft<'_>> {
+    let mut reader = Reader(record);
+    reader.u16()?;
+    let [flags, bindings, nonces, worker, tenant, user] = reader.array()?;
+    let second = reader.u32()?;
+    let lagging_since = reader.u32()?;
+    let floor = reader.u64()?;
+    reader.take(usize::from(tenant) + usize::from(user))?;
+    let mut draft = Draft::empty(now);
+    draft.device_account = flags & FLAG_DEVICE != 0;
+    draft.armed = (second != 0).then_some(Armed { worker: WorkerId(worker), second });
+    draft.lagging_since = lagging_since;
+    draft.windows.floor = floor;
+    for _ in 0..nonces {
+        draft.windows.slots.push(Slot {
+            nonce: NonceId(reader.u64()?),
+            highest: reader.u32()?,
+            seen: reader.u64()?,
+            print: reader.u32()?,
+        });
+    }
+    for _ in 0..bindings {
+        draft.bindings.push(take_binding(&mut reader, Mono::from_seconds)?);
+    }
+    Some(draft)
+}
+
+/// Writes `draft` as a whole to `out`, which is emptied before. Names are at most [`NAME_LENGTH_MAX`] long.
+pub(super) fn encode(draft: &Draft<'_>, tenant: &str, user: &[u8], out: &mut Vec<u8>) {
+    debug_assert!(tenant.len() <= NAME_LENGTH_MAX && user.len() <= NAME_LENGTH_MAX);
+    out.clear();
+    let flags = if draft.device_account { FLAG_DEVICE } else { 0 };
+    let flags = if draft.is_indexed() { flags | FLAG_INDEXED } else { flags };
+    let armed = draft.armed.unwrap_or(Armed { worker: WorkerId(0), second: 0 });
+    let mut head = [0; HEAD];
+    head[2] = flags;
+    head[3] = draft.bindings.len() as u8;
+    head[4] = draft.windows.slots.len() as u8;
+    head[5] = armed.worker.0;
+    head[6] = tenant.len() as u8;
+    head[7] = user.len() as u8;
+    head[8..12].copy_from_slice(&armed.second.to_le_bytes());
+    head[12..16].copy_from_slice(&draft.lagging_since.to_le_bytes());
+    head[16..24].copy_from_slice(&draft.windows.floor.to_le_bytes());
+    out.extend_from_slice(&head);
+    out.extend_from_slice(tenant.as_bytes());
+    out.extend_from_slice(user);
+    for slot in &draft.windows.slots {
+        let mut bytes = [0; 24];
+        bytes[..8].copy_from_slice(&slot.nonce.0.to_le_bytes());
+        bytes[8..12].copy_from_slice(&slot.highest.to_le_bytes());
+        bytes[12..20].copy_from_slice(&slot.seen.to_le_bytes());
+        bytes[20..].copy_from_slice(&slot.print.to_le_bytes());
+        out.extend_from_slice(&bytes);
+    }
+    for binding in &draft.bindings {
+        put_binding(binding, seconds_up(binding.expires_at), out);
+    }
+    // Names, nonces and bindings at their largest are some 7 kB.
+    let length = u16::try_from(out.len()).expect("a record is shorter than 64 kB");
+    out[..2].copy_from_slice(&length.to_le_bytes());
+}
+
+/// Octets of a binding that are always there.
+const FIXED: usize = 26;
+
+/// Writes one binding that ends at `expires`: flags, instance length, q, URI length, expiry, CSeq, branch, Call-ID;
+/// then, as the flags say, the flow and the holder; then URI and instance. Numbers are little-endian.
+pub(super) fn put_binding(binding: &Binding<'_>, expires: u32, out: &mut Vec<u8>) {
+    let flags = match binding.flow {
+        None => 0,
+        Some(flow) => {
+            HAS_FLOW
+                | if flow.remote.is_ipv6() { HAS_IPV6 } else { 0 }
+                | if flow.connection.is_some() { HAS_CONNECTION } else { 0 }
+        }
+    };
+    let mut fixed = [0; FIXED];
+    fixed[0] = flags | if binding.holder.is_some() { HAS_HOLDER } else { 0 };
+    fixed[1] = binding.instance.len() as u8;
+    fixed[2..4].copy_from_slice(&binding.q.to_le_bytes());
+    fixed[4..6].copy_from_slice(&(binding.uri.len() as u16).to_le_bytes());
+    fixed[6..10].copy_from_slice(&expires.to_le_bytes());
+    fixed[10..14].copy_from_slice(&binding.cseq.to_le_bytes());
+    fixed[14..18].copy_from_slice(&binding.branch.to_le_bytes());
+    fixed[18..26].copy_from_slice(&binding.call_id.to_le_bytes());
+    out.extend_from_slice(&fixed);
+    if let Some(flow) = binding.flow {
+        out.push(flow.listener.0);
+        out.extend_from_slice(&flow.remote.port().to_le_bytes());
+        match flow.remote {
+            SocketAddr::V4(remote) => out.extend_from_slice(&remote.ip().octets()),
+            SocketAddr::V6(remote) => {
+                out.extend_from_slice(&remote.ip().octets());
+                out.extend_from_slice(&remote.scope_id().to_le_bytes());
+            }
+        }
+        if let Some(connection) = flow.connection {
+            out.extend_from_slice(&connection.to_u64().to_le_bytes());
+        }
+    }
+    if let Some(holder) = binding.holder {
+        out.extend_from_slice(&holder.device.to_le_bytes());
+        out.extend_from_slice(&holder.epoch.to_le_bytes());
+    }
+    out.extend_from_slice(&binding.uri);
+    out.extend_from_slice(&binding.instance);
+}
+
+/// Reads what [`put_binding`] wrote; `expires_at` makes an instant of its seconds. `None`: it never wrote this.
+pub(super) fn take_binding<'r>(
+    reader: &mut Reader<'r>,
+    expires_at: impl FnOnce(u32) -> Mono,
+) -> Option<Binding<'r>> {
+    let [flags, instance_length] = reader.array()?;
+    let q = reader.u16()?;
+    let uri_length = usize::from(reader.u16()?);
+    let expires_at = expires_at(reader.u32()?);
+    let cseq = reader.u32()?;
+    let branch = reader.u32()?;
+    let call_id = reader.u64()?;
+    let flow = if flags & HAS_FLOW != 0 { Some(take_flow(reader, flags)?) } else { None };
+    let holder = match flags & HAS_HOLDER != 0 {
+        true => Some(Holder { device: reader.u64()?, epoch: reader.u64()? }),
+        false => None,
+    };
+    let uri = Cow::Borrowed(reader.take(uri_length)?);
+    let instance = Cow::Borrowed(reader.take(usize::from(instance_length))?);
+    Some(Binding { uri, instance, q, expires_at, call_id, cseq, branch, flow, holder })
+}
+
+fn take_flow(reader: &mut Reader<'_>, flags: u8) -> Option<Flow> {
+    let [listener] = reader.array()?;
+    let port = reader.u16()?;
+    let remote = if flags & HAS_IPV6 != 0 {
+        let address = reader.array::<16>()?.into();
+        SocketAddrV6::new(address, port, 0, reader.u32()?).into()
+    } else {
+        SocketAddr::new(reader.array::<4>()?.into(), port)
+    };
+    let connection = match flags & HAS_CONNECTION != 0 {
+        true => Some(ConnectionId::from_u64(reader.u64()?)?),
+        false => None,
+    };
+    Some(Flow { listener: ListenerId(listener), remote, connection })
+}
+
+/// Takes octets from the front of a slice.
+pub(super) struct Reader<'r>(pub(super) &'r [u8]);
+
+impl<'r> Reader<'r> {
+    pub(super) fn take(&mut self, length: usize) -> Option<&'r [u8]> {
+        let (taken, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (taken, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*taken)
+    }
+
+    fn u16(&mut self) -> Option<u16> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+}
