@@ -1,0 +1,302 @@
+//! What the octets in the file mean. [`FORMAT`] names all of it: rows, tables, and the stored form of a
+//! binding that `location` gives.
+//!
+//! A journal row is one group, or a piece of a large one, written and read whole:
+//!
+//! ```text
+//! row   = count:u32 entry*            numbers are little-endian
+//! entry = tag:u8 length:u32 payload
+//! tag 1   a change of seats           postcard of SeatChange
+//! tag 2   bindings of one AOR         aor-length:u32 aor record
+//! tag 3   an AOR without bindings     aor
+//! tag 4   all secrets                 as `encode_secrets` has it
+//! ```
+//!
+//! Postcard numbers the variants of an enum: those of `Surface` and `Cause` are only ever added at the end. A
+//! test holds octets written by format 1 against it.
+
+use dataplane::hotdesk::Seat;
+use dataplane::query::Record;
+
+use super::{Entry, RoutingKey, Secrets};
+
+/// The format this version writes and reads.
+pub(super) const FORMAT: u32 = 1;
+
+const SEATS: u8 = 1;
+const BINDINGS: u8 = 2;
+const NO_BINDINGS: u8 = 3;
+const SECRETS: u8 = 4;
+
+/// Why stored octets mean nothing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FormError {
+    /// They end too early, or too late.
+    #[error("a stored row is cut or too long")]
+    Length,
+    /// No entry has this tag.
+    #[error("a stored entry has the unknown tag {0}")]
+    Tag(u8),
+    /// A name is no text.
+    #[error("a stored name is no UTF-8")]
+    Name(#[from] std::str::Utf8Error),
+    /// A seat or a change of seats cannot be read.
+    #[error("a stored seat cannot be read")]
+    Seat(#[from] postcard::Error),
+    /// The database belongs to another program.
+    #[error("the file is a database of another program")]
+    Foreign,
+}
+
+/// One row of the journal while it grows.
+#[derive(Debug)]
+pub(super) struct Row {
+    octets: Vec<u8>,
+    count: u32,
+}
+
+impl Row {
+    /// A row that is not the last of its group holds about this much: large enough that a row costs nothing,
+    /// small enough to be read into memory at once.
+    const OCTETS_FULL: usize = 1 << 20;
+
+    pub(super) fn new() -> Self {
+        Self { octets: vec![0; 4], count: 0 }
+    }
+
+    /// True once the next entry belongs into another row.
+    pub(super) fn is_full(&self) -> bool {
+        self.octets.len() >= Self::OCTETS_FULL
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    pub(super) fn push(&mut self, entry: &Entry) -> Result<(), FormError> {
+        let start = self.octets.len();
+        self.octets.extend([0; 5]);
+        let tag = match entry {
+            Entry::Record(Record::Seats(change)) => {
+                self.octets = postcard::to_extend(change, std::mem::take(&mut self.octets))?;
+                SEATS
+            }
+            Entry::Record(Record::Bindings { aor, record: Some(record) }) => {
+                self.octets.extend(u32::try_from(aor.len()).map_err(|_| FormError::Length)?.to_le_bytes());
+                self.octets.extend_from_slice(aor.as_bytes());
+                self.octets.extend_from_slice(record);
+                BINDINGS
+            }
+            Entry::Record(Record::Bindings { aor, record: None }) => {
+                self.octets.extend_from_slice(aor.as_bytes());
+                NO_BINDINGS
+            }
+            Entry::Secrets(secrets) => {
+                self.octets.extend(encode_secrets(secrets));
+                SECRETS
+            }
+        };
+        let length = u32::try_from(self.octets.len() - start - 5).map_err(|_| FormError::Length)?;
+        self.octets[start] = tag;
+        self.octets[start + 1..start + 5].copy_from_slice(&length.to_le_bytes());
+        self.count += 1;
+        self.octets[..4].copy_from_slice(&self.count.to_le_bytes());
+        Ok(())
+    }
+
+    pub(super) fn octets(&self) -> &[u8] {
+        &self.octets
+    }
+}
+
+/// How many entries a row holds.
+pub(super) fn count_of(row: &[u8]) -> Result<u32, FormError> {
+    Ok(u32::from_le_bytes(*row.first_chunk().ok_or(FormError::Length)?))
+}
+
+/// The entries of a row in order. After an error come no more.
+pub(super) fn entries(row: &[u8]) -> Result<impl Iterator<Item = Result<Entry, FormError>>, FormError> {
+    let mut left = count_of(row)?;
+    let mut rest = &row[4..];
+    Ok(std::iter::from_fn(move || {
+        if left == 0 {
+            return (!std::mem::take(&mut rest).is_empty()).then_some(Err(FormError::Length));
+        }
+        left -= 1;
+        let entry = entry(&mut rest);
+        if entry.is_err() {
+            (left, rest) = (0, &[]);
+        }
+        Some(entry)
+    }))
+}
+
+fn entry(rest: &mut &[u8]) -> Result<Entry, FormError> {
+    let tag = *rest.split_off_first().ok_or(FormError::Length)?;
+    let length = number(rest)?;
+    let mut payload = rest.split_off(..length).ok_or(FormError::Length)?;
+    Ok(match tag {
+        SEATS => Entry::Record(Record::Seats(postcard::from_bytes(payload)?)),
+        BINDINGS => {
+            let length = number(&mut payload)?;
+            let aor = payload.split_off(..length).ok_or(FormError::Length)?;
+            Entry::Record(Record::Bindings { aor: str::from_utf8(aor)?.into(), record: Some(payload.into()) })
+        }
+        NO_BINDINGS => Entry::Record(Record::Bindings { aor: str::from_utf8(payload)?.into(), record: None }),
+        SECRETS => Entry::Secrets(decode_secrets(payload)?),
+        tag => return Err(FormError::Tag(tag)),
+    })
+}
+
+fn number(rest: &mut &[u8]) -> Result<usize, FormError> {
+    let octets = rest.split_off(..4).and_then(|octets| octets.first_chunk()).ok_or(FormError::Length)?;
+    Ok(u32::from_le_bytes(*octets) as usize)
+}
+
+/// A row of the table of seats.
+pub(super) fn encode_seat(seat: &Seat) -> Result<Vec<u8>, FormError> {
+    Ok(postcard::to_allocvec(seat)?)
+}
+
+pub(super) fn decode_seat(octets: &[u8]) -> Result<Seat, FormError> {
+    Ok(postcard::from_bytes(octets)?)
+}
+
+/// `(id:u8 made_at:u64 key:32)*`, the current one first.
+pub(super) fn encode_secrets(secrets: &Secrets) -> Vec<u8> {
+    let mut octets = Vec::with_capacity(secrets.routing_keys.len() * 41);
+    for RoutingKey { id, made_at, key } in &secrets.routing_keys {
+        octets.push(*id);
+        octets.extend(made_at.to_le_bytes());
+        octets.extend(key);
+    }
+    octets
+}
+
+pub(super) fn decode_secrets(octets: &[u8]) -> Result<Secrets, FormError> {
+    let (keys, []) = octets.as_chunks::<41>() else { return Err(FormError::Length) };
+    let routing_keys = keys.iter().map(|octets| {
+        let (made_at, key) = octets[1..].split_first_chunk().ok_or(FormError::Length)?;
+        Ok(RoutingKey {
+            id: octets[0],
+            made_at: u64::from_le_bytes(*made_at),
+            key: *key.first_chunk().ok_or(FormError::Length)?,
+        })
+    });
+    Ok(Secrets { routing_keys: routing_keys.collect::<Result<_, FormError>>()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use dataplane::hotdesk::{Cause, Place, SeatChange, Surface};
+
+    use super::*;
+
+    fn samples() -> Vec<Entry> {
+        let seat = |device, extension, epoch| Seat {
+            device: Place::new("demo", device),
+            extension: Place::new("demo", extension),
+            epoch,
+            since: 1_700_000_000_000,
+            surface: Surface::Dialled,
+        };
+        let change = |cause, surface| {
+            let ended = vec![seat("desk-1", "1001", 3), seat("desk-2", "1002", 7)];
+            let begun = (cause == Cause::LogIn).then(|| seat("desk-2", "1001", 8));
+            let change = SeatChange {
+                customer: "demo".into(),
+                epoch: 8,
+                ended,
+                begun,
+                cause,
+                surface,
+                at: 1_700_000_000_001,
+            };
+            Entry::Record(Record::Seats(change))
+        };
+        vec![
+            change(Cause::LogIn, Surface::Dialled),
+            change(Cause::LogOut, Surface::Native),
+            change(Cause::Forced, Surface::Api),
+            change(Cause::Removed, Surface::Configuration),
+            Entry::Record(Record::Bindings { aor: "demo/1001".into(), record: Some([1, 2, 3].into()) }),
+            Entry::Record(Record::Bindings { aor: "demo/1001".into(), record: None }),
+            Entry::Secrets(Secrets { routing_keys: vec![RoutingKey { id: 5, made_at: 9, key: [7; 32] }] }),
+        ]
+    }
+
+    fn row_of(entries: &[Entry]) -> Vec<u8> {
+        let mut row = Row::new();
+        for entry in entries {
+            row.push(entry).unwrap();
+        }
+        row.octets().to_vec()
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let row = row_of(&samples());
+
+        let read: Result<Vec<_>, _> = entries(&row).unwrap().collect();
+
+        assert_eq!(read.unwrap(), samples());
+        assert_eq!(count_of(&row).unwrap(), 7);
+    }
+
+    #[test]
+    fn format_1_is_read_by_every_later_version() {
+        let row: Vec<u8> = FORMAT_1.as_bytes().chunks(2).map(hex).collect();
+
+        let read: Result<Vec<_>, _> = entries(&row).unwrap().collect();
+
+        assert_eq!(read.unwrap(), samples());
+        assert_eq!(row_of(&samples()), row, "a new form needs a new number");
+    }
+
+    const FORMAT_1: &str = "\
+        07000000016a0000000464656d6f08020464656d6f066465736b2d310464656d6f04313030310380d095ffbc31000464\
+        656d6f066465736b2d320464656d6f04313030320780d095ffbc3100010464656d6f066465736b2d320464656d6f0431\
+        3030310880d095ffbc3100000081d095ffbc31014c0000000464656d6f08020464656d6f066465736b2d310464656d6f\
+        04313030310380d095ffbc31000464656d6f066465736b2d320464656d6f04313030320780d095ffbc310000010181d0\
+        95ffbc31014c0000000464656d6f08020464656d6f066465736b2d310464656d6f04313030310380d095ffbc31000464\
+        656d6f066465736b2d320464656d6f04313030320780d095ffbc310000020281d095ffbc31014c0000000464656d6f08\
+        020464656d6f066465736b2d310464656d6f04313030310380d095ffbc31000464656d6f066465736b2d320464656d6f\
+        04313030320780d095ffbc310000030381d095ffbc3102100000000900000064656d6f2f313030310102030309000000\
+        64656d6f2f31303031042900000005090000000000000007070707070707070707070707070707070707070707070707\
+        07070707070707";
+
+    fn hex(digits: &[u8]) -> u8 {
+        u8::from_str_radix(str::from_utf8(digits).unwrap(), 16).unwrap()
+    }
+
+    #[test]
+    fn a_cut_row_is_an_error_at_every_length() {
+        let row = row_of(&samples());
+
+        for length in 0..row.len() {
+            let read: Result<Vec<_>, _> = entries(&row[..length]).and_then(Iterator::collect);
+
+            assert!(read.is_err(), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_row_with_more_than_its_entries_is_an_error() {
+        let mut row = row_of(&samples());
+        row.push(0);
+
+        let read: Result<Vec<_>, _> = entries(&row).unwrap().collect();
+
+        assert!(matches!(read, Err(FormError::Length)));
+    }
+
+    #[test]
+    fn an_entry_of_a_later_version_is_an_error() {
+        let row = [1, 0, 0, 0, 99, 0, 0, 0, 0];
+
+        let read: Result<Vec<_>, _> = entries(&row).unwrap().collect();
+
+        assert!(matches!(read, Err(FormError::Tag(99))));
+    }
+}

@@ -1,0 +1,507 @@
+//! The store's thread: takes what waits, writes it as one group, tells everybody, tidies when it is quiet.
+//!
+//! ```text
+//!             ┌────────── group written ──────────┐
+//!             ▼                                   │
+//!   take ─► reachable ─── append fails ──► away ──┘ recover works, at most once a RETRY_DELAY
+//!             │   ▲                         │
+//!             └ fold, one step at a time    └ saves fail at once, what is owed is kept in order
+//! ```
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dataplane::query::{Record, SaveVerdict};
+use tracing::{error, info, warn};
+
+use super::queue::{Behind, Queue, Save, now};
+use super::{Entry, SaveError, Store};
+
+/// Between two tries of a store that is away.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// After a failed housekeeping step; until then the journal grows.
+const FOLD_RETRY_DELAY: Duration = Duration::from_secs(30);
+
+/// Nobody saved for so long: housekeeping will hardly be noticed.
+const QUIET_AFTER: Duration = Duration::from_millis(250);
+
+/// Refreshes that ride along in one group: some milliseconds, so that a log-in never waits for all of them.
+const BEHIND_GROUP_MAX: usize = 1_024;
+
+/// The store's thread.
+pub(super) struct Keeper {
+    queue: Arc<Queue>,
+    store: Box<dyn Store>,
+    /// Not written yet and never to be forgotten; older than all that is in the queue.
+    owed: VecDeque<Save>,
+    /// Refreshes taken from the queue, older than all that is in it.
+    behind: Behind,
+    /// When to try again.
+    away: Option<Instant>,
+    saved_at: Instant,
+    fold_from: Instant,
+    fold_wanted: bool,
+}
+
+impl Keeper {
+    pub(super) fn new(queue: Arc<Queue>, store: Box<dyn Store>) -> Self {
+        let unfolded = store.unfolded();
+        queue.note(|health| health.unfolded = unfolded);
+        Self {
+            queue,
+            store,
+            owed: VecDeque::new(),
+            behind: Behind::new(),
+            away: None,
+            saved_at: now(),
+            fold_from: now(),
+            fold_wanted: unfolded > 0,
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        loop {
+            let taken = self.queue.take(self.wake_at(), self.behind.is_empty());
+            for save in &taken.saves {
+                if let Entry::Record(Record::Bindings { aor, .. }) = &save.entry {
+                    self.behind.remove(aor);
+                }
+            }
+            if self.behind.is_empty() {
+                self.behind = taken.behind;
+            }
+            let saved = !taken.saves.is_empty();
+            self.write(taken.saves, taken.closing);
+            if taken.closing && (self.away.is_some() || self.owed.is_empty() && self.behind.is_empty()) {
+                return;
+            }
+            if saved {
+                self.saved_at = now();
+            }
+            if self.away.is_none() && !taken.closing {
+                self.fold();
+            }
+        }
+    }
+
+    /// When there is something to do though nothing comes.
+    fn wake_at(&self) -> Option<Instant> {
+        if let Some(retry_at) = self.away {
+            return Some(retry_at);
+        }
+        if !self.behind.is_empty() {
+            return Some(now());
+        }
+        self.fold_wanted.then(|| self.fold_from.max(self.saved_at + QUIET_AFTER))
+    }
+
+    /// Writes what is owed, `saves`, and some of the refreshes as one group.
+    fn write(&mut self, saves: Vec<Save>, closing: bool) {
+        if let Some(retry_at) = self.away {
+            if now() < retry_at && !closing {
+                return self.put_off(saves.into());
+            }
+            if let Err(error) = self.store.recover() {
+                self.fail(&error);
+                return self.put_off(saves.into());
+            }
+        }
+        let mut group = std::mem::take(&mut self.owed);
+        group.extend(saves);
+        let riders: Vec<_> = self.behind.extract_if(|_, _| true).take(BEHIND_GROUP_MAX).collect();
+        let riders: Vec<_> =
+            riders.into_iter().map(|(aor, record)| Entry::Record(Record::Bindings { aor, record })).collect();
+        let entries: Vec<&Entry> = group.iter().map(|save| &save.entry).chain(&riders).collect();
+        if entries.is_empty() {
+            return self.succeed();
+        }
+        let count = entries.len() as u64;
+        let start = now();
+        let result = self.store.append(&entries);
+        let took = now() - start;
+        match result {
+            Ok(()) => {
+                self.queue.settle(group.iter().filter(|save| save.eventual).count());
+                let unfolded = self.store.unfolded();
+                self.queue.note(|health| {
+                    health.commits += 1;
+                    health.records += count;
+                    health.unfolded = unfolded;
+                    health.commit_times.observe(took);
+                });
+                self.succeed();
+                self.fold_wanted = true;
+                for save in group {
+                    save.answer(SaveVerdict::Durable);
+                }
+            }
+            Err(error) => {
+                self.fail(&error);
+                self.put_off(group);
+                for rider in riders {
+                    if let Entry::Record(Record::Bindings { aor, record }) = rider {
+                        self.behind.insert(aor, record);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Keeps what must be kept, in order, and fails the rest.
+    fn put_off(&mut self, saves: VecDeque<Save>) {
+        let (owed, failed): (Vec<_>, Vec<_>) = saves.into_iter().partition(|save| save.eventual);
+        self.owed.extend(owed);
+        self.queue.note(|health| health.saves_failed += failed.len() as u64);
+        for save in failed {
+            save.answer(SaveVerdict::Failed);
+        }
+    }
+
+    fn fail(&mut self, error: &SaveError) {
+        let first = self.away.replace(now() + RETRY_DELAY).is_none();
+        self.queue.note(|health| {
+            health.reachable = false;
+            health.failures += 1;
+        });
+        if first {
+            error!(
+                reason = %reasons(error),
+                "the store takes nothing: calls and seats go on from memory, new log-ins are refused"
+            );
+        }
+    }
+
+    fn succeed(&mut self) {
+        if self.away.take().is_some() {
+            self.queue.note(|health| health.reachable = true);
+            info!("the store is back");
+        }
+    }
+
+    /// One step of housekeeping, if there is time for it.
+    fn fold(&mut self) {
+        let now = now();
+        if !self.fold_wanted || now < self.fold_from {
+            return;
+        }
+        let quiet = now >= self.saved_at + QUIET_AFTER && self.behind.is_empty();
+        match self.store.fold(quiet) {
+            Ok(more) => {
+                // A busy store is asked again after its next group; a quiet one that wants no more, not at
+                // all.
+                self.fold_wanted = more || !quiet;
+                if quiet && more {
+                    self.fold_from = now;
+                }
+                let unfolded = self.store.unfolded();
+                self.queue.note(|health| health.unfolded = unfolded);
+            }
+            Err(error) => {
+                self.fold_from = now + FOLD_RETRY_DELAY;
+                warn!(reason = %reasons(&error), "the journal cannot be folded and grows until it can");
+                if let Err(error) = self.store.recover() {
+                    self.fail(&error);
+                } else {
+                    self.queue.note(|health| health.failures += 1);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        // Also on the way out of a panic: nobody may wait for a thread that is gone.
+        self.queue.close();
+        drop(self.queue.take(None, false).saves);
+    }
+}
+
+/// An error and all that caused it, in one line.
+fn reasons(error: &SaveError) -> String {
+    let mut line = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        cause = error.source();
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::sync::{Mutex, MutexGuard};
+
+    use super::super::queue::SAVES_MAX;
+    use super::super::{Health, Memory, Secrets, StoreHandle};
+    use super::*;
+
+    /// Longer than anything here takes; only a test that fails waits for it.
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    /// A store that does what the test says.
+    #[derive(Clone, Default)]
+    struct Scripted {
+        script: Arc<Mutex<Script>>,
+    }
+
+    #[derive(Default)]
+    struct Script {
+        written: Vec<Entry>,
+        is_broken: bool,
+        panics: bool,
+        /// Is told of each group before it is written.
+        begun: Option<Sender<usize>>,
+        /// Each group waits for one of these.
+        permits: Option<Receiver<()>>,
+    }
+
+    impl Scripted {
+        fn script(&self) -> MutexGuard<'_, Script> {
+            self.script.lock().unwrap()
+        }
+
+        /// Has every group announced, and wait for a permit.
+        fn step_by_step(&self) -> (Receiver<usize>, Sender<()>) {
+            let (begun, announced) = channel();
+            let (permit, permits) = channel();
+            let mut script = self.script();
+            (script.begun, script.permits) = (Some(begun), Some(permits));
+            (announced, permit)
+        }
+    }
+
+    impl Store for Scripted {
+        fn append(&mut self, group: &[&Entry]) -> Result<(), SaveError> {
+            let (begun, permits) = {
+                let mut script = self.script();
+                (script.begun.clone(), script.permits.take())
+            };
+            if let Some(begun) = begun {
+                begun.send(group.len()).unwrap();
+            }
+            if let Some(permits) = permits {
+                permits.recv_timeout(DEADLINE).unwrap();
+                self.script().permits = Some(permits);
+            }
+            if self.script().panics {
+                panic!("as the test wants it");
+            }
+            if self.script().is_broken {
+                return Err(SaveError::Away);
+            }
+            self.script().written.extend(group.iter().map(|entry| (*entry).clone()));
+            Ok(())
+        }
+
+        fn recover(&mut self) -> Result<(), SaveError> {
+            if self.script().is_broken { Err(SaveError::Away) } else { Ok(()) }
+        }
+    }
+
+    fn bindings(aor: &str, octet: u8) -> Record {
+        Record::Bindings { aor: aor.into(), record: Some([octet].into()) }
+    }
+
+    fn entry(aor: &str, octet: u8) -> Entry {
+        Entry::Record(bindings(aor, octet))
+    }
+
+    /// Saves and gives the way to the verdict.
+    fn save(store: &StoreHandle, record: Record) -> Receiver<SaveVerdict> {
+        let (tell, told) = channel();
+        store.save(record, move |verdict| tell.send(verdict).unwrap());
+        told
+    }
+
+    fn save_eventually(store: &StoreHandle, record: Record) -> Receiver<SaveVerdict> {
+        let (tell, told) = channel();
+        store.save_eventually(record, move |verdict| tell.send(verdict).unwrap());
+        told
+    }
+
+    fn verdict(told: &Receiver<SaveVerdict>) -> SaveVerdict {
+        told.recv_timeout(DEADLINE).unwrap()
+    }
+
+    #[test]
+    fn whatever_waited_is_one_group() {
+        let scripted = Scripted::default();
+        let (announced, permit) = scripted.step_by_step();
+        let store = StoreHandle::over(scripted.clone()).unwrap();
+
+        let first = save(&store, bindings("demo/first", 0));
+        assert_eq!(announced.recv_timeout(DEADLINE), Ok(1));
+        let others: Vec<_> = (0..1000).map(|n| save(&store, bindings(&format!("demo/{n}"), 0))).collect();
+        permit.send(()).unwrap();
+        assert_eq!(announced.recv_timeout(DEADLINE), Ok(1000));
+        permit.send(()).unwrap();
+
+        assert_eq!(verdict(&first), SaveVerdict::Durable);
+        assert!(others.iter().all(|told| verdict(told) == SaveVerdict::Durable));
+        let Health { reachable, commits, records, commit_times, .. } = store.health();
+        assert_eq!((reachable, commits, records), (true, 2, 1001));
+        assert_eq!(commit_times.counts.iter().sum::<u64>(), 2);
+    }
+
+    #[test]
+    fn saves_that_find_no_room_fail_at_once() {
+        let scripted = Scripted::default();
+        let (announced, permit) = scripted.step_by_step();
+        let store = StoreHandle::over(scripted.clone()).unwrap();
+        let _first = save(&store, bindings("demo/first", 0));
+        announced.recv_timeout(DEADLINE).unwrap();
+        let waiting: Vec<_> = (0..SAVES_MAX).map(|_| save(&store, bindings("demo/1001", 0))).collect();
+
+        let refused = save(&store, bindings("demo/1001", 0));
+
+        assert_eq!(refused.try_recv(), Ok(SaveVerdict::Failed));
+        assert_eq!(store.health().saves_failed, 1);
+        permit.send(()).unwrap();
+        permit.send(()).unwrap();
+        assert_eq!(verdict(&waiting[SAVES_MAX - 1]), SaveVerdict::Durable);
+    }
+
+    #[test]
+    fn while_the_store_is_away_saves_fail_and_what_is_owed_comes_first_when_it_returns() {
+        let scripted = Scripted::default();
+        scripted.script().is_broken = true;
+        let store = StoreHandle::over(scripted.clone()).unwrap();
+
+        let owed = [
+            save_eventually(&store, bindings("demo/1001", 1)),
+            save_eventually(&store, bindings("demo/1001", 2)),
+        ];
+        let refused = save(&store, bindings("demo/1001", 3));
+        assert_eq!(verdict(&refused), SaveVerdict::Failed);
+        assert_eq!((store.health().reachable, store.health().owed), (false, 2));
+        scripted.script().is_broken = false;
+        assert!(owed.iter().all(|told| verdict(told) == SaveVerdict::Durable));
+        let later = save(&store, bindings("demo/1001", 4));
+
+        assert_eq!(verdict(&later), SaveVerdict::Durable);
+        assert_eq!(scripted.script().written, [1, 2, 4].map(|octet| entry("demo/1001", octet)));
+        assert_eq!((store.health().reachable, store.health().owed), (true, 0));
+    }
+
+    #[test]
+    fn closing_tries_once_more_and_then_says_what_is_lost() {
+        let scripted = Scripted::default();
+        scripted.script().is_broken = true;
+        let store = StoreHandle::over(scripted.clone()).unwrap();
+        let lost = save_eventually(&store, bindings("demo/1001", 1));
+
+        store.flush_and_close();
+
+        assert_eq!(verdict(&lost), SaveVerdict::Failed);
+    }
+
+    #[test]
+    fn closing_writes_what_waits_and_then_nothing_more_is_taken() {
+        let scripted = Scripted::default();
+        let store = StoreHandle::over(scripted.clone()).unwrap();
+        let clone = store.clone();
+        store.write_behind(bindings("demo/1001", 1));
+
+        store.flush_and_close();
+
+        assert_eq!(scripted.script().written, [entry("demo/1001", 1)]);
+        assert_eq!(save(&clone, bindings("demo/1001", 2)).try_recv(), Ok(SaveVerdict::Failed));
+        assert!(!clone.health().reachable);
+    }
+
+    #[test]
+    fn of_refreshes_of_one_address_of_record_the_last_is_written() {
+        let scripted = Scripted::default();
+        let store = StoreHandle::over(scripted.clone()).unwrap();
+
+        for octet in 0..100 {
+            store.write_behind(bindings("demo/1001", octet));
+        }
+        store.flush_and_close();
+
+        assert_eq!(scripted.script().written, [entry("demo/1001", 99)]);
+    }
+
+    #[test]
+    fn a_save_takes_the_place_of_refreshes_before_it_and_none_after_it() {
+        let scripted = Scripted::default();
+        let store = StoreHandle::over(scripted.clone()).unwrap();
+
+        store.write_behind(bindings("demo/1001", 1));
+        let saved = save(&store, bindings("demo/1001", 2));
+        assert_eq!(verdict(&saved), SaveVerdict::Durable);
+        store.write_behind(bindings("demo/1001", 3));
+        store.flush_and_close();
+
+        assert_eq!(scripted.script().written, [2, 3].map(|octet| entry("demo/1001", octet)));
+    }
+
+    #[test]
+    fn refreshes_are_written_though_nobody_saves() {
+        let scripted = Scripted::default();
+        let (announced, permit) = scripted.step_by_step();
+        let store = StoreHandle::over(scripted.clone()).unwrap();
+
+        for n in 0..=BEHIND_GROUP_MAX {
+            store.write_behind(bindings(&format!("demo/{n}"), 1));
+        }
+
+        permit.send(()).unwrap();
+        permit.send(()).unwrap();
+        assert_eq!(announced.recv_timeout(DEADLINE), Ok(BEHIND_GROUP_MAX));
+        assert_eq!(announced.recv_timeout(DEADLINE), Ok(1));
+    }
+
+    #[test]
+    fn refreshes_wait_for_a_store_that_is_away() {
+        let scripted = Scripted::default();
+        scripted.script().is_broken = true;
+        let store = StoreHandle::over(scripted.clone()).unwrap();
+        let refused = save(&store, bindings("demo/1002", 1));
+        assert_eq!(verdict(&refused), SaveVerdict::Failed);
+        store.write_behind(bindings("demo/1001", 1));
+
+        scripted.script().is_broken = false;
+        store.flush_and_close();
+
+        assert_eq!(scripted.script().written, [entry("demo/1001", 1)]);
+    }
+
+    #[test]
+    fn nobody_waits_for_a_thread_that_panicked() {
+        let scripted = Scripted::default();
+        scripted.script().panics = true;
+        let store = StoreHandle::over(scripted).unwrap();
+
+        let first = save(&store, bindings("demo/1001", 1));
+
+        assert_eq!(verdict(&first), SaveVerdict::Failed);
+        store.flush_and_close();
+    }
+
+    #[test]
+    fn secrets_are_saved_like_records() {
+        let scripted = Scripted::default();
+        let store = StoreHandle::over(scripted.clone()).unwrap();
+        let (tell, told) = channel();
+
+        store.put_secrets(Secrets::default(), move |verdict| tell.send(verdict).unwrap());
+
+        assert_eq!(verdict(&told), SaveVerdict::Durable);
+        assert_eq!(scripted.script().written, [Entry::Secrets(Secrets::default())]);
+    }
+
+    #[test]
+    fn the_memory_store_takes_everything() {
+        let store = StoreHandle::over(Memory).unwrap();
+
+        let saved = save(&store, bindings("demo/1001", 1));
+
+        assert_eq!(verdict(&saved), SaveVerdict::Durable);
+    }
+}

@@ -1,0 +1,329 @@
+//! The store: what must outlive the process. Seats, bindings and keys enter as records; verdicts leave once a
+//! record would survive `kill -9`, and everything comes back at the next start.
+//!
+//! ```text
+//!  worker ── save ─────────┐                      ┌ verdict of each save
+//!  worker ── write_behind ─┤► queue ─ group ─► keeper (one thread) ─► Store: memory │ embedded
+//!  worker ── save_eventually                      └ housekeeping when it is quiet
+//! ```
+//!
+//! One thread owns the store. Whatever waits when its last commit returns is the next group: one commit, one
+//! wait for the disk, however many log-ins there are. Within the queue order is kept, and the store's order
+//! wins.
+
+#[cfg(test)]
+mod disk;
+mod embedded;
+mod fold;
+mod format;
+mod keeper;
+mod memory;
+mod overlay;
+mod queue;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use dataplane::query::{Record, Restored, SaveVerdict};
+
+pub use embedded::Embedded;
+pub use memory::Memory;
+
+use keeper::Keeper;
+use queue::Queue;
+
+/// Which store, as the operator said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreKind {
+    /// Nothing outlives the process.
+    Memory,
+    /// One file, made if it is not there; its folder too.
+    Embedded {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// What is written as one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// A change of seats or of bindings.
+    Record(Record),
+    /// All secrets, in place of those before.
+    Secrets(Secrets),
+}
+
+/// What the edge makes for itself and must find again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Secrets {
+    /// Keys under which Record-Route parameters are sealed, the current one first. At most 256, one an id.
+    pub routing_keys: Vec<RoutingKey>,
+}
+
+/// One key for Record-Route parameters. Never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RoutingKey {
+    /// Stands in front of what it sealed.
+    pub id: u8,
+    /// Wall clock of its making, milliseconds since 1970-01-01 UTC.
+    pub made_at: u64,
+    /// The key.
+    pub key: [u8; 32],
+}
+
+impl fmt::Debug for RoutingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RoutingKey({} of {})", self.id, self.made_at)
+    }
+}
+
+/// A place that keeps records. It is owned by one thread and may wait as long as it must.
+pub trait Store: Send {
+    /// Writes `group` in order, all of it or nothing. It survives `kill -9` and a power cut when this returns
+    /// `Ok`.
+    ///
+    /// # Errors
+    /// Nothing of the group is in the store, now or after a later [`Self::recover`]. No other call but
+    /// `recover` is made until that succeeds.
+    fn append(&mut self, group: &[&Entry]) -> Result<(), SaveError>;
+
+    /// Makes the store usable again after an error, if it can be.
+    ///
+    /// # Errors
+    /// It cannot, yet.
+    fn recover(&mut self) -> Result<(), SaveError>;
+
+    /// One bounded step of housekeeping. `quiet`: nobody waits and nobody did for a while. Returns true if
+    /// another step should follow.
+    ///
+    /// # Errors
+    /// The step came to nothing; nothing that was appended is lost.
+    fn fold(&mut self, quiet: bool) -> Result<bool, SaveError> {
+        let _ = quiet;
+        Ok(false)
+    }
+
+    /// Records written and not yet folded.
+    fn unfolded(&self) -> u64 {
+        0
+    }
+}
+
+/// Why a store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The file or its folder cannot be made or opened.
+    #[error("cannot open {}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another process holds it.
+    #[error("{} is in use: another edge runs on it", path.display())]
+    InUse {
+        /// Which.
+        path: PathBuf,
+    },
+    /// It was written by a version that stores things another way.
+    #[error("{} has format {found}, this version reads format {known}", path.display())]
+    Format {
+        /// Which.
+        path: PathBuf,
+        /// The format in the file.
+        found: u32,
+        /// The format of this version.
+        known: u32,
+    },
+    /// It is no store, or it is damaged.
+    #[error("{} cannot be read", path.display())]
+    Damaged {
+        /// Which.
+        path: PathBuf,
+        /// What was found.
+        #[source]
+        source: SaveError,
+    },
+    /// The operating system gives no thread.
+    #[error("cannot start the store's thread")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Why a group could not be written or the store not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SaveError {
+    /// The database says so.
+    #[error("the database failed")]
+    Database(#[source] Box<redb::Error>),
+    /// The file cannot be used.
+    #[error("the file failed")]
+    File(#[from] std::io::Error),
+    /// What is stored is not what this version writes.
+    #[error("the stored form is not known")]
+    Form(#[from] format::FormError),
+    /// It failed before and has not recovered.
+    #[error("the store is away")]
+    Away,
+}
+
+/// How the store fares. Counts are since start.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Health {
+    /// False from a failed write until one succeeds.
+    pub reachable: bool,
+    /// Saves that wait for the next group.
+    pub waiting: usize,
+    /// Changes that stand in memory and not yet in the store.
+    pub owed: usize,
+    /// Refreshes not yet written.
+    pub behind: usize,
+    /// Records in the journal, not yet folded into the tables.
+    pub unfolded: u64,
+    /// Groups written.
+    pub commits: u64,
+    /// Records written.
+    pub records: u64,
+    /// Groups and housekeeping steps that failed.
+    pub failures: u64,
+    /// Saves answered with `Failed`, among them those that found the queue full.
+    pub saves_failed: u64,
+    /// Refreshes not kept because too many waited.
+    pub behind_dropped: u64,
+    /// How long commits took.
+    pub commit_times: CommitTimes,
+}
+
+/// How long commits took, as a histogram.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct CommitTimes {
+    /// Commits that took at most [`Self::BOUNDS`] of the same index and more than the bound before it; the
+    /// last is without bound.
+    pub counts: [u64; Self::BOUNDS.len() + 1],
+    /// All of them together.
+    pub sum: Duration,
+}
+
+impl CommitTimes {
+    /// Upper bounds: from a commit that no disk was asked for to one that a person notices.
+    pub const BOUNDS: [Duration; 10] = [
+        Duration::from_micros(250),
+        Duration::from_micros(500),
+        Duration::from_millis(1),
+        Duration::from_millis(2),
+        Duration::from_millis(5),
+        Duration::from_millis(10),
+        Duration::from_millis(25),
+        Duration::from_millis(100),
+        Duration::from_millis(500),
+        Duration::from_secs(2),
+    ];
+
+    fn observe(&mut self, took: Duration) {
+        let slot = Self::BOUNDS.iter().position(|bound| took <= *bound).unwrap_or(Self::BOUNDS.len());
+        self.counts[slot] += 1;
+        self.sum += took;
+    }
+}
+
+/// The way to the store for everybody else; cheap to clone, never waits for the disk.
+#[derive(Clone)]
+pub struct StoreHandle {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    queue: Arc<Queue>,
+    keeper: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl StoreHandle {
+    /// Opens the store, reads all that is in it and starts its thread. Waits for the disk: call it at start.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; each says which file it speaks of.
+    pub fn open(kind: &StoreKind) -> Result<(Self, Restored, Secrets), OpenError> {
+        match kind {
+            StoreKind::Memory => {
+                let handle = Self::over(Memory).map_err(OpenError::Thread)?;
+                Ok((handle, Restored::default(), Secrets::default()))
+            }
+            StoreKind::Embedded { path } => {
+                let (store, restored, secrets) = Embedded::open(path)?;
+                let handle = Self::over(store).map_err(OpenError::Thread)?;
+                Ok((handle, restored, secrets))
+            }
+        }
+    }
+
+    /// Starts the thread of a store that is open.
+    ///
+    /// # Errors
+    /// The operating system gives no thread.
+    pub fn over(store: impl Store + 'static) -> std::io::Result<Self> {
+        let queue = Arc::new(Queue::new());
+        let keeper = Keeper::new(Arc::clone(&queue), Box::new(store));
+        let thread = std::thread::Builder::new().name("store".into()).spawn(move || keeper.run())?;
+        Ok(Self { shared: Arc::new(Shared { queue, keeper: Mutex::new(Some(thread)) }) })
+    }
+
+    /// Has `record` written with the next group. `done` is called exactly once: on the store's thread, or on
+    /// this one before `save` returns if there is no room or the store is closed. It must not wait.
+    pub fn save(&self, record: Record, done: impl FnOnce(SaveVerdict) + Send + 'static) {
+        self.shared.queue.push(Entry::Record(record), false, Box::new(done));
+    }
+
+    /// The same for a change that stands whatever the store says: while the store is away the record is kept,
+    /// ahead of all that comes later, and written when it returns; only then `done` says `Durable`. It says
+    /// `Failed` if too many are owed already or the store is closed before it returned.
+    pub fn save_eventually(&self, record: Record, done: impl FnOnce(SaveVerdict) + Send + 'static) {
+        self.shared.queue.push(Entry::Record(record), true, Box::new(done));
+    }
+
+    /// Has `record` written some time soon, within some two seconds; of several of one address-of-record the
+    /// last alone. A later [`Self::save`] of the same address-of-record takes its place. Nobody hears of it.
+    pub fn write_behind(&self, record: Record) {
+        self.shared.queue.push_behind(record);
+    }
+
+    /// Has all secrets replaced. `done` as in [`Self::save`].
+    pub fn put_secrets(&self, secrets: Secrets, done: impl FnOnce(SaveVerdict) + Send + 'static) {
+        self.shared.queue.push(Entry::Secrets(secrets), false, Box::new(done));
+    }
+
+    /// How the store fares now.
+    pub fn health(&self) -> Health {
+        self.shared.queue.health()
+    }
+
+    /// Writes all that waits and closes the store; every clone of this handle is closed with it. Waits for
+    /// the disk: call it when the workers have ended.
+    pub fn flush_and_close(self) {
+        self.shared.queue.close();
+        let thread = self.shared.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("the store's thread panicked");
+        }
+    }
+}
+
+impl fmt::Debug for StoreHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("StoreHandle").field(&self.health()).finish()
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // The thread writes what waits and ends by itself: this may run on it, so it is not joined here.
+        self.queue.close();
+    }
+}

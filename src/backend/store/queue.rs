@@ -1,0 +1,213 @@
+//! What waits for the store: saves in order, refreshes by address-of-record.
+//!
+//! ```text
+//!  push ─────► saves (in order) ────────────┐
+//!              a save takes the refresh     ├─► take ─► keeper
+//!              of its own AOR out           │
+//!  push_behind ► behind (the last of each) ─┘ once the oldest is BEHIND_DELAY old
+//! ```
+//!
+//! So of one address-of-record a refresh that waits is always younger than every save that waits.
+
+use std::collections::HashMap;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use dataplane::query::{Record, SaveVerdict};
+
+use super::{Entry, Health};
+
+/// Saves that may wait: at 20,000 log-ins a second most of a second, far more than one commit takes. Beyond
+/// it the store does not keep up and saying so at once is kinder than a time-out.
+pub(super) const SAVES_MAX: usize = 16_384;
+
+/// Changes that may be owed while the store is away: every seat of a large office ended by hand.
+pub(super) const OWED_MAX: usize = 16_384;
+
+/// Addresses-of-record whose refresh may wait: what 44,000 refreshes a second bring in six times the delay;
+/// some 80 MB. Beyond it a refresh is dropped, so that binding comes back from a restart with an earlier end.
+const BEHIND_MAX: usize = 262_144;
+
+/// How long refreshes are collected: the longer, the more of them are written once instead of twice. With the
+/// time that groups take it stays below the 5 s of slack that a restore adds.
+const BEHIND_DELAY: Duration = Duration::from_secs(2);
+
+/// Who is told what became of a save.
+pub(super) type Done = Box<dyn FnOnce(SaveVerdict) + Send>;
+
+/// The last refresh of each address-of-record, in the form of [`Record::Bindings`].
+pub(super) type Behind = HashMap<Box<str>, Option<Box<[u8]>>>;
+
+/// A save that waits. Whoever asked for it hears of it whatever happens: dropped unanswered, it failed.
+pub(super) struct Save {
+    pub(super) entry: Entry,
+    pub(super) eventual: bool,
+    done: Option<Done>,
+}
+
+impl Save {
+    pub(super) fn answer(mut self, verdict: SaveVerdict) {
+        if let Some(done) = self.done.take() {
+            done(verdict);
+        }
+    }
+}
+
+impl Drop for Save {
+    fn drop(&mut self) {
+        if let Some(done) = self.done.take() {
+            done(SaveVerdict::Failed);
+        }
+    }
+}
+
+/// What the keeper is to do next.
+pub(super) struct Taken {
+    pub(super) saves: Vec<Save>,
+    pub(super) behind: Behind,
+    /// No more will come.
+    pub(super) closing: bool,
+}
+
+#[derive(Default)]
+struct State {
+    saves: Vec<Save>,
+    /// Saves that must not be forgotten, here or at the keeper.
+    owed: usize,
+    behind: Behind,
+    behind_since: Option<Instant>,
+    sleeping: bool,
+    closed: bool,
+    health: Health,
+}
+
+/// The queue before the store's thread.
+pub(super) struct Queue {
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+impl Queue {
+    pub(super) fn new() -> Self {
+        let health = Health { reachable: true, ..Health::default() };
+        Self { state: Mutex::new(State { health, ..State::default() }), wake: Condvar::new() }
+    }
+
+    // Every change of the state is complete before anything that may panic.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn push(&self, entry: Entry, eventual: bool, done: Done) {
+        let save = Save { entry, eventual, done: Some(done) };
+        let mut state = self.lock();
+        let full = if eventual { state.owed >= OWED_MAX } else { state.saves.len() >= SAVES_MAX };
+        if full || state.closed {
+            state.health.saves_failed += 1;
+            drop(state);
+            save.answer(SaveVerdict::Failed); // Outside the lock: `done` is not ours.
+            return;
+        }
+        if let Entry::Record(Record::Bindings { aor, .. }) = &save.entry {
+            state.behind.remove(aor);
+        }
+        state.owed += usize::from(eventual);
+        state.saves.push(save);
+        self.wake(state);
+    }
+
+    pub(super) fn push_behind(&self, record: Record) {
+        let (aor, bindings) = match record {
+            Record::Bindings { aor, record } => (aor, record),
+            // No two changes of seats are the same, so none takes the place of another.
+            seats @ Record::Seats(_) => return self.push(Entry::Record(seats), true, Box::new(|_| ())),
+        };
+        let mut state = self.lock();
+        if state.closed || state.behind.len() >= BEHIND_MAX && !state.behind.contains_key(&aor) {
+            state.health.behind_dropped += 1;
+            return;
+        }
+        state.behind.insert(aor, bindings);
+        if state.behind_since.is_none() {
+            state.behind_since = Some(now());
+            self.wake(state);
+        }
+    }
+
+    fn wake(&self, mut state: MutexGuard<'_, State>) {
+        if std::mem::take(&mut state.sleeping) {
+            drop(state);
+            self.wake.notify_one();
+        }
+    }
+
+    /// Waits until a save is there, refreshes are due, `until` has come or the queue is closed; takes all
+    /// saves, and the refreshes if they are due and `behind` says that they are wanted.
+    pub(super) fn take(&self, until: Option<Instant>, behind: bool) -> Taken {
+        let mut state = self.lock();
+        loop {
+            let now = now();
+            let due = state.behind_since.map(|since| since + BEHIND_DELAY).filter(|_| behind);
+            let behind_is_due = due.is_some_and(|due| due <= now) || behind && state.closed;
+            if !state.saves.is_empty()
+                || behind_is_due
+                || state.closed
+                || until.is_some_and(|until| until <= now)
+            {
+                let mut taken = Taken {
+                    saves: std::mem::take(&mut state.saves),
+                    behind: Behind::new(),
+                    closing: state.closed,
+                };
+                if behind_is_due {
+                    taken.behind = std::mem::take(&mut state.behind);
+                    state.behind_since = None;
+                }
+                return taken;
+            }
+            state.sleeping = true;
+            state = match due.into_iter().chain(until).min() {
+                Some(deadline) => {
+                    let waited = self.wake.wait_timeout(state, deadline - now);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => self.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
+            state.sleeping = false;
+        }
+    }
+
+    /// Changes what [`Self::health`] says.
+    pub(super) fn note(&self, change: impl FnOnce(&mut Health)) {
+        change(&mut self.lock().health);
+    }
+
+    /// `count` saves that must not be forgotten are written.
+    pub(super) fn settle(&self, count: usize) {
+        self.lock().owed -= count;
+    }
+
+    pub(super) fn health(&self) -> Health {
+        let state = self.lock();
+        Health {
+            reachable: state.health.reachable && !state.closed,
+            waiting: state.saves.len(),
+            owed: state.owed,
+            behind: state.behind.len(),
+            ..state.health.clone()
+        }
+    }
+
+    /// Takes nothing more. What waits is still given out by [`Self::take`].
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        self.wake(state);
+    }
+}
+
+/// The clock of the store's thread, for its own pauses alone; nothing stored is told by it.
+#[expect(clippy::disallowed_methods, reason = "the store's thread is a drive loop of its own")]
+pub(super) fn now() -> Instant {
+    Instant::now()
+}
