@@ -120,3 +120,95 @@ fn mac(mac_key: &[u8; 16], sealed: &[u8; SEALED]) -> u64 {
     hasher.write(sealed);
     hasher.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transaction::tests::{MAC_KEY, parse};
+
+    const CLIENT: ClientId = ClientId(SlotKey(0xdead_beef_0000_ffff));
+
+    fn request(uri: &str, vias: &str, route: &str) -> String {
+        format!(
+            "ACK {uri} SIP/2.0\r\n{vias}{route}From: <sip:a@demo>;tag=f\r\nTo: <sip:b@demo>;tag=t\r\n\
+             Call-ID: c\r\nCSeq: 5 ACK\r\n\r\n"
+        )
+    }
+
+    const VIA: &str = "Via: SIP/2.0/UDP 192.0.2.7;branch=z9hG4bK1\r\n";
+
+    #[test]
+    fn a_branch_is_a_token_that_says_what_was_put_in() {
+        let branch = encode(&MAC_KEY, WorkerId(255), CLIENT, u32::MAX);
+
+        assert!(branch.starts_with(b"z9hG4bK"));
+        assert!(branch.iter().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_')));
+        let read = Branch { transaction: Some((WorkerId(255), CLIENT)), loop_hash: u32::MAX };
+        assert_eq!(decode(&branch, &MAC_KEY), Some(read));
+    }
+
+    #[test]
+    fn a_branch_with_any_bit_changed_is_none_of_ours() {
+        let branch = encode(&MAC_KEY, WorkerId(1), CLIENT, 7);
+
+        for at in 0..branch.len() * 8 {
+            let mut forged = branch;
+            forged[at / 8] ^= 1 << (at % 8);
+            assert_eq!(decode(&forged, &MAC_KEY), None, "bit {at}");
+        }
+        assert_eq!(decode(&branch[..34], &MAC_KEY), None);
+        assert_eq!(decode(&[&branch[..], b"A"].concat(), &MAC_KEY), None);
+        assert_eq!(decode(&branch, &[8; 16]), None, "of another boot");
+    }
+
+    #[test]
+    fn a_stateless_branch_is_the_same_for_each_retransmission_and_names_no_transaction() {
+        let text = request("sip:b@192.0.2.9", VIA, "");
+        let branch = stateless(&MAC_KEY, &parse(text.as_bytes()), 7);
+
+        assert_eq!(stateless(&MAC_KEY, &parse(text.as_bytes()), 7), branch);
+        assert_eq!(decode(&branch, &MAC_KEY), Some(Branch { transaction: None, loop_hash: 7 }));
+
+        for other in [
+            request("sip:b@192.0.2.9", "Via: SIP/2.0/UDP 192.0.2.7;branch=z9hG4bK2\r\n", ""),
+            request("sip:b@192.0.2.9", "Via: SIP/2.0/UDP 192.0.2.8;branch=z9hG4bK1\r\n", ""),
+            request("sip:b@192.0.2.9", "Via: SIP/2.0/UDP 192.0.2.7;branch=1\r\n", ""),
+        ] {
+            assert_ne!(stateless(&MAC_KEY, &parse(other.as_bytes()), 7), branch, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_stateless_branch_without_the_cookie_follows_the_call() {
+        let old = "Via: SIP/2.0/UDP 192.0.2.7;branch=1\r\n";
+        let text = request("sip:b@192.0.2.9", old, "");
+        let branch = stateless(&MAC_KEY, &parse(text.as_bytes()), 7);
+
+        assert_eq!(stateless(&MAC_KEY, &parse(text.as_bytes()), 7), branch);
+        let other = text.replace("Call-ID: c", "Call-ID: d");
+        assert_ne!(stateless(&MAC_KEY, &parse(other.as_bytes()), 7), branch);
+    }
+
+    #[test]
+    fn a_request_that_comes_back_unchanged_loops_and_a_changed_one_spirals() {
+        let text = request("sip:b@demo", VIA, "");
+        let hash = loop_hash(&parse(text.as_bytes()));
+
+        let more_vias = format!("Via: SIP/2.0/UDP far.example;branch=z9hG4bKfar\r\n{VIA}");
+        let looped = request("sip:b@demo", &more_vias, "");
+        assert_eq!(loop_hash(&parse(looped.as_bytes())), hash);
+
+        for spiral in [
+            request("sip:c@demo", &more_vias, ""),
+            request("sip:b@demo", &more_vias, "Route: <sip:next.example;lr>\r\n"),
+            request("sip:b@demo", &more_vias, "Proxy-Require: x\r\n"),
+            request("sip:b@demo", &more_vias, "Proxy-Authorization: Digest x=\"y\"\r\n"),
+            looped.replace("CSeq: 5", "CSeq: 6"),
+            looped.replace("Call-ID: c", "Call-ID: d"),
+            looped.replace("tag=f", "tag=g"),
+            looped.replace("tag=t", "tag=u"),
+        ] {
+            assert_ne!(loop_hash(&parse(spiral.as_bytes())), hash, "{spiral}");
+        }
+    }
+}

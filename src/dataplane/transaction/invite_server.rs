@@ -142,6 +142,11 @@ impl InviteServer {
     pub(super) fn has_final(&self) -> bool {
         self.state != State::Proceeding
     }
+
+    /// True while the core has an answer to give, or waits for the ACK of its 2xx.
+    pub(super) fn concerns_core(&self) -> bool {
+        matches!(self.state, State::Proceeding | State::Unacknowledged)
+    }
 }
 
 #[cfg(test)]
@@ -253,8 +258,10 @@ mod tests {
         assert_eq!(server.on_time(at(500), &timers), Fired::Resend);
 
         assert_eq!(server.on_ack(at(600), &timers), Ack::ToCore);
+        assert!(server.concerns_core());
         server.on_acknowledged();
 
+        assert!(!server.concerns_core());
         assert!(!server.on_respond(at(700), 486, false, &timers));
         assert_eq!(run(&mut server, &timers), [(32_000, Fired::Ended)]);
     }

@@ -144,8 +144,8 @@ pub(crate) enum Event<O> {
         /// Whose.
         owner: O,
     },
-    /// The connection of a request without a final answer is gone: nobody can be answered. The transaction has
-    /// ended.
+    /// The connection of a request without a final answer is gone, or of an INVITE whose 2xx the layer repeats:
+    /// nobody can be answered. The transaction has ended.
     ServerLost {
         /// Which.
         server: ServerId,
@@ -206,8 +206,8 @@ impl<O: Copy> Transactions<O> {
         events: &mut Vec<Event<O>>,
     ) {
         for _ in 0..limit {
-            let servers_first = self.servers.next() <= self.clients.next() && self.servers.next().is_some();
-            if servers_first || self.clients.next().is_none() {
+            let (server, client) = (self.servers.next(), self.clients.next());
+            if server.is_some_and(|server| client.is_none_or(|client| server <= client)) {
                 let Some(key) = self.servers.pop(now) else { return };
                 self.server_is_due(now, ServerId(key), out, events);
             } else {
@@ -232,7 +232,7 @@ impl<O: Copy> Transactions<O> {
         }
         while let Some((key, server)) = self.servers.remove_on(connection) {
             self.forget(key, &server);
-            if !server.has_final() {
+            if server.concerns_core() {
                 events.push(Event::ServerLost { server: ServerId(key), owner: server.owner });
             }
         }

@@ -30,10 +30,18 @@ enum Machine {
 }
 
 impl<O> Server<O> {
-    pub(super) fn has_final(&self) -> bool {
+    fn has_final(&self) -> bool {
         match &self.machine {
             Machine::Invite(machine) => machine.has_final(),
             Machine::NonInvite(machine) => machine.has_final(),
+        }
+    }
+
+    /// True while the core has an answer to give, or waits for the ACK of its 2xx.
+    pub(super) fn concerns_core(&self) -> bool {
+        match &self.machine {
+            Machine::Invite(machine) => machine.concerns_core(),
+            Machine::NonInvite(machine) => !machine.has_final(),
         }
     }
 
@@ -122,7 +130,7 @@ impl<O: Copy> Transactions<O> {
         &mut self,
         now: Mono,
         key: Key,
-        flow: Flow,
+        flow: &Flow,
         request: &sip::Message<'_>,
         owner: O,
     ) -> Result<ServerId, Full> {
@@ -134,7 +142,7 @@ impl<O: Copy> Transactions<O> {
         };
         let server = Server { owner, key, request: request.bytes().into(), answer: Box::default(), machine };
         let due = server.due();
-        let id = self.servers.insert(flow, server).ok_or(Full)?;
+        let id = self.servers.insert(*flow, server).ok_or(Full)?;
         self.by_key.insert(key, id);
         self.servers.remind(now, id, due);
         Ok(ServerId(id))
@@ -156,7 +164,7 @@ impl<O: Copy> Transactions<O> {
     /// Answers an INVITE with a 2xx of the edge itself and sends that again until
     /// [`Self::acknowledged`], or [`Event::ServerTimeout`] after 64·T1 (§13.3.1.4). Otherwise as
     /// [`Self::respond`].
-    pub(crate) fn respond_until_acknowledged(
+    pub(crate) fn respond_reliably(
         &mut self,
         now: Mono,
         server: ServerId,
@@ -223,7 +231,7 @@ impl<O: Copy> Transactions<O> {
 
     /// True once a final answer was given: a CANCEL then has nothing to do. Also true if the transaction has
     /// ended.
-    pub(crate) fn is_answered(&self, ServerId(id): ServerId) -> bool {
+    pub(crate) fn has_final(&self, ServerId(id): ServerId) -> bool {
         self.servers.get(id).is_none_or(|(_, server)| server.has_final())
     }
 
