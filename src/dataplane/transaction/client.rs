@@ -195,11 +195,6 @@ impl<O: Copy> Transactions<O> {
         }
     }
 
-    /// The octets of the request as it was sent.
-    pub(crate) fn request_of(&self, ClientId(id): ClientId) -> Option<&[u8]> {
-        self.clients.get(id).map(|(_, client)| &*client.request)
-    }
-
     pub(super) fn client_is_due(
         &mut self,
         now: Mono,

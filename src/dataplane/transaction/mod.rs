@@ -86,8 +86,7 @@ pub(crate) enum Reception {
 /// What a response is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Response<O> {
-    /// For the core. The transaction can be asked about until [`Transactions::handle_timeout`], also if this is
-    /// its last response.
+    /// For the core.
     Deliver {
         /// Which request it answers.
         client: ClientId,
