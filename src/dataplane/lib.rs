@@ -1,12 +1,199 @@
 //! All that a SIP message meets inside Hotdesk: it decides, does no I/O and reads no clock.
+//!
+//! Two doors: what may enter is [`input::Input`], what leaves is in [`output::Outbox`]. Between them a message goes
+//! through `admission`, `transaction` and `dispatch` to one of the cores: `registrar`, `proxy`, `attendant`; what
+//! concerns seats is decided in `seating` over the tables of `hotdesk` and `location`.
 
+mod admission;
+mod attendant;
+pub mod auth;
+mod context;
 pub mod counters;
+mod dispatch;
+mod effect;
 pub mod flow;
 pub mod hotdesk;
 pub mod input;
+pub mod location;
+mod notifier;
 pub mod now;
 pub mod output;
+mod pending;
+mod phone;
+mod proxy;
 pub mod query;
+mod random;
 pub mod refusal;
+mod registrar;
 pub mod return_path;
+mod seating;
 pub mod settings;
+mod slots;
+mod tables;
+mod transaction;
+
+use std::sync::Arc;
+
+use admission::{Admitted, admit, answer_keep_alive};
+use context::{Answer, Context, Owner, Work};
+use counters::Counters;
+use dispatch::Rooms;
+use flow::WorkerId;
+use input::Input;
+use location::Upkeep;
+use now::{Mono, Now};
+use output::{Outbox, Output};
+use random::Random;
+use return_path::RoutingKeys;
+use settings::Settings;
+pub use tables::Tables;
+use transaction::{Bounds, Transactions};
+
+/// Units of work of one call of [`Dataplane::handle_timeout`]: some hundred microseconds, so that no datagram
+/// waits long behind timers.
+const UNITS_MAX: usize = 256;
+
+/// How often what a lost worker left behind is looked for, and reloads that no event will release.
+const PATROL: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// One worker's share of the edge.
+pub struct Dataplane {
+    ctx: Context,
+    transactions: Transactions<Owner>,
+    rooms: Rooms,
+    events: Vec<transaction::Event<Owner>>,
+    patrol_at: Mono,
+}
+
+impl Dataplane {
+    /// The dataplane of `worker`, one of `workers`. `seed` feeds tags, Call-IDs and nonces and must be random in
+    /// production. What the tables restored from the store is shared out between the workers here.
+    pub fn new(
+        worker: WorkerId,
+        workers: u8,
+        settings: Arc<Settings>,
+        keys: Arc<RoutingKeys>,
+        tables: Arc<Tables>,
+        seed: [u8; 32],
+        now: Now,
+    ) -> Self {
+        let transactions = Transactions::new(worker, settings.timers, tables.branch_key, Bounds::default());
+        let mut upkeep = Upkeep::new(worker, settings.durable);
+        tables.location.adopt(now.mono, &mut upkeep, (u64::from(worker.0), u64::from(workers)));
+        let random = Random::new(seed);
+        let ctx = Context { worker, settings, keys, tables, random, counters: Counters::default(), upkeep };
+        Self { ctx, transactions, rooms: Rooms::new(), events: Vec::new(), patrol_at: now.mono + PATROL }
+    }
+
+    /// Takes one thing that happened; what follows from it at once is in `out`.
+    pub fn handle(&mut self, now: Now, input: Input<'_>, out: &mut Outbox) {
+        let mut work = Work { now, ctx: &mut self.ctx, transactions: &mut self.transactions, out };
+        let rooms = &mut self.rooms;
+        match input {
+            Input::Received { flow, bytes } => receive(rooms, &mut work, &flow, bytes, true),
+            Input::HandedOver { flow, bytes } => receive(rooms, &mut work, &flow, bytes, false),
+            Input::Misframed { flow, head, kind } => {
+                if let Some(request) = sip::Message::salvage(head, &sip::Limits::default())
+                    && request.is_request()
+                    && request.method() != Some(sip::Method::Ack)
+                {
+                    work.ctx.counters.refused_malformed += 1;
+                    work.answer(&flow, &request, Answer::new(kind.status(), kind.reason()));
+                }
+                if let Some(connection) = flow.connection {
+                    work.out.push(Output::Close(connection));
+                }
+            }
+            Input::Lost { flow } => {
+                work.ctx.tables.location.lose(&flow, now.mono, &mut work.ctx.upkeep);
+                work.transactions.lost(&flow, &mut self.events);
+                for event in std::mem::take(&mut self.events) {
+                    rooms.on_event(&mut work, &event);
+                }
+            }
+            Input::Answered { query, answer } => rooms.on_answer(&mut work, query, answer),
+            Input::Commanded { reply, command } => rooms.on_command(&mut work, reply, command),
+            Input::Told(notice) => rooms.on_notice(&mut work, notice),
+            Input::Configured(settings) => {
+                work.transactions.configure(now.mono, settings.timers);
+                work.ctx.settings = settings;
+                // One worker sees to what follows for all.
+                if work.ctx.worker == WorkerId(0) {
+                    rooms.on_configured(&mut work);
+                }
+            }
+            Input::Keyed(keys) => work.ctx.keys = keys,
+        }
+        let counts = self.transactions.take_counts();
+        self.ctx.counters.retransmissions_absorbed += counts.absorbed;
+    }
+
+    /// Lets time pass: at most [`UNITS_MAX`] units of each kind of work; what is left shows in
+    /// [`Self::next_timeout`] at once.
+    pub fn handle_timeout(&mut self, now: Now, out: &mut Outbox) {
+        let mut work = Work { now, ctx: &mut self.ctx, transactions: &mut self.transactions, out };
+        work.transactions.handle_timeout(now.mono, work.out, UNITS_MAX, &mut self.events);
+        for event in self.events.drain(..) {
+            self.rooms.on_event(&mut work, &event);
+        }
+        self.rooms.handle_timeout(&mut work);
+        self.rooms.see_off(&mut work, UNITS_MAX);
+
+        let Context { tables, upkeep, counters, .. } = &mut *work.ctx;
+        let store = &mut *work.out;
+        counters.bindings_expired += tables.location.expire(now, upkeep, UNITS_MAX, |record| {
+            store.push(Output::WriteBehind(record));
+        }) as u64;
+        tables.location.write_behind(now, upkeep, UNITS_MAX, |record| store.push(Output::WriteBehind(record)));
+
+        if self.patrol_at <= now.mono {
+            self.patrol_at = now.mono + PATROL;
+            self.rooms.patrol(&mut work);
+        }
+        let counts = self.transactions.take_counts();
+        self.ctx.counters.retransmissions_sent += counts.resent;
+        self.ctx.counters.retransmissions_absorbed += counts.absorbed;
+    }
+
+    /// When [`Self::handle_timeout`] has work; it may lie in the past.
+    pub fn next_timeout(&self) -> Option<Mono> {
+        let leaving = self.rooms.has_leaving().then_some(Mono::default());
+        let next = [
+            self.transactions.next_timeout(),
+            self.rooms.next_timeout(),
+            self.ctx.upkeep.next_due(),
+            Some(self.patrol_at),
+            leaving,
+        ];
+        next.into_iter().flatten().min()
+    }
+
+    /// What was counted since start.
+    pub fn counters(&self) -> &Counters {
+        &self.ctx.counters
+    }
+
+    /// True if no transaction, call, NOTIFY or question is under way: nothing is lost by stopping now.
+    pub fn is_quiet(&self) -> bool {
+        self.transactions.len() == 0 && self.rooms.is_quiet()
+    }
+}
+
+impl std::fmt::Debug for Dataplane {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dataplane").field("worker", &self.ctx.worker).finish_non_exhaustive()
+    }
+}
+
+fn receive(rooms: &mut Rooms, work: &mut Work<'_>, flow: &flow::Flow, bytes: &[u8], at_home: bool) {
+    work.ctx.counters.received += 1;
+    if answer_keep_alive(work, flow, bytes) {
+        return;
+    }
+    let Admitted::Message(message) = admit(work, flow, bytes) else { return };
+    if message.is_request() {
+        rooms.on_request(work, flow, &message);
+    } else {
+        rooms.on_response(work, flow, &message, at_home);
+    }
+}

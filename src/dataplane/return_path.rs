@@ -3,15 +3,41 @@
 //! Dialogs are not kept in memory: the callee's BYE comes from another address and reaches another worker,
 //! maybe after a restart. All facts ride in the route set (RFC 3261 §12.1), where only the edge can read or
 //! make them: XChaCha20-Poly1305 under a daily key, bound to the Call-ID and the opener's tag.
+//!
+//! ```text
+//! hd = base64url( key id (1) | nonce (24) | sealed( version (1) | opener's tag hash (8) | fields ) )
+//! field = tag (1) | length (2) | octets           unknown tags are passed over: the format can grow
+//! ```
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use siphasher::sip::SipHasher13;
+use std::hash::Hasher as _;
 
 use crate::flow::{ConnectionId, Flow, ListenerId};
+
+/// The URI parameter that carries it.
+pub const PARAM: &str = "hd";
+
+/// Longest parameter that is looked at, in characters: far above what [`ReturnPath::seal`] makes.
+pub const PARAM_LENGTH_MAX: usize = 1024;
+
+const VERSION: u8 = 1;
+const NONCE_LENGTH: usize = 24;
+
+const TENANT: u8 = 1;
+const OPENER_ACCOUNT: u8 = 2;
+const OPENER_FLOW: u8 = 3;
+const CALLEE_ACCOUNT: u8 = 4;
+const CALLEE_FLOW: u8 = 5;
+const EXTENSION: u8 = 6;
+const EPOCH: u8 = 7;
+const OPENER_FROM: u8 = 8;
+// 9 is kept for the CSeq mapping of dialogs whose INVITE an upstream challenged.
 
 /// Keys under which Record-Route parameters are sealed: the first seals, all open. One is made every day and
 /// an old one is kept as long as a call may last.
@@ -30,5 +56,264 @@ impl RoutingKeys {
 impl std::fmt::Debug for RoutingKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(self.keys.iter().map(|(id, _)| id)).finish()
+    }
+}
+
+/// One end of a dialog as the edge knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Party<'a> {
+    /// The SIP account behind the phone (a device id or an extension); `None` for a configured peer.
+    pub account: Option<&'a str>,
+    /// The flow it was last reached over.
+    pub flow: Flow,
+}
+
+/// What was put into From for the dialog's whole life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity<'a> {
+    /// The extension the device spoke as.
+    pub extension: &'a str,
+    /// The epoch of its seat.
+    pub epoch: u64,
+    /// Display name and URI of From as the device wrote them.
+    pub original: &'a [u8],
+}
+
+/// The facts of a dialog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReturnPath<'a> {
+    /// Tenant id.
+    pub tenant: &'a str,
+    /// Who sent the INVITE.
+    pub opener: Party<'a>,
+    /// Who got it, on this branch.
+    pub callee: Party<'a>,
+    /// Whom the opener speaks as, where that is not its own account.
+    pub identity: Option<Identity<'a>>,
+}
+
+/// An opened parameter; [`Opened::path`] reads it.
+#[derive(Debug)]
+pub struct Opened {
+    plain: Vec<u8>,
+}
+
+fn tag_hash(tag: &[u8]) -> u64 {
+    let mut hasher = SipHasher13::new();
+    hasher.write(tag);
+    hasher.finish()
+}
+
+fn field(out: &mut Vec<u8>, tag: u8, value: &[u8]) {
+    // The longest value is a From of one message; what does not fit the length is left out whole.
+    if let Ok(length) = u16::try_from(value.len()) {
+        out.push(tag);
+        out.extend_from_slice(&length.to_be_bytes());
+        out.extend_from_slice(value);
+    }
+}
+
+fn flow_field(out: &mut Vec<u8>, tag: u8, flow: &Flow) {
+    let mut value = Vec::with_capacity(27);
+    value.push(flow.listener.0);
+    match flow.remote.ip() {
+        IpAddr::V4(ip) => {
+            value.push(4);
+            value.extend_from_slice(&ip.octets());
+        }
+        IpAddr::V6(ip) => {
+            value.push(6);
+            value.extend_from_slice(&ip.octets());
+        }
+    }
+    value.extend_from_slice(&flow.remote.port().to_be_bytes());
+    value.extend_from_slice(&flow.connection.map_or(0, ConnectionId::to_u64).to_be_bytes());
+    field(out, tag, &value);
+}
+
+fn read_flow(value: &[u8]) -> Option<Flow> {
+    let (&[listener, family], rest) = value.split_first_chunk()?;
+    let (ip, rest): (IpAddr, &[u8]) = match family {
+        4 => rest.split_first_chunk::<4>().map(|(ip, rest)| (Ipv4Addr::from(*ip).into(), rest))?,
+        6 => rest.split_first_chunk::<16>().map(|(ip, rest)| (Ipv6Addr::from(*ip).into(), rest))?,
+        _ => return None,
+    };
+    let (port, rest) = rest.split_first_chunk()?;
+    let (connection, _) = rest.split_first_chunk()?;
+    Some(Flow {
+        listener: ListenerId(listener),
+        remote: SocketAddr::new(ip, u16::from_be_bytes(*port)),
+        connection: ConnectionId::from_u64(u64::from_be_bytes(*connection)),
+    })
+}
+
+impl ReturnPath<'_> {
+    /// Appends the parameter's value to `out`. `nonce` must be random; `call_id` and `opener_tag` are those of the dialog.
+    pub fn seal(
+        &self,
+        keys: &RoutingKeys,
+        nonce: [u8; NONCE_LENGTH],
+        call_id: &[u8],
+        opener_tag: &[u8],
+        out: &mut Vec<u8>,
+    ) {
+        let mut plain = Vec::with_capacity(192);
+        plain.push(VERSION);
+        plain.extend_from_slice(&tag_hash(opener_tag).to_be_bytes());
+        field(&mut plain, TENANT, self.tenant.as_bytes());
+        for (party, account, flow) in
+            [(&self.opener, OPENER_ACCOUNT, OPENER_FLOW), (&self.callee, CALLEE_ACCOUNT, CALLEE_FLOW)]
+        {
+            if let Some(name) = party.account {
+                field(&mut plain, account, name.as_bytes());
+            }
+            flow_field(&mut plain, flow, &party.flow);
+        }
+        if let Some(identity) = &self.identity {
+            field(&mut plain, EXTENSION, identity.extension.as_bytes());
+            field(&mut plain, EPOCH, &identity.epoch.to_be_bytes());
+            field(&mut plain, OPENER_FROM, identity.original);
+        }
+
+        let (id, cipher) = keys.keys.first().expect("there is always a current key");
+        let sealed = cipher
+            .encrypt(&XNonce::from(nonce), Payload { msg: &plain, aad: call_id })
+            .expect("a plaintext of some hundred octets is within the cipher's bounds");
+        let mut raw = Vec::with_capacity(1 + NONCE_LENGTH + sealed.len());
+        raw.push(*id);
+        raw.extend_from_slice(&nonce);
+        raw.extend_from_slice(&sealed);
+        let start = out.len();
+        out.resize(start + raw.len().div_ceil(3) * 4, 0);
+        let written =
+            URL_SAFE_NO_PAD.encode_slice(&raw, &mut out[start..]).expect("base64 needs 4 octets for 3, rounded up");
+        out.truncate(start + written);
+    }
+}
+
+/// Opens a parameter that came back in a Route. `None`: it was made up, changed, belongs to another Call-ID, or its key is gone.
+pub fn open(keys: &RoutingKeys, value: &[u8], call_id: &[u8]) -> Option<Opened> {
+    if value.len() > PARAM_LENGTH_MAX {
+        return None;
+    }
+    let raw = URL_SAFE_NO_PAD.decode(value).ok()?;
+    let (&id, rest) = raw.split_first()?;
+    let (nonce, sealed) = rest.split_first_chunk::<NONCE_LENGTH>()?;
+    let (_, cipher) = keys.keys.iter().find(|(known, _)| *known == id)?;
+    let plain = cipher.decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: call_id }).ok()?;
+    (plain.first() == Some(&VERSION) && plain.len() > 9).then_some(Opened { plain })
+}
+
+impl Opened {
+    /// True if `tag` is the tag of whoever sent the INVITE.
+    pub fn is_opener(&self, tag: &[u8]) -> bool {
+        self.plain.get(1..9) == Some(&tag_hash(tag).to_be_bytes()[..])
+    }
+
+    /// The facts; `None` only for a parameter of a release that left one out.
+    pub fn path(&self) -> Option<ReturnPath<'_>> {
+        let text = |value| std::str::from_utf8(value).ok();
+        let (mut tenant, mut extension, mut epoch, mut original) = (None, None, None, None);
+        let (mut opener, mut opener_flow, mut callee, mut callee_flow) = (None, None, None, None);
+        let mut rest = self.plain.get(9..)?;
+        while let Some((&[tag, high, low], tail)) = rest.split_first_chunk() {
+            let (value, tail) = tail.split_at_checked(usize::from(u16::from_be_bytes([high, low])))?;
+            match tag {
+                TENANT => tenant = text(value),
+                OPENER_ACCOUNT => opener = text(value),
+                OPENER_FLOW => opener_flow = read_flow(value),
+                CALLEE_ACCOUNT => callee = text(value),
+                CALLEE_FLOW => callee_flow = read_flow(value),
+                EXTENSION => extension = text(value),
+                EPOCH => epoch = value.try_into().ok().map(u64::from_be_bytes),
+                OPENER_FROM => original = Some(value),
+                _ => {}
+            }
+            rest = tail;
+        }
+        let identity = match (extension, epoch, original) {
+            (Some(extension), Some(epoch), Some(original)) => Some(Identity { extension, epoch, original }),
+            _ => None,
+        };
+        Some(ReturnPath {
+            tenant: tenant?,
+            opener: Party { account: opener, flow: opener_flow? },
+            callee: Party { account: callee, flow: callee_flow? },
+            identity,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CALL_ID: &[u8] = b"3848276298220188511@phone";
+
+    fn keys() -> RoutingKeys {
+        RoutingKeys::new(&[(7, [7; 32]), (6, [6; 32])])
+    }
+
+    fn path() -> ReturnPath<'static> {
+        ReturnPath {
+            tenant: "demo",
+            opener: Party {
+                account: Some("desk-1"),
+                flow: Flow::datagram(ListenerId(0), "127.0.0.1:5070".parse().unwrap()),
+            },
+            callee: Party {
+                account: None,
+                flow: Flow {
+                    listener: ListenerId(1),
+                    remote: "[2001:db8::1]:5071".parse().unwrap(),
+                    connection: Some(ConnectionId::new(crate::flow::WorkerId(3), 9, 12)),
+                },
+            },
+            identity: Some(Identity {
+                extension: "1001",
+                epoch: 42,
+                original: b"\"Desk\" <sip:desk-1@demo.hotdesk>",
+            }),
+        }
+    }
+
+    fn sealed() -> Vec<u8> {
+        let mut out = Vec::new();
+        path().seal(&keys(), [1; 24], CALL_ID, b"tag-a", &mut out);
+        out
+    }
+
+    #[test]
+    fn what_was_sealed_is_read_back() {
+        let opened = open(&keys(), &sealed(), CALL_ID).unwrap();
+
+        assert_eq!(opened.path(), Some(path()));
+        assert!(opened.is_opener(b"tag-a"));
+        assert!(!opened.is_opener(b"tag-b"));
+    }
+
+    #[test]
+    fn an_old_key_still_opens_and_an_unknown_one_does_not() {
+        let value = sealed();
+
+        assert!(open(&RoutingKeys::new(&[(8, [8; 32]), (7, [7; 32])]), &value, CALL_ID).is_some());
+        assert!(open(&RoutingKeys::new(&[(8, [8; 32])]), &value, CALL_ID).is_none());
+    }
+
+    #[test]
+    fn another_call_a_changed_or_a_made_up_parameter_opens_nothing() {
+        let value = sealed();
+
+        assert!(open(&keys(), &value, b"another@call").is_none());
+        for at in 0..value.len() {
+            let mut changed = value.clone();
+            changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+            if URL_SAFE_NO_PAD.decode(&changed) != URL_SAFE_NO_PAD.decode(&value) {
+                assert!(open(&keys(), &changed, CALL_ID).is_none(), "octet {at}");
+            }
+        }
+        for made_up in [&b""[..], b"A", b"!!!!", &[b'A'; 2000], &[b'A'; 64]] {
+            assert!(open(&keys(), made_up, CALL_ID).is_none());
+        }
     }
 }

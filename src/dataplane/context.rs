@@ -1,0 +1,184 @@
+//! What all rooms of one worker stand on: settings, tables, keys, random, counts; and, for the time of one
+//! input, the transactions and the way out.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::attendant::CallKey;
+use crate::auth::Challenge;
+use crate::counters::Counters;
+use crate::flow::{Flow, ListenerId, WorkerId};
+use crate::location::Upkeep;
+use crate::now::Now;
+use crate::output::Outbox;
+use crate::proxy::ProxyKey;
+use crate::random::Random;
+use crate::return_path::RoutingKeys;
+use crate::settings::{Listener, Protocol, Settings, Tenant};
+use crate::tables::Tables;
+use crate::transaction::{ServerId, Transactions};
+
+/// Which core a transaction belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// A forwarded request.
+    Proxy(ProxyKey),
+    /// A call the edge answers itself.
+    Attendant(CallKey),
+    /// A NOTIFY of ours.
+    Notifier(crate::notifier::NotifyKey),
+    /// Answered at once; only retransmissions will ask for it again.
+    Nobody,
+}
+
+/// What the rooms of one worker stand on.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) worker: WorkerId,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) keys: Arc<RoutingKeys>,
+    pub(crate) tables: Arc<Tables>,
+    pub(crate) random: Random,
+    pub(crate) counters: Counters,
+    /// Expiry and what the store has yet to hear, of the bindings this worker sees to.
+    pub(crate) upkeep: Upkeep,
+}
+
+/// What a core works with for the time of one input.
+pub(crate) struct Work<'a> {
+    pub(crate) now: Now,
+    pub(crate) ctx: &'a mut Context,
+    pub(crate) transactions: &'a mut Transactions<Owner>,
+    pub(crate) out: &'a mut Outbox,
+}
+
+/// A refusal the edge writes itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Answer<'a> {
+    pub(crate) code: u16,
+    pub(crate) reason: &'a str,
+    /// One more header.
+    pub(crate) header: Option<(sip::Name, &'a str)>,
+}
+
+impl<'a> Answer<'a> {
+    pub(crate) fn new(code: u16, reason: &'a str) -> Self {
+        Self { code, reason, header: None }
+    }
+
+    pub(crate) fn with(code: u16, reason: &'a str, name: sip::Name, value: &'a str) -> Self {
+        Self { code, reason, header: Some((name, value)) }
+    }
+}
+
+/// Length of the To tag of stateless answers and of dialogs the edge answers: 96 random bits.
+const TAG_LENGTH: usize = 16;
+
+impl Context {
+    /// The tenant a request is for: the domain of `uri`, else the listener's, where the host is this edge itself
+    /// or none of ours. A domain that is none of ours on a listener without a tenant belongs to nobody.
+    pub(crate) fn tenant_of(&self, uri: &sip::Uri<'_>, flow: &Flow) -> Option<Arc<Tenant>> {
+        self.settings
+            .tenant_of_domain(uri.host.raw())
+            .or_else(|| self.settings.tenant_of_listener(flow.listener))
+            .cloned()
+    }
+
+    /// True if `uri` names `tenant`'s domain or this edge: what is neither is somebody else's, and not relayed to.
+    pub(crate) fn is_ours(&self, uri: &sip::Uri<'_>, tenant: &Tenant) -> bool {
+        uri.host.raw().is_empty()
+            || tenant.domains.iter().any(|domain| domain.as_bytes().eq_ignore_ascii_case(uri.host.raw()))
+            || self.settings.is_own_address(&uri.host, uri.port)
+    }
+
+    /// The first listener that can send datagrams to `remote`.
+    pub(crate) fn listener_for(&self, remote: &SocketAddr) -> Option<ListenerId> {
+        self.settings
+            .listeners
+            .iter()
+            .position(|listener| {
+                listener.protocol == Protocol::Udp && listener.local.is_ipv4() == remote.is_ipv4()
+            })
+            .map(|index| ListenerId(index as u8))
+    }
+
+    /// The listener a flow came through; there is always one, since settings keep the listeners they started with.
+    pub(crate) fn listener(&self, flow: &Flow) -> &Listener {
+        self.settings.listener(flow.listener).expect("a flow names a listener of this edge")
+    }
+
+    /// A fresh tag.
+    pub(crate) fn tag(&mut self) -> [u8; TAG_LENGTH] {
+        self.random.token()
+    }
+
+    /// `sip:host:port` of the listener of `flow`, with `;transport=tcp` where it is that.
+    pub(crate) fn own_uri(&self, flow: &Flow) -> String {
+        let listener = self.listener(flow);
+        let transport = match listener.protocol {
+            Protocol::Udp => "",
+            Protocol::Tcp => ";transport=tcp",
+        };
+        format!("sip:{}:{}{transport}", listener.advertise_host, listener.advertise_port)
+    }
+}
+
+impl Work<'_> {
+    /// Answers without a transaction (§8.2.7).
+    pub(crate) fn answer(&mut self, flow: &Flow, request: &sip::Message<'_>, answer: Answer<'_>) {
+        let tag = self.ctx.tag();
+        self.out.message(*flow, |buffer| write_answer(buffer, request, flow, &tag, answer));
+    }
+
+    /// Answers within a server transaction and lets it absorb retransmissions.
+    pub(crate) fn respond(&mut self, server: ServerId, request: &sip::Message<'_>, answer: Answer<'_>) {
+        let Some(flow) = self.transactions.flow(server) else { return };
+        let tag = self.ctx.tag();
+        self.transactions.respond(self.now.mono, server, answer.code, self.out, |buffer| {
+            write_answer(buffer, request, &flow, &tag, answer);
+        });
+    }
+
+    /// Asks for credentials: 401 for what ends here, 407 for what is passed on (RFC 3261 §22). No transaction,
+    /// no memory: one small answer, whatever the request was.
+    pub(crate) fn challenge(
+        &mut self,
+        flow: &Flow,
+        request: &sip::Message<'_>,
+        tenant: &Tenant,
+        proxy: bool,
+        stale: bool,
+    ) {
+        self.ctx.counters.challenges += 1;
+        self.ctx.counters.stale_nonces += u64::from(stale);
+        let (code, reason, name) = if proxy {
+            (407, "Proxy Authentication Required", sip::Name::ProxyAuthenticate)
+        } else {
+            (401, "Unauthorized", sip::Name::WwwAuthenticate)
+        };
+        let tag = self.ctx.tag();
+        let nonce = self.ctx.tables.nonces.make(self.now.mono, self.ctx.random.bytes());
+        let challenge = Challenge::new(tenant.realm(), &nonce, stale, &tenant.registrar);
+        self.out.message(*flow, |buffer| {
+            let options = options(flow, &tag);
+            let mut compose = sip::Compose::response(buffer, request, code, reason, &options);
+            for value in challenge.values() {
+                compose.header(name, value.as_bytes());
+            }
+            compose.finish();
+        });
+    }
+}
+
+fn options<'a>(flow: &Flow, to_tag: &'a [u8]) -> sip::ResponseOptions<'a> {
+    sip::ResponseOptions { source: Some(flow.remote), to_tag: Some(to_tag), record_route: false }
+}
+
+fn write_answer(buffer: &mut Vec<u8>, request: &sip::Message<'_>, flow: &Flow, tag: &[u8], answer: Answer<'_>) {
+    let mut compose =
+        sip::Compose::response(buffer, request, answer.code, answer.reason, &options(flow, tag));
+    if let Some((name, value)) = answer.header {
+        compose.header(name, value.as_bytes());
+    }
+    compose.finish();
+}

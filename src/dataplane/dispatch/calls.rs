@@ -1,0 +1,355 @@
+//! Requests for extensions, codes and emergency numbers: what each is, who may send it, where it goes.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::Rooms;
+use super::credentials::{authenticate, prove};
+use crate::context::{Answer, Owner, Work};
+use crate::effect::{Asker, Effect, LogIn};
+use crate::flow::Flow;
+use crate::hotdesk::{self, Dialled, Place, Surface};
+use crate::output::{Output, Report};
+use crate::proxy::{self, InDialog, Plan, Target};
+use crate::query::Pin;
+use crate::refusal::Refusal;
+use crate::settings::{Account, Tenant};
+use crate::transaction::{self, Key};
+
+/// The methods the edge takes outside dialogs (RFC 3261 §20.5).
+pub(super) const ALLOW: &str =
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, MESSAGE, INFO, REFER, NOTIFY, UPDATE, PRACK";
+
+impl Rooms {
+    pub(super) fn on_new_request(&mut self, work: &mut Work<'_>, flow: &Flow, request: &sip::Message<'_>, key: Key) {
+        if let Some(answer) = refused_by_proxy_rules(work, request) {
+            return work.answer(flow, request, answer);
+        }
+        if request.header(sip::Name::ProxyRequire).is_some() {
+            return refuse_extensions(work, flow, request, sip::Name::ProxyRequire);
+        }
+        if request.to().is_ok_and(|to| to.tag().is_some()) {
+            return self.on_in_dialog_request(work, flow, request, key);
+        }
+        let Ok(uri) = sip::Uri::parse(request.request_uri()) else {
+            return work.answer(flow, request, Answer::new(400, "Bad Request-URI"));
+        };
+        let is_sos = uri.scheme == sip::Scheme::Urn && is_service_sos(uri.opaque());
+        if !matches!(uri.scheme, sip::Scheme::Sip | sip::Scheme::Sips | sip::Scheme::Tel) && !is_sos {
+            return work.answer(flow, request, Answer::new(416, "Unsupported URI Scheme"));
+        }
+        let own_routes = proxy::own_routes(work.ctx, request);
+        let Some(tenant) = work.ctx.tenant_of(&uri, flow) else {
+            return work.answer(flow, request, Answer::new(403, "Unknown Domain"));
+        };
+        let user = match uri.scheme {
+            sip::Scheme::Tel => Cow::Borrowed(uri.opaque()),
+            _ => uri.user_unescaped(),
+        };
+        let ours = uri.scheme == sip::Scheme::Tel || is_sos || work.ctx.is_ours(&uri, &tenant);
+        let invite = request.method() == Some(sip::Method::Invite);
+
+        if invite && ours {
+            let number = match hotdesk::emergency(&user, &tenant.emergency) {
+                None if is_sos => Some(request.request_uri()),
+                number => number.map(str::as_bytes),
+            };
+            if let Some(number) = number {
+                let number = String::from_utf8_lossy(number).into_owned();
+                return self.on_emergency(work, flow, request, key, &tenant, &number, own_routes);
+            }
+        }
+        if !ours || request.routes().count() > own_routes {
+            // §16.3, and no open relay: what is for others, or goes through others, is not carried.
+            return work.answer(flow, request, Answer::new(403, "Relaying Denied"));
+        }
+        match request.method() {
+            Some(sip::Method::Subscribe) => {
+                return work.answer(flow, request, Answer::new(489, "Bad Event"));
+            }
+            Some(sip::Method::Bye | sip::Method::Update | sip::Method::Prack | sip::Method::Notify) => {
+                return work.answer(flow, request, Answer::new(481, "Call/Transaction Does Not Exist"));
+            }
+            Some(
+                sip::Method::Invite
+                | sip::Method::Message
+                | sip::Method::Info
+                | sip::Method::Options
+                | sip::Method::Refer,
+            ) => {}
+            _ => {
+                let answer = Answer::with(405, "Method Not Allowed", sip::Name::Allow, ALLOW);
+                return work.answer(flow, request, answer);
+            }
+        }
+        let dialled = if invite { hotdesk::dialled(&user, &tenant.codes) } else { Dialled::NotACode };
+        let Some(account) = authenticate(work, flow, request, &tenant, dialled == Dialled::NotACode) else {
+            return;
+        };
+        if dialled == Dialled::NotACode {
+            self.on_call(work, flow, request, key, tenant, account, &user, own_routes);
+        } else {
+            self.on_code(work, flow, request, key, &tenant, account, dialled);
+        }
+    }
+
+    fn on_in_dialog_request(&mut self, work: &mut Work<'_>, flow: &Flow, request: &sip::Message<'_>, key: Key) {
+        if let Some(call) = self.attendant.call_of(request) {
+            let Ok(server) = work.transactions.begin_server(work.now.mono, key, flow, request, Owner::Nobody) else {
+                return table_full(work, flow, request);
+            };
+            return self.attendant.on_request(work, call, server, request, &mut self.effects);
+        }
+        match proxy::in_dialog(work.ctx, flow, request, work.now) {
+            InDialog::Ours(plan) => self.forward(work, flow, request, key, *plan),
+            InDialog::Foreign => work.answer(flow, request, Answer::new(403, "Not Your Dialog")),
+            InDialog::Unknown => {
+                work.answer(flow, request, Answer::new(481, "Call/Transaction Does Not Exist"));
+            }
+        }
+    }
+
+    /// A request of an authenticated account for an extension.
+    #[expect(clippy::too_many_arguments, reason = "the facts of one request, each found once on the way here")]
+    fn on_call(
+        &mut self,
+        work: &mut Work<'_>,
+        flow: &Flow,
+        request: &sip::Message<'_>,
+        key: Key,
+        tenant: Arc<Tenant>,
+        account: Account,
+        user: &[u8],
+        own_routes: usize,
+    ) {
+        let (name, _) = tenant.credentials(account);
+        let opener: Box<str> = name.into();
+        let device = match account {
+            Account::Device(_) => Some(Place::new(&tenant.id, &opener)),
+            Account::Extension(_) => device_behind(work, &tenant, flow),
+        };
+        let seat = match account {
+            Account::Device(_) => work.ctx.tables.seats.seat_at(&tenant.customer, &tenant.id, &opener),
+            Account::Extension(_) => None,
+        };
+        let sitting = seat.as_ref().and_then(|seat| {
+            let home = work.ctx.settings.tenant(&seat.extension.tenant)?;
+            Some((home.extension(&seat.extension.name)?.clone(), seat.epoch))
+        });
+        if matches!(account, Account::Device(_)) && sitting.is_none() {
+            // Base state: codes and emergency numbers were served before; nothing else is (BASE-2).
+            return work.answer(flow, request, Answer::new(403, "Nobody Is Logged In Here"));
+        }
+        let Ok(from) = request.from().map_err(|_| ()).and_then(|from| {
+            let sitting = sitting.as_ref().map(|(extension, epoch)| (extension, *epoch));
+            proxy::decide(&tenant, account, sitting, &from).map_err(|_| ())
+        }) else {
+            return work.answer(flow, request, Answer::new(403, "From Is Not Yours"));
+        };
+        let callee = match tenant.account(user) {
+            Some(Account::Extension(index)) => &tenant.extensions[index as usize],
+            // A device account is never callable (RULES §2), and looks like no account at all.
+            Some(Account::Device(_)) | None => {
+                return work.answer(flow, request, Answer::new(404, "Not Found"));
+            }
+        };
+        let targets = if callee.enabled {
+            proxy::of_extension(work.ctx, &tenant, &callee.number, work.now)
+        } else {
+            Vec::new()
+        };
+        if targets.is_empty() {
+            return work.answer(flow, request, Answer::new(480, "Temporarily Unavailable"));
+        }
+        let plan = Plan {
+            opener: Some(opener),
+            opener_device: device,
+            extension: Some(callee.number.clone()),
+            targets,
+            from,
+            to: None,
+            asserted: None,
+            emergency: false,
+            own_routes,
+            in_dialog: false,
+            tenant: Arc::clone(&tenant),
+        };
+        work.ctx.counters.invites += u64::from(request.method() == Some(sip::Method::Invite));
+        self.forward(work, flow, request, key, plan);
+    }
+
+    /// Begins the server transaction and forwards.
+    fn forward(&mut self, work: &mut Work<'_>, flow: &Flow, request: &sip::Message<'_>, key: Key, plan: Plan) {
+        let Ok(server) = work.transactions.begin_server(work.now.mono, key, flow, request, Owner::Nobody) else {
+            return table_full(work, flow, request);
+        };
+        if request.method() == Some(sip::Method::Invite) {
+            work.respond(server, request, Answer::new(100, "Trying"));
+        }
+        let mut effects = std::mem::take(&mut self.effects);
+        self.proxy.begin(work, server, *flow, request, plan, &mut effects);
+        self.effects = effects;
+    }
+
+    /// An emergency call: before any seat, base state or PIN; its caller is the place (RULES §6).
+    #[expect(clippy::too_many_arguments, reason = "the facts of one request, each found once on the way here")]
+    fn on_emergency(
+        &mut self,
+        work: &mut Work<'_>,
+        flow: &Flow,
+        request: &sip::Message<'_>,
+        key: Key,
+        tenant: &Arc<Tenant>,
+        number: &str,
+        own_routes: usize,
+    ) {
+        let from_user =
+            request.from().ok().and_then(|from| Some(from.uri().ok()?.user_unescaped().into_owned())).unwrap_or_default();
+        // The nonce is not used up: such a call must not fail over it.
+        let proved = prove(work, request, tenant).ok().map(|(account, _)| account);
+        let caller = proxy::emergency_caller(work.ctx, tenant, flow, &from_user, proved, work.now);
+        if !caller.known && proved.is_none() {
+            return work.challenge(flow, request, tenant, true, false);
+        }
+        work.ctx.counters.emergency_calls += 1;
+        let account: Box<str> =
+            caller.account.map_or("", |account| tenant.credentials(account).0).into();
+        let targets = emergency_targets(work, tenant, number);
+        work.out.push(Output::Report(Report::Emergency {
+            tenant: tenant.id.clone(),
+            account: account.clone(),
+            number: number.into(),
+            routed: !targets.is_empty(),
+        }));
+        if targets.is_empty() {
+            work.ctx.counters.emergency_unrouted += 1;
+            let answer =
+                Answer::with(500, "No Emergency Route", sip::Name::Warning, proxy::EMERGENCY_WARNING);
+            return work.answer(flow, request, answer);
+        }
+        let shown = caller.site.and_then(|site| site.emergency_caller.as_deref());
+        let from = shown.map_or(proxy::From::Kept, |shown| proxy::of_place(tenant, caller.device, shown));
+        let plan = Plan {
+            opener: (!account.is_empty()).then(|| account.clone()),
+            opener_device: caller.device.map(|device| Place::new(&tenant.id, &device.id)),
+            extension: None,
+            targets,
+            asserted: shown.map(|shown| proxy::addr("", shown, tenant.realm())),
+            from,
+            to: None,
+            emergency: true,
+            own_routes,
+            in_dialog: false,
+            tenant: Arc::clone(tenant),
+        };
+        self.forward(work, flow, request, key, plan);
+    }
+
+    /// A call to a code: log-in or log-out.
+    #[expect(clippy::too_many_arguments, reason = "the facts of one request, each found once on the way here")]
+    fn on_code(
+        &mut self,
+        work: &mut Work<'_>,
+        flow: &Flow,
+        request: &sip::Message<'_>,
+        key: Key,
+        tenant: &Arc<Tenant>,
+        account: Account,
+        dialled: Dialled<'_>,
+    ) {
+        let device = match account {
+            Account::Device(_) => Some(Place::new(&tenant.id, tenant.credentials(account).0)),
+            Account::Extension(_) => device_behind(work, tenant, flow),
+        };
+        let Some(device) = device else {
+            // Q5 of PRODUCT.md: codes are for the phones of the pool.
+            return work.answer(flow, request, Answer::new(403, Refusal::UnknownDevice.phrase()));
+        };
+        let Ok(server) = work.transactions.begin_server(work.now.mono, key, flow, request, Owner::Nobody) else {
+            return work.answer(flow, request, Answer::new(603, "Too Many Log-ins, Try Again"));
+        };
+        work.respond(server, request, Answer::new(100, "Trying"));
+        let Some(call) = self.attendant.begin(work, server, *flow, request, device.clone()) else { return };
+        let asker = Asker::Attendant(call);
+        let refuse = |refusal| Effect::Refused {
+            asker: asker.clone(),
+            device: device.clone(),
+            extension: "".into(),
+            refusal,
+        };
+        let effect = match dialled {
+            Dialled::LogOut => {
+                Effect::LogOut { asker, device, surface: Surface::Dialled }
+            }
+            Dialled::LogIn { pin: Some(_), .. } if !tenant.seats.dial_pin => refuse(Refusal::PinNotDialled),
+            Dialled::LogIn { extension, pin: Some(pin) } if pin.len() <= Pin::LENGTH_MAX => {
+                let name = String::from_utf8_lossy(extension);
+                let extension = Place::new(&tenant.id, &name);
+                let log_in = LogIn { asker, device, extension, surface: Surface::Dialled };
+                Effect::CheckPin(log_in, Pin::new(pin))
+            }
+            _ => refuse(Refusal::Malformed),
+        };
+        self.effects.push(effect);
+    }
+}
+
+/// What every proxy must refuse (RFC 3261 §16.3): too many hops, and a request that has been here before and
+/// has not changed since.
+fn refused_by_proxy_rules(work: &Work<'_>, request: &sip::Message<'_>) -> Option<Answer<'static>> {
+    if request.max_forwards() == Ok(Some(0)) {
+        return Some(Answer::new(483, "Too Many Hops"));
+    }
+    let hash = transaction::loop_hash(request);
+    let loops = request
+        .vias()
+        .filter_map(|via| via.ok()?.branch)
+        .filter_map(|branch| transaction::branch::decode(branch, &work.ctx.tables.branch_key))
+        .any(|branch| branch.loop_hash == hash);
+    loops.then_some(Answer::new(482, "Loop Detected"))
+}
+
+/// 420 with every option tag of `header`: the edge supports none where they stand (§16.3 item 5, §8.2.2.3).
+pub(crate) fn refuse_extensions(work: &mut Work<'_>, flow: &Flow, request: &sip::Message<'_>, header: sip::Name) {
+    let tags = request.option_tags(header).collect::<Vec<_>>().join(&b", "[..]);
+    let tags = String::from_utf8_lossy(&tags);
+    work.answer(flow, request, Answer::with(420, "Bad Extension", sip::Name::Unsupported, &tags));
+}
+
+fn table_full(work: &mut Work<'_>, flow: &Flow, request: &sip::Message<'_>) {
+    work.ctx.counters.tables_full += 1;
+    work.answer(flow, request, Answer::with(503, "Too Many Transactions", sip::Name::RetryAfter, "10"));
+}
+
+fn is_service_sos(opaque: &[u8]) -> bool {
+    let opaque = opaque.to_ascii_lowercase();
+    opaque == b"service:sos" || opaque.starts_with(b"service:sos.")
+}
+
+/// The hot-desk device a flow belongs to, where it is one of this tenant.
+fn device_behind(work: &Work<'_>, tenant: &Tenant, flow: &Flow) -> Option<Place> {
+    let aor = work.ctx.tables.location.device_of_flow(flow, work.now.mono)?;
+    (aor.tenant == tenant.id && tenant.device(&aor.user).is_some()).then(|| Place::new(&aor.tenant, &aor.user))
+}
+
+/// Where an emergency call goes: every address of the route, one after the other.
+fn emergency_targets(work: &Work<'_>, tenant: &Tenant, number: &str) -> Vec<Target> {
+    let Some(route) = &tenant.emergency.route else { return Vec::new() };
+    let uri = if number.starts_with("urn:") {
+        number.to_owned()
+    } else {
+        let host = route.uri.strip_prefix("sip:").unwrap_or(&route.uri);
+        let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+        format!("sip:{number}@{host}")
+    };
+    route
+        .addresses
+        .iter()
+        .zip((0..=1000_u16).rev())
+        .filter_map(|(address, q)| {
+            let listener = work.ctx.listener_for(address)?;
+            Some(Target::peer(uri.as_bytes().into(), Flow::datagram(listener, *address), q))
+        })
+        .collect()
+}
+

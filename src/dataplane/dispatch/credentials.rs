@@ -1,0 +1,93 @@
+//! Whose request is this: digest credentials, for every method.
+
+use std::hash::Hasher as _;
+
+use siphasher::sip::SipHasher13;
+
+use crate::auth::{self, Asked, Proof, Refused};
+use crate::context::{Context, Work};
+use crate::flow::Flow;
+use crate::location::NonceUse;
+use crate::settings::{Account, Tenant};
+
+/// Finds the account whose secret a request was made with. Phones that were asked once send either header ahead
+/// from then on, so both are read. An unknown user costs as much as a wrong secret and looks the same.
+pub(super) fn prove(
+    work: &Work<'_>,
+    request: &sip::Message<'_>,
+    tenant: &Tenant,
+) -> Result<(Account, Proof), Refused> {
+    let asked = Asked {
+        realm: tenant.realm(),
+        policy: &tenant.registrar,
+        nonces: &work.ctx.tables.nonces,
+        now: work.now.mono,
+    };
+    for header in [sip::Name::Authorization, sip::Name::ProxyAuthorization] {
+        if !request.has(header) {
+            continue;
+        }
+        let account = request
+            .credentials(header)
+            .filter_map(Result::ok)
+            .find(|credentials| credentials.realm() == Some(tenant.realm().as_bytes()))
+            .and_then(|credentials| tenant.account(credentials.username()?));
+        let secret = account.map(|account| tenant.credentials(account));
+        match (auth::verify(request, header, secret, &asked), account) {
+            (Ok(proof), Some(account)) => return Ok((account, proof)),
+            (Err(Refused::Missing), _) => {}
+            (Err(refused), _) => return Err(refused),
+            (Ok(_), None) => unreachable!("no secret proves nothing"),
+        }
+    }
+    Err(Refused::Missing)
+}
+
+/// Asks for credentials, or again for them.
+pub(super) fn ask(
+    work: &mut Work<'_>,
+    flow: &Flow,
+    request: &sip::Message<'_>,
+    tenant: &Tenant,
+    proxy: bool,
+    refused: Refused,
+) {
+    work.ctx.counters.digests_refused += u64::from(refused == Refused::Wrong);
+    work.challenge(flow, request, tenant, proxy, refused == Refused::Stale);
+}
+
+/// The account whose credentials a request outside REGISTER carries. `None`: there are none, or not the right
+/// ones, and the sender has been told: 407 for what is passed on, 401 for what ends here.
+pub(super) fn authenticate(
+    work: &mut Work<'_>,
+    flow: &Flow,
+    request: &sip::Message<'_>,
+    tenant: &Tenant,
+    proxy: bool,
+) -> Option<Account> {
+    let (account, proof) = match prove(work, request, tenant) {
+        Ok(proved) => proved,
+        Err(refused) => {
+            ask(work, flow, request, tenant, proxy, refused);
+            return None;
+        }
+    };
+    let user = tenant.credentials(account).0.as_bytes();
+    let Context { tables, upkeep, .. } = &mut *work.ctx;
+    let print = print(request);
+    match tables.location.accept_nonce(&tenant.id, user, proof, print, work.now.mono, upkeep) {
+        NonceUse::Fresh => Some(account),
+        _ => {
+            ask(work, flow, request, tenant, proxy, Refused::Stale);
+            None
+        }
+    }
+}
+
+/// Stands for a request and its retransmissions.
+pub(super) fn print(request: &sip::Message<'_>) -> u32 {
+    let mut hasher = SipHasher13::new();
+    hasher.write(request.call_id().unwrap_or_default());
+    hasher.write(request.top_via().ok().and_then(|via| via.branch).unwrap_or_default());
+    hasher.finish() as u32
+}

@@ -1,0 +1,306 @@
+//! From a message to the core it belongs to, and from what one core wants to the others.
+
+mod calls;
+mod credentials;
+mod register;
+mod seats;
+
+use std::collections::VecDeque;
+
+use crate::attendant::Attendant;
+use crate::context::{Answer, Owner, Work};
+use crate::effect::{Asker, Effect, LogIn};
+use crate::flow::{Flow, WorkerId};
+use crate::hotdesk::{Cause, Place, Surface};
+use crate::input::{Command, Notice, ReplyId};
+use crate::notifier::Notifier;
+use crate::now::Mono;
+use crate::output::{Output, Report};
+use crate::pending::{Pending, Waiting};
+use crate::proxy::{self, InDialog, Proxy};
+use crate::query::QueryId;
+use crate::seating::Seating;
+use crate::transaction::{self, Event, Reception, Response};
+
+/// The cores of one worker.
+pub(crate) struct Rooms {
+    pub(crate) proxy: Proxy,
+    pub(crate) attendant: Attendant,
+    pub(crate) notifier: Notifier,
+    pub(crate) pending: Pending,
+    pub(crate) seating: Seating,
+    /// Seats whose device or extension is gone from the settings: ended a few at a time.
+    pub(crate) leaving: VecDeque<(Place, u64)>,
+    effects: Vec<Effect>,
+}
+
+impl Rooms {
+    pub(crate) fn new() -> Self {
+        Self {
+            proxy: Proxy::new(),
+            attendant: Attendant::new(),
+            notifier: Notifier::new(),
+            pending: Pending::new(),
+            seating: Seating::default(),
+            leaving: VecDeque::new(),
+            effects: Vec::new(),
+        }
+    }
+
+    // ---- messages --------------------------------------------------------------------------------------
+
+    /// A response. `at_home` is false for one that another worker has handed over.
+    pub(crate) fn on_response(
+        &mut self,
+        work: &mut Work<'_>,
+        flow: &Flow,
+        response: &sip::Message<'_>,
+        at_home: bool,
+    ) {
+        match work.transactions.receive_response(work.now.mono, response, work.out) {
+            Response::Deliver { client, owner: Owner::Proxy(key) } => {
+                let mut effects = std::mem::take(&mut self.effects);
+                self.proxy.on_response(work, key, client, response, &mut effects);
+                self.effects = effects;
+            }
+            Response::Deliver { owner: Owner::Attendant(key), .. } => {
+                if response.status() >= Some(200) {
+                    self.attendant.on_response(key, &mut self.effects);
+                }
+            }
+            Response::Deliver { owner: Owner::Notifier(key), .. } => {
+                let eviction = self.notifier.on_response(work, key, response);
+                self.evict(work, eviction);
+            }
+            Response::Deliver { owner: Owner::Nobody, .. } | Response::Absorbed => {}
+            Response::Foreign(worker) if at_home => {
+                work.ctx.counters.handed_over += 1;
+                let range = work.out.store(response.bytes());
+                work.out.push(Output::HandOver { worker, flow: *flow, range });
+            }
+            Response::Foreign(_) | Response::Stray => work.ctx.counters.responses_dropped += 1,
+        }
+        self.carry_out(work);
+    }
+
+    /// A request that has passed admission.
+    pub(crate) fn on_request(&mut self, work: &mut Work<'_>, flow: &Flow, request: &sip::Message<'_>) {
+        match request.method() {
+            Some(sip::Method::Register) => self.on_register(work, flow, request),
+            Some(sip::Method::Options) if self.is_for_edge(work, flow, request) => {
+                work.answer(flow, request, Answer::with(200, "OK", sip::Name::Allow, calls::ALLOW));
+            }
+            _ => match work.transactions.receive_request(work.now.mono, flow, request, work.out) {
+                Reception::Absorbed => {}
+                Reception::New(key) => self.on_new_request(work, flow, request, key),
+                Reception::Cancels(invite) => self.on_cancel(work, flow, request, invite),
+                Reception::AckToCore(_) | Reception::NoMatch => self.on_ack(work, flow, request),
+            },
+        }
+        self.carry_out(work);
+    }
+
+    /// OPTIONS without a user, outside a dialog, is a question to the edge itself (RFC 3261 §11.2).
+    fn is_for_edge(&self, work: &Work<'_>, flow: &Flow, request: &sip::Message<'_>) -> bool {
+        let Ok(uri) = sip::Uri::parse(request.request_uri()) else { return false };
+        let in_dialog = request.to().is_ok_and(|to| to.tag().is_some());
+        uri.user.is_none() && !in_dialog && work.ctx.tenant_of(&uri, flow).is_some_and(|tenant| work.ctx.is_ours(&uri, &tenant))
+    }
+
+    fn on_cancel(
+        &mut self,
+        work: &mut Work<'_>,
+        flow: &Flow,
+        cancel: &sip::Message<'_>,
+        invite: Option<transaction::ServerId>,
+    ) {
+        let Some((server, owner)) = invite.and_then(|server| Some((server, work.transactions.server_owner(server)?)))
+        else {
+            return work.answer(flow, cancel, Answer::new(481, "Call/Transaction Does Not Exist"));
+        };
+        work.answer(flow, cancel, Answer::new(200, "OK"));
+        if work.transactions.has_final(server) {
+            return; // The answer has crossed it (§9.2).
+        }
+        match owner {
+            Owner::Proxy(key) => {
+                let mut effects = std::mem::take(&mut self.effects);
+                self.proxy.cancel(work, key, &mut effects);
+                self.effects = effects;
+            }
+            Owner::Attendant(key) => {
+                self.attendant.cancel(work, key);
+            }
+            Owner::Notifier(_) | Owner::Nobody => {}
+        }
+    }
+
+    /// The ACK of a 2xx: it has no transaction and is never answered.
+    fn on_ack(&mut self, work: &mut Work<'_>, flow: &Flow, ack: &sip::Message<'_>) {
+        if let Some(call) = self.attendant.call_of(ack) {
+            return self.attendant.on_ack(work, call);
+        }
+        if ack.max_forwards() == Ok(Some(0)) {
+            return;
+        }
+        if let InDialog::Ours(plan) = proxy::in_dialog(work.ctx, flow, ack, work.now) {
+            self.proxy.forward_ack(work, flow, ack, &plan);
+        }
+    }
+
+    // ---- backends, control plane, other workers --------------------------------------------------------
+
+    /// A backend answered.
+    pub(crate) fn on_answer(&mut self, work: &mut Work<'_>, query: QueryId, answer: crate::query::Answer) {
+        use crate::query::{Answer, SaveVerdict};
+        match (self.pending.take(query), answer) {
+            (Some(Waiting::Pin { log_in, hash, known }), Answer::Pin(verdict)) => {
+                let effect = self.seating.on_pin(work, log_in, &hash, known, verdict);
+                self.effects.extend(effect);
+            }
+            (Some(Waiting::Seats { proposal, asker }), Answer::Saved(verdict)) => {
+                self.seating.on_saved(work, proposal, asker, verdict, &mut self.effects);
+            }
+            (Some(Waiting::End { change, asker }), Answer::Saved(verdict)) => {
+                if verdict == SaveVerdict::Failed {
+                    self.not_durable(work);
+                }
+                self.effects.push(Effect::Granted { asker, change });
+            }
+            (Some(Waiting::Bindings { flow, request, .. }), Answer::Saved(verdict)) => {
+                if verdict == SaveVerdict::Failed {
+                    // Bindings are soft state: the phone is served, and its next refresh is written again.
+                    self.not_durable(work);
+                }
+                self.answer_registered(work, &flow, &request);
+            }
+            _ => {}
+        }
+        self.carry_out(work);
+    }
+
+    fn not_durable(&self, work: &mut Work<'_>) {
+        work.ctx.counters.not_durable += 1;
+        work.out.push(Output::Report(Report::NotDurable));
+    }
+
+    /// The control plane wants something done. It is trusted: no PIN.
+    pub(crate) fn on_command(&mut self, work: &mut Work<'_>, reply: ReplyId, command: Command) {
+        match command {
+            Command::LogIn { tenant, device, extension } => {
+                let log_in = LogIn {
+                    asker: Asker::Api(reply),
+                    device: Place::new(&tenant, &device),
+                    extension: Place::new(&tenant, &extension),
+                    surface: Surface::Api,
+                };
+                self.effects.push(Effect::LogIn(log_in));
+            }
+            Command::LogOut { tenant, device, now } => self.force_out(work, reply, Place::new(&tenant, &device), now),
+        }
+        self.carry_out(work);
+    }
+
+    /// Another worker changed seats: what rings here may have to follow.
+    pub(crate) fn on_notice(&mut self, work: &mut Work<'_>, notice: &Notice) {
+        match notice {
+            Notice::SeatsChanged(change) => {
+                let mut effects = std::mem::take(&mut self.effects);
+                self.proxy.on_seats_changed(work, change, &mut effects);
+                self.effects = effects;
+            }
+        }
+        self.carry_out(work);
+    }
+
+    /// Timers of transactions.
+    pub(crate) fn on_event(&mut self, work: &mut Work<'_>, event: &Event<Owner>) {
+        let mut effects = std::mem::take(&mut self.effects);
+        self.proxy.on_event(work, event, &mut effects);
+        self.attendant.on_event(work, event, &mut effects);
+        self.effects = effects;
+        let eviction = self.notifier.on_event(work, event);
+        self.evict(work, eviction);
+        self.carry_out(work);
+    }
+
+    /// Once a second: what a lost worker left behind is settled, and devices whose calls were never seen to end
+    /// are told what they are owed.
+    pub(crate) fn patrol(&mut self, work: &mut Work<'_>) {
+        self.seating.take_over(work, &mut self.pending);
+        if work.ctx.worker == WorkerId(0) {
+            self.effects.extend(work.ctx.tables.reloads.waiting().into_iter().map(Effect::Idle));
+        }
+        self.carry_out(work);
+    }
+
+    /// True while seats wait to be seen off.
+    pub(crate) fn has_leaving(&self) -> bool {
+        !self.leaving.is_empty()
+    }
+
+    /// When [`Self::handle_timeout`] has something to do.
+    pub(crate) fn next_timeout(&self) -> Option<Mono> {
+        [self.proxy.next_timeout(), self.seating.next_timeout()].into_iter().flatten().min()
+    }
+
+    /// True if no call, NOTIFY or question is under way.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.attendant.len() == 0 && self.pending.len() == 0 && self.seating.next_timeout().is_none()
+    }
+
+    /// What waited for its time.
+    pub(crate) fn handle_timeout(&mut self, work: &mut Work<'_>) {
+        self.proxy.handle_timeout(work.now.mono);
+        let mut effects = std::mem::take(&mut self.effects);
+        self.seating.handle_timeout(work, &mut self.pending, &mut self.attendant, &mut effects);
+        self.effects = effects;
+        self.carry_out(work);
+    }
+
+    // ---- effects ---------------------------------------------------------------------------------------
+
+    /// Carries over what the cores want of one another, until nobody wants anything.
+    pub(crate) fn carry_out(&mut self, work: &mut Work<'_>) {
+        while !self.effects.is_empty() {
+            for effect in std::mem::take(&mut self.effects) {
+                self.carry(work, effect);
+            }
+        }
+    }
+
+    fn carry(&mut self, work: &mut Work<'_>, effect: Effect) {
+        match effect {
+            Effect::CheckPin(log_in, pin) => {
+                let effect = self.seating.check_pin(work, &mut self.pending, log_in, pin);
+                self.effects.extend(effect);
+            }
+            Effect::LogIn(log_in) => {
+                self.seating.log_in(work, &mut self.pending, &mut self.attendant, log_in, &mut self.effects);
+            }
+            Effect::LogOut { asker, device, surface } => {
+                self.seating.end(
+                    work,
+                    &mut self.pending,
+                    asker,
+                    device,
+                    None,
+                    Cause::LogOut,
+                    surface,
+                    &mut self.effects,
+                );
+            }
+            Effect::Granted { asker, change } => self.granted(work, asker, &change),
+            Effect::Refused { asker, device, extension, refusal } => {
+                self.refused(work, asker, device, extension, refusal);
+            }
+            Effect::SeatsChanged(change) => self.seats_changed(work, &change),
+            Effect::Idle(device) => self.idle(work, &device),
+            Effect::Reload(device) => {
+                work.ctx.tables.reloads.owe(&device);
+                self.idle(work, &device);
+            }
+        }
+    }
+
+}

@@ -1,0 +1,230 @@
+//! What follows from a change of seats, or from a refusal: whoever asked is answered, everybody else is told.
+
+use std::sync::Arc;
+
+use super::Rooms;
+use crate::context::{Answer, Work};
+use crate::effect::{Asker, Effect};
+use crate::hotdesk::{Cause, DeferredEnd, Place, Seat, SeatChange, Surface};
+use crate::input::{Notice, ReplyId};
+use crate::location::{Binding, Holder, device_hash};
+use crate::notifier::Eviction;
+use crate::output::{Done, Output, Report};
+use crate::proxy::{self, Target};
+use crate::refusal::Refusal;
+use crate::seating;
+use crate::settings::Tenant;
+
+impl Rooms {
+    pub(super) fn granted(&mut self, work: &mut Work<'_>, asker: Asker, change: &Arc<SeatChange>) {
+        match asker {
+            Asker::Attendant(call) => self.attendant.grant(work, call),
+            Asker::Register { flow, request } => self.on_native_granted(work, &flow, &request, change),
+            Asker::Api(reply) => {
+                let done = match (&change.begun, change.ended.first()) {
+                    (Some(seat), _) => Done::LoggedIn(seat.clone()),
+                    (None, Some(seat)) => Done::LoggedOut(seat.clone()),
+                    (None, None) => unreachable!("a change begins or ends a seat"),
+                };
+                work.out.push(Output::Reply(reply, Ok(done)));
+            }
+            Asker::Nobody => {}
+        }
+    }
+
+    pub(super) fn refused(&mut self, work: &mut Work<'_>, asker: Asker, device: Place, extension: Box<str>, refusal: Refusal) {
+        if matches!(asker, Asker::Nobody) {
+            return;
+        }
+        work.ctx.counters.log_ins_refused += 1;
+        match asker {
+            Asker::Attendant(call) => self.attendant.refuse(work, call, refusal),
+            Asker::Register { flow, request } => {
+                if let Ok(request) = sip::Message::parse(&request, &sip::Limits::default()) {
+                    work.answer(&flow, &request, Answer::new(403, refusal.phrase()));
+                }
+            }
+            Asker::Api(reply) => work.out.push(Output::Reply(reply, Err(refusal))),
+            Asker::Nobody => {}
+        }
+        work.out.push(Output::Report(Report::Refused {
+            tenant: device.tenant,
+            device: device.name,
+            extension: extension.chars().take(32).collect::<String>().into(),
+            refusal,
+        }));
+    }
+
+    /// Seats have changed and everybody can see it: what rings follows, what must not come back is marked, and
+    /// the phones are told.
+    pub(super) fn seats_changed(&mut self, work: &mut Work<'_>, change: &Arc<SeatChange>) {
+        seating::report(work, change);
+        let mut effects = std::mem::take(&mut self.effects);
+        self.proxy.on_seats_changed(work, change, &mut effects);
+        self.effects = effects;
+        work.out.push(Output::Tell(Notice::SeatsChanged(Arc::clone(change))));
+
+        for seat in &change.ended {
+            let Some(tenant) = work.ctx.settings.tenant(&seat.device.tenant).cloned() else { continue };
+            let by_phone_itself = change.cause == Cause::LogOut && change.surface == Surface::Native;
+            if !by_phone_itself {
+                let silence = tenant.seats.native_silence;
+                work.ctx.tables.marks.mark(&seat.device, &seat.extension, work.now.mono, silence);
+            }
+            self.put_out(work, &tenant, seat);
+        }
+        if let Some(seat) = &change.begun {
+            work.ctx.tables.marks.logged_in(&seat.device);
+            // A phone that was dialled from hears it after its call; a phone that registered needs no word.
+            if change.surface == Surface::Api {
+                self.effects.push(Effect::Reload(seat.device.clone()));
+            }
+        }
+    }
+
+    /// A device lost its seat. What it registered for the extension is told to reload, then goes; its own
+    /// account stays and is told when it is idle.
+    fn put_out(&mut self, work: &mut Work<'_>, tenant: &Arc<Tenant>, seat: &Seat) {
+        let holder =
+            Holder { device: device_hash(&seat.device.tenant, &seat.device.name), epoch: seat.epoch };
+        let extension = seat.extension.name.as_bytes();
+        let held: Vec<_> = work
+            .ctx
+            .tables
+            .location
+            .contacts(&seat.extension.tenant, extension, work.now.mono)
+            .into_iter()
+            .filter(|contact| contact.holder == Some(holder))
+            .collect();
+        let reload = tenant.device(&seat.device.name).map_or_else(Default::default, |device| device.reload);
+        let idle = seating::is_idle(work, &seat.device);
+        let mut told = false;
+        for contact in held {
+            let eviction = Eviction { extension: seat.extension.clone(), holder };
+            let eviction = match Target::of_contact(&contact, &seat.extension.name, Some(&seat.device.name)) {
+                Some(target) if idle && seat.extension.tenant == seat.device.tenant => {
+                    told = true;
+                    self.notifier.tell(work, tenant, reload, target, Some(eviction))
+                }
+                _ => Some(eviction),
+            };
+            self.evict(work, eviction);
+        }
+        if !told {
+            self.effects.push(Effect::Reload(seat.device.clone()));
+        }
+    }
+
+    /// Takes away what a loser had registered for the extension. Look-ups have ignored it since the change.
+    pub(super) fn evict(&mut self, work: &mut Work<'_>, eviction: Option<Eviction>) {
+        let Some(Eviction { extension, holder }) = eviction else { return };
+        let (tenant, user) = (&*extension.tenant, extension.name.as_bytes());
+        let crate::context::Context { tables, upkeep, counters, .. } = &mut *work.ctx;
+        let keep = |binding: &Binding<'_>| binding.holder != Some(holder);
+        let removed = tables.location.retain(tenant, user, work.now.mono, upkeep, keep).len();
+        if removed > 0 {
+            counters.bindings_removed += removed as u64;
+            work.out.push(Output::WriteBehind(tables.location.snapshot(tenant, user, work.now)));
+        }
+    }
+
+    /// A device may have become idle: what waited for that happens now.
+    pub(super) fn idle(&mut self, work: &mut Work<'_>, device: &Place) {
+        let tables = Arc::clone(&work.ctx.tables);
+        let due = tables.reloads.take_if_idle(device, || seating::is_idle(work, device));
+        if let Some(end) = due.end {
+            self.seating.end(
+                work,
+                &mut self.pending,
+                Asker::Nobody,
+                device.clone(),
+                Some(end.epoch),
+                end.cause,
+                end.surface,
+                &mut self.effects,
+            );
+        }
+        if due.reload {
+            let Some(tenant) = work.ctx.settings.tenant(&device.tenant).cloned() else { return };
+            let reload = tenant.device(&device.name).map_or_else(Default::default, |device| device.reload);
+            for target in proxy::of_device(work.ctx, &device.tenant, &device.name, work.now) {
+                self.notifier.tell(work, &tenant, reload, target, None);
+            }
+        }
+    }
+
+    /// An administrator ends a seat: at once, or when the calls at the device have ended.
+    pub(super) fn force_out(&mut self, work: &mut Work<'_>, reply: ReplyId, device: Place, now: bool) {
+        let settings = Arc::clone(&work.ctx.settings);
+        let refuse = |refusal| Output::Reply(reply, Err(refusal));
+        let Some(tenant) = settings.tenant(&device.tenant) else {
+            return work.out.push(refuse(Refusal::UnknownTenant));
+        };
+        if tenant.device(&device.name).is_none() {
+            return work.out.push(refuse(Refusal::UnknownDevice));
+        }
+        let Some(seat) = work.ctx.tables.seats.seat_at(&tenant.customer, &tenant.id, &device.name) else {
+            return work.out.push(refuse(Refusal::NobodySits));
+        };
+        if now || seating::is_idle(work, &device) {
+            return self.seating.end(
+                work,
+                &mut self.pending,
+                Asker::Api(reply),
+                device,
+                Some(seat.epoch),
+                Cause::Forced,
+                Surface::Api,
+                &mut self.effects,
+            );
+        }
+        self.defer_end(work, &device, &tenant.customer, seat.epoch, Cause::Forced, Surface::Api);
+        work.out.push(Output::Reply(reply, Ok(Done::Deferred((*seat).clone()))));
+    }
+
+    fn defer_end(
+        &mut self,
+        work: &mut Work<'_>,
+        device: &Place,
+        customer: &str,
+        epoch: u64,
+        cause: Cause,
+        surface: Surface,
+    ) {
+        let end = DeferredEnd { customer: customer.into(), epoch, cause, surface };
+        work.ctx.tables.reloads.owe_end(device, end);
+        // The last call may have ended while this was decided.
+        self.effects.push(Effect::Idle(device.clone()));
+    }
+
+    /// New settings: whoever sits at a device, or as an extension, that is gone or switched off, leaves.
+    pub(crate) fn on_configured(&mut self, work: &mut Work<'_>) {
+        for seat in work.ctx.tables.seats.snapshot() {
+            let settings = &work.ctx.settings;
+            let device =
+                settings.tenant(&seat.device.tenant).and_then(|tenant| tenant.device(&seat.device.name));
+            let extension =
+                settings.tenant(&seat.extension.tenant).and_then(|tenant| tenant.extension(&seat.extension.name));
+            let stays =
+                device.is_some_and(|device| device.enabled) && extension.is_some_and(|extension| extension.enabled);
+            if !stays {
+                self.leaving.push_back((seat.device.clone(), seat.epoch));
+            }
+        }
+        self.carry_out(work);
+    }
+
+    /// Ends at most `limit` seats that the settings no longer know; those in a call when the call is over.
+    pub(crate) fn see_off(&mut self, work: &mut Work<'_>, limit: usize) {
+        for _ in 0..limit {
+            let Some((device, epoch)) = self.leaving.pop_front() else { break };
+            let customer = work
+                .ctx
+                .settings
+                .tenant(&device.tenant)
+                .map_or_else(|| device.tenant.clone(), |tenant| tenant.customer.clone());
+            self.defer_end(work, &device, &customer, epoch, Cause::Removed, Surface::Configuration);
+        }
+        self.carry_out(work);
+    }
+}

@@ -1,0 +1,57 @@
+//! What one core wants of another: cores never call each other, `dispatch` carries it over.
+
+use std::sync::Arc;
+
+use crate::flow::Flow;
+use crate::hotdesk::{Place, SeatChange, Surface};
+use crate::input::ReplyId;
+use crate::query::Pin;
+use crate::refusal::Refusal;
+
+/// Who asked for a change of seats and hears what became of it.
+#[derive(Clone, Debug)]
+pub(crate) enum Asker {
+    /// A call to a code.
+    Attendant(crate::attendant::CallKey),
+    /// A REGISTER that is a log-in or log-out: answered when the seat is decided.
+    Register {
+        /// Whence it came.
+        flow: Flow,
+        /// Its octets.
+        request: Box<[u8]>,
+    },
+    /// The control plane.
+    Api(ReplyId),
+    /// Nobody: the settings did it, or a deferred end came due.
+    Nobody,
+}
+
+/// A log-in whose proof is given or not needed.
+#[derive(Clone, Debug)]
+pub(crate) struct LogIn {
+    pub(crate) asker: Asker,
+    pub(crate) device: Place,
+    pub(crate) extension: Place,
+    pub(crate) surface: Surface,
+}
+
+/// What one core wants of the others.
+#[derive(Debug)]
+pub(crate) enum Effect {
+    /// Check this PIN, then seat the extension.
+    CheckPin(LogIn, Pin),
+    /// Seat the extension.
+    LogIn(LogIn),
+    /// End the seat at a device, because the person there wants it.
+    LogOut { asker: Asker, device: Place, surface: Surface },
+    /// Seats have changed: tell the phones, let ringing calls follow.
+    SeatsChanged(Arc<SeatChange>),
+    /// A log-in or log-out came to nothing.
+    Refused { asker: Asker, device: Place, extension: Box<str>, refusal: Refusal },
+    /// A change stands; answer whoever asked.
+    Granted { asker: Asker, change: Arc<SeatChange> },
+    /// The last call at a device ended.
+    Idle(Place),
+    /// The device may now be told to reload: the call that seated somebody there is over.
+    Reload(Place),
+}

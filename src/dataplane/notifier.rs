@@ -1,0 +1,187 @@
+//! NOTIFYs after a seat change: a phone is told to fetch its file again (phones.md: `check-sync`).
+//!
+//! The request goes down the flow of a binding, to the contact exactly as it was registered. A phone that
+//! challenges is answered once, as the account that is registered there and for our own realm only.
+
+use std::sync::Arc;
+
+use crate::auth;
+use crate::context::{Owner, Work};
+use crate::hotdesk::Place;
+use crate::location::Holder;
+use crate::proxy::{Target, via};
+use crate::settings::{Reload, Tenant};
+use crate::slots::{SlotKey, Slots};
+use crate::transaction::Event;
+
+/// Names a NOTIFY of this worker.
+pub(crate) type NotifyKey = SlotKey;
+
+/// NOTIFYs under way at a time and worker. One more is given up: its display is old until the next refresh,
+/// calls are right all the same.
+const NOTIFIES_MAX: usize = 16_384;
+
+/// A binding that goes when its phone has been told, or could not be.
+pub(crate) struct Eviction {
+    pub(crate) extension: Place,
+    pub(crate) holder: Holder,
+}
+
+struct Notify {
+    tenant: Arc<Tenant>,
+    target: Target,
+    call_id: [u8; 24],
+    tag: [u8; 12],
+    cseq: u32,
+    eviction: Option<Eviction>,
+}
+
+/// NOTIFYs of one worker.
+pub(crate) struct Notifier {
+    notifies: Slots<Notify>,
+}
+
+impl Notifier {
+    pub(crate) fn new() -> Self {
+        Self { notifies: Slots::new(NOTIFIES_MAX) }
+    }
+
+    /// Tells the phone behind `target` to reload. Gives the eviction back at once where nothing is sent.
+    pub(crate) fn tell(
+        &mut self,
+        work: &mut Work<'_>,
+        tenant: &Arc<Tenant>,
+        reload: Reload,
+        target: Target,
+        eviction: Option<Eviction>,
+    ) -> Option<Eviction> {
+        if reload == Reload::None || target.account.is_none() {
+            return eviction;
+        }
+        let notify = Notify {
+            tenant: Arc::clone(tenant),
+            target,
+            call_id: work.ctx.random.token(),
+            tag: work.ctx.random.token(),
+            cseq: 1,
+            eviction,
+        };
+        let Some(key) = self.notifies.insert(notify) else {
+            work.ctx.counters.tables_full += 1;
+            return None;
+        };
+        self.send(work, key, None)
+    }
+
+    fn send(&mut self, work: &mut Work<'_>, key: NotifyKey, credentials: Option<(sip::Name, &[u8])>) -> Option<Eviction> {
+        let notify = self.notifies.get(key)?;
+        let account = notify.target.account.as_deref().unwrap_or_default();
+        let own = format!("<sip:{account}@{}>", notify.tenant.realm());
+        let via = via(work.ctx, &notify.target.flow);
+        let contact = format!("<{}>", work.ctx.own_uri(&notify.target.flow));
+        let begun = work.transactions.begin_client(
+            work.now.mono,
+            notify.target.flow,
+            false,
+            Owner::Notifier(key),
+            0,
+            None,
+            work.out,
+            |buffer, branch| {
+                let mut top = via;
+                top.extend_from_slice(b";branch=");
+                top.extend_from_slice(branch);
+                let mut from = own.clone().into_bytes();
+                from.extend_from_slice(b";tag=");
+                from.extend_from_slice(&notify.tag);
+                let mut compose = sip::Compose::request(buffer, "NOTIFY", &notify.target.uri);
+                compose
+                    .header(sip::Name::Via, &top)
+                    .header(sip::Name::MaxForwards, b"70")
+                    .header(sip::Name::From, &from)
+                    .header(sip::Name::To, own.as_bytes())
+                    .header(sip::Name::CallId, &notify.call_id)
+                    .header(sip::Name::CSeq, format!("{} NOTIFY", notify.cseq).as_bytes())
+                    .header(sip::Name::Contact, contact.as_bytes())
+                    .header(sip::Name::Event, b"check-sync;reboot=false")
+                    // RFC 6665 §4.1.3 wants it; phones take the message with and without.
+                    .header(sip::Name::SubscriptionState, b"terminated");
+                if let Some((name, value)) = credentials {
+                    compose.header(name, value);
+                }
+                compose.finish();
+            },
+        );
+        if begun.is_ok() {
+            work.ctx.counters.notifies_sent += 1;
+            return None;
+        }
+        work.ctx.counters.tables_full += 1;
+        self.notifies.remove(key).and_then(|notify| notify.eviction)
+    }
+
+    /// The phone answered. Gives back what may be evicted now.
+    pub(crate) fn on_response(
+        &mut self,
+        work: &mut Work<'_>,
+        key: NotifyKey,
+        response: &sip::Message<'_>,
+    ) -> Option<Eviction> {
+        let code = response.status().unwrap_or(0);
+        if code < 200 {
+            return None;
+        }
+        if matches!(code, 401 | 407)
+            && let Some((name, value)) = self.credentials(work, key, code, response)
+        {
+            return self.send(work, key, Some((name, &value)));
+        }
+        if code >= 300 {
+            work.ctx.counters.notifies_failed += 1;
+        }
+        self.notifies.remove(key).and_then(|notify| notify.eviction)
+    }
+
+    /// The answer to a phone's challenge; `None` where it was answered before, is not for our realm, or cannot be.
+    fn credentials(
+        &mut self,
+        work: &mut Work<'_>,
+        key: NotifyKey,
+        code: u16,
+        response: &sip::Message<'_>,
+    ) -> Option<(sip::Name, Vec<u8>)> {
+        let notify = self.notifies.get_mut(key)?;
+        if notify.cseq > 1 {
+            return None;
+        }
+        notify.cseq += 1;
+        let (asks, answers) = if code == 401 {
+            (sip::Name::WwwAuthenticate, sip::Name::Authorization)
+        } else {
+            (sip::Name::ProxyAuthenticate, sip::Name::ProxyAuthorization)
+        };
+        let user = notify.target.account.as_deref()?;
+        let account = notify.tenant.account(user.as_bytes())?;
+        let (_, secret) = notify.tenant.credentials(account);
+        let cnonce = work.ctx.random.token::<16>();
+        let cnonce = std::str::from_utf8(&cnonce).expect("a token is ASCII");
+        let uri = std::str::from_utf8(&notify.target.uri).ok()?;
+        let realm = notify.tenant.realm();
+        response.challenges(asks).filter_map(Result::ok).find_map(|challenge| {
+            let value = auth::answer(&challenge, (user, secret), realm, ("NOTIFY", uri), cnonce, 1)?;
+            Some((answers, value.into_bytes()))
+        })
+    }
+
+    /// The phone said nothing, or its connection is gone.
+    pub(crate) fn on_event(&mut self, work: &mut Work<'_>, event: &Event<Owner>) -> Option<Eviction> {
+        match event {
+            Event::ClientTimeout { owner: Owner::Notifier(key), .. }
+            | Event::ClientLost { owner: Owner::Notifier(key), .. } => {
+                work.ctx.counters.notifies_failed += 1;
+                self.notifies.remove(*key).and_then(|notify| notify.eviction)
+            }
+            _ => None,
+        }
+    }
+}

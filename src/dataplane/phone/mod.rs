@@ -1,0 +1,83 @@
+//! Which phone is this? A MAC in a message is a claim, never a proof (phones.md §2).
+
+mod instances;
+
+pub use instances::Instances;
+
+/// Longest User-Agent that is searched for a MAC: the samples of the field stay below 100 octets.
+const SEARCHED_MAX: usize = 256;
+
+/// The MAC a REGISTER claims: in a header of its own (`Mac`, `X-Serialnumber`), else in the User-Agent as twelve
+/// hexadecimal digits, plain or with `:` or `-` between the pairs, standing alone as a word.
+pub(crate) fn claimed_mac(message: &sip::Message<'_>) -> Option<[u8; 6]> {
+    let header = message
+        .fields()
+        .find(|field| {
+            field.raw_name.eq_ignore_ascii_case(b"Mac") || field.raw_name.eq_ignore_ascii_case(b"X-Serialnumber")
+        })
+        .and_then(|field| words(field.value).find_map(mac));
+    header.or_else(|| words(message.header(sip::Name::UserAgent)?).find_map(mac))
+}
+
+/// Pieces between blanks, brackets and the marks makers put before a MAC.
+fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text[..text.len().min(SEARCHED_MAX)]
+        .split(|byte| matches!(byte, b' ' | b'\t' | b'(' | b')' | b'<' | b'>' | b'_' | b';' | b',' | b'/'))
+}
+
+fn mac(word: &[u8]) -> Option<[u8; 6]> {
+    let mut digits = [0_u8; 12];
+    match word.len() {
+        12 => digits.copy_from_slice(word),
+        17 => {
+            let separator = word[2];
+            if !matches!(separator, b':' | b'-') {
+                return None;
+            }
+            for (pair, out) in word.chunks(3).zip(digits.chunks_exact_mut(2)) {
+                out.copy_from_slice(&pair[..2]);
+                if pair.get(2).is_some_and(|byte| *byte != separator) {
+                    return None;
+                }
+            }
+        }
+        _ => return None,
+    }
+    let mut mac = [0; 6];
+    for (pair, out) in digits.chunks_exact(2).zip(&mut mac) {
+        let digit = |byte: u8| char::from(byte).to_digit(16);
+        *out = (digit(pair[0])? << 4 | digit(pair[1])?) as u8;
+    }
+    Some(mac)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claimed(headers: &str) -> Option<[u8; 6]> {
+        let text = format!(
+            "REGISTER sip:demo SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\nFrom: <sip:a@demo>;tag=1\r\n\
+             To: <sip:a@demo>\r\nCall-ID: 1\r\nCSeq: 1 REGISTER\r\n{headers}Content-Length: 0\r\n\r\n"
+        );
+        claimed_mac(&sip::Message::parse(text.as_bytes(), &sip::Limits::default()).unwrap())
+    }
+
+    #[test]
+    fn the_marks_of_the_makers_are_understood() {
+        let yealink = Some([0x00, 0x15, 0x65, 0xf4, 0x29, 0xa4]);
+
+        assert_eq!(claimed("User-Agent: Yealink SIP-T56A 58.80.0.25 001565f429a4\r\n"), yealink);
+        assert_eq!(claimed("User-Agent: Yealink SIP-T46G 28.72.0.1 00:15:65:F4:29:A4\r\n"), yealink);
+        assert_eq!(claimed("Mac: 00-15-65-f4-29-a4\r\nUser-Agent: x 112233445566\r\n"), yealink);
+        assert_eq!(claimed("X-Serialnumber: 001565F429A4\r\n"), yealink);
+        assert_eq!(claimed("User-Agent: Cisco-CP-8865-3PCC/12.0.3_001565f429a4\r\n"), yealink);
+    }
+
+    #[test]
+    fn what_is_no_mac_is_not_taken_for_one() {
+        for headers in ["", "User-Agent: x 00:15-65:f4:29:a4\r\n", "User-Agent: 0015654a39371\r\n", "Mac: none\r\n"] {
+            assert_eq!(claimed(headers), None, "{headers}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What a forwarded message looks like on the wire (RFC 3261 §16.6, §16.7).
+
+use std::net::SocketAddr;
+
+use super::identity;
+use crate::context::Context;
+use crate::flow::Flow;
+use crate::return_path;
+
+/// Everything that differs between the request that came and the one that leaves.
+pub(crate) struct Outgoing<'a> {
+    /// Whence it came: `received` and `rport` of the caller's Via.
+    pub(crate) source: SocketAddr,
+    /// Request-URI to put in; `None` leaves it.
+    pub(crate) uri: Option<&'a [u8]>,
+    /// `SIP/2.0/UDP host:port` of the Via to put on top; the branch follows.
+    pub(crate) via: &'a [u8],
+    /// How many Route values on top are ours.
+    pub(crate) own_routes: usize,
+    /// Record-Route values to put on top, the outermost last.
+    pub(crate) record_route: &'a [Vec<u8>],
+    /// Display name and URI of From.
+    pub(crate) from: Option<&'a [u8]>,
+    /// Display name and URI of To.
+    pub(crate) to: Option<&'a [u8]>,
+    /// P-Asserted-Identity for a peer that is trusted.
+    pub(crate) asserted: Option<&'a [u8]>,
+    /// The sender wants to be unknown and did not say so in `Privacy`.
+    pub(crate) add_privacy: bool,
+}
+
+impl Outgoing<'_> {
+    /// Writes `request` with these changes and no others. Headers in which a phone might claim to be somebody,
+    /// and the credentials it gave us, stay behind.
+    pub(crate) fn write(&self, request: &sip::Message<'_>, branch: &[u8], out: &mut Vec<u8>) {
+        let mut rewrite = sip::Rewrite::new(request);
+        if let Some(uri) = self.uri {
+            rewrite.set_request_uri(uri);
+        }
+        // §18.2.1: whatever the sender wrote there, the answer goes where the request came from.
+        rewrite.set_received(self.source);
+        let mut via = Vec::with_capacity(self.via.len() + 48);
+        via.extend_from_slice(self.via);
+        via.extend_from_slice(b";branch=");
+        via.extend_from_slice(branch);
+        rewrite.prepend(sip::Name::Via, &via);
+
+        for _ in 0..self.own_routes {
+            rewrite.remove_first_value(sip::Name::Route);
+        }
+        for value in self.record_route {
+            rewrite.prepend(sip::Name::RecordRoute, value);
+        }
+        match request.max_forwards() {
+            Ok(Some(hops)) => rewrite.set_decimal(sip::Name::MaxForwards, u64::from(hops.saturating_sub(1))),
+            // §16.6 item 3: a request without the field gets 70.
+            _ => rewrite.set_decimal(sip::Name::MaxForwards, 70),
+        };
+        if let (Some(addr), Ok(from)) = (self.from, request.from()) {
+            rewrite.replace_span(from.addr_raw, addr);
+        }
+        if let (Some(addr), Ok(to)) = (self.to, request.to()) {
+            rewrite.replace_span(to.addr_raw, addr);
+        }
+        rewrite.remove_all(sip::Name::ProxyAuthorization);
+        rewrite.remove_all(sip::Name::Authorization);
+        strip_identity(request, &mut rewrite);
+        if let Some(asserted) = self.asserted {
+            rewrite.append(sip::Name::PAssertedIdentity, asserted);
+        }
+        if self.add_privacy && request.header(sip::Name::Privacy).is_none() {
+            rewrite.append(sip::Name::Privacy, b"id");
+        }
+        rewrite.write(out);
+    }
+}
+
+/// Writes `response` as the opener of `request` expects it: our Via gone, From and To as it sent them.
+pub(crate) fn write_response(response: &sip::Message<'_>, request: &sip::Message<'_>, out: &mut Vec<u8>) {
+    let mut rewrite = sip::Rewrite::new(response);
+    rewrite.remove_first_value(sip::Name::Via);
+    for (there, here) in [(response.from(), request.from()), (response.to(), request.to())] {
+        if let (Ok(there), Ok(here)) = (there, here)
+            && there.addr_raw != here.addr_raw
+        {
+            rewrite.replace_span(there.addr_raw, here.addr_raw);
+        }
+    }
+    strip_identity(response, &mut rewrite);
+    rewrite.write(out);
+}
+
+fn strip_identity(message: &sip::Message<'_>, rewrite: &mut sip::Rewrite<'_, '_>) {
+    for name in [sip::Name::PAssertedIdentity, sip::Name::PPreferredIdentity, sip::Name::RemotePartyId] {
+        debug_assert!(identity::is_identity_header(name));
+        if message.header(name).is_some() {
+            rewrite.remove_all(name);
+        }
+    }
+}
+
+/// `SIP/2.0/UDP host:port` of the listener a flow leaves by.
+pub(crate) fn via(ctx: &Context, flow: &Flow) -> Vec<u8> {
+    let listener = ctx.listener(flow);
+    format!("SIP/2.0/{} {}:{}", listener.protocol.via(), listener.advertise_host, listener.advertise_port)
+        .into_bytes()
+}
+
+/// The Record-Route values of a request that came by `from` and leaves by `to`: one where both sides can use
+/// it, else one for each side (RFC 5658 §4).
+pub(crate) fn record_route(ctx: &Context, from: &Flow, to: &Flow, sealed: &[u8]) -> Vec<Vec<u8>> {
+    let value = |flow: &Flow| {
+        let mut value = format!("<{};lr;{}=", ctx.own_uri(flow), return_path::PARAM).into_bytes();
+        value.extend_from_slice(sealed);
+        value.push(b'>');
+        value
+    };
+    if from.listener == to.listener { vec![value(to)] } else { vec![value(from), value(to)] }
+}

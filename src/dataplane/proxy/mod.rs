@@ -1,0 +1,657 @@
+//! The proxy core (RFC 3261 §16): one entry a forwarded request, with a branch for each place it was sent to.
+//!
+//! ```text
+//!            begin                    1xx ──► passed on (100 not)
+//!  request ─────► group of branches ─ 2xx ──► passed on, the other branches cancelled
+//!                  │  (highest q)     6xx ──► the other branches cancelled, passed on when all have ended
+//!                  │                  3xx–5xx, silence, loss: the branch has ended
+//!                  └─ all ended ──► next group, else the best answer, else 480
+//!
+//!  seats change while it rings: branches to the losing device are cancelled, the new seat gets one
+//! ```
+
+mod emergency;
+mod forward;
+mod identity;
+mod response;
+mod route;
+mod target;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+pub(crate) use emergency::{WARNING as EMERGENCY_WARNING, emergency_caller};
+pub(crate) use forward::via;
+pub(crate) use identity::{From, addr, decide, of_place};
+pub(crate) use route::{InDialog, in_dialog, own_routes};
+pub(crate) use target::{Target, of_device, of_extension};
+
+use crate::context::{Answer, Owner, Work};
+use crate::effect::Effect;
+use crate::flow::Flow;
+use crate::hotdesk::{Place, SeatChange};
+use crate::now::Mono;
+use crate::return_path::{Identity, Party, ReturnPath};
+use crate::settings::Tenant;
+use crate::slots::{SlotKey, Slots};
+use crate::transaction::{self, ClientId, Event, ServerId};
+use forward::Outgoing;
+use response::Best;
+
+/// Names a forwarded request of this worker.
+pub(crate) type ProxyKey = SlotKey;
+
+/// Forwarded requests of one worker at a time: more than the transactions allow it cannot use.
+const CALLS_MAX: usize = 65_536;
+
+/// Branches of one request over all its groups and moves: eight seats or phones and as many again after a move.
+/// It bounds what a fork loop can cost (RFC 5393).
+const BRANCHES_MAX: usize = 16;
+
+/// What to do with a request that may be forwarded.
+pub(crate) struct Plan {
+    pub(crate) tenant: Arc<Tenant>,
+    /// The account that sent it; `None` for a configured peer.
+    pub(crate) opener: Option<Box<str>>,
+    /// The hot-desk device it came from, if it is one.
+    pub(crate) opener_device: Option<Place>,
+    /// The extension it is for: what rings follows its seat.
+    pub(crate) extension: Option<Box<str>>,
+    pub(crate) targets: Vec<Target>,
+    /// What From says.
+    pub(crate) from: From,
+    /// Display name and URI of To, where it must be put back.
+    pub(crate) to: Option<Vec<u8>>,
+    /// Number asserted to a trusted peer.
+    pub(crate) asserted: Option<Vec<u8>>,
+    pub(crate) emergency: bool,
+    /// Route values on top that are ours.
+    pub(crate) own_routes: usize,
+    /// Already a dialog: no Record-Route, no identity to seal, no following of seats.
+    pub(crate) in_dialog: bool,
+}
+
+/// One forwarded request.
+struct Call {
+    server: ServerId,
+    flow: Flow,
+    invite: bool,
+    dialog: u64,
+    plan: Plan,
+    branches: SmallVec<[Branch; 2]>,
+    best: Best,
+    /// A 2xx was passed on.
+    answered: bool,
+    /// The caller, or a 6xx, wants no further branches.
+    closed: bool,
+    /// The caller hung up: whatever the branches say now, he gets 487.
+    cancelled: bool,
+}
+
+struct Branch {
+    client: ClientId,
+    target: Target,
+    /// It has given its final answer or will give none that counts.
+    ended: bool,
+    /// Its device lost the seat: only a 200 that crossed counts.
+    left: bool,
+}
+
+/// The forwarded requests of one worker.
+pub(crate) struct Proxy {
+    calls: Slots<Call>,
+    /// Ringing INVITEs by the extension they are for.
+    ringing: HashMap<Place, SmallVec<[ProxyKey; 1]>>,
+    /// Answered INVITEs: kept while a repeated 2xx may still come (RFC 6026 Timer M), then forgotten.
+    lingering: VecDeque<(Mono, ProxyKey)>,
+    /// Where a request is copied while its branches are written.
+    scratch: Vec<u8>,
+}
+
+/// A hash that stands for a dialog in the count of a device's calls.
+fn dialog_hash(message: &sip::Message<'_>) -> u64 {
+    use std::hash::Hasher as _;
+    let mut hasher = siphasher::sip::SipHasher13::new();
+    hasher.write(message.call_id().unwrap_or_default());
+    hasher.finish()
+}
+
+impl Proxy {
+    pub(crate) fn new() -> Self {
+        Self {
+            calls: Slots::new(CALLS_MAX),
+            ringing: HashMap::new(),
+            lingering: VecDeque::new(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Forwards a request whose server transaction has begun. `request` is what that transaction keeps.
+    pub(crate) fn begin(
+        &mut self,
+        work: &mut Work<'_>,
+        server: ServerId,
+        flow: Flow,
+        request: &sip::Message<'_>,
+        plan: Plan,
+        effects: &mut Vec<Effect>,
+    ) {
+        let invite = request.method() == Some(sip::Method::Invite);
+        let ringing_for = plan
+            .extension
+            .as_ref()
+            .filter(|_| invite && !plan.in_dialog)
+            .map(|extension| Place::new(&plan.tenant.id, extension));
+        let dialog = dialog_hash(request);
+        if invite && !plan.in_dialog && let Some(device) = &plan.opener_device {
+            work.ctx.tables.calls.began(device, dialog, work.now.mono, plan.emergency);
+        }
+        let bye = request.method() == Some(sip::Method::Bye);
+        if bye {
+            self.dialog_ended(work, &plan, dialog, effects);
+        }
+        let call = Call {
+            server,
+            flow,
+            invite,
+            dialog,
+            plan,
+            branches: SmallVec::new(),
+            best: Best::default(),
+            answered: false,
+            closed: false,
+            cancelled: false,
+        };
+        let Some(key) = self.calls.insert(call) else {
+            work.ctx.counters.tables_full += 1;
+            return work.respond(server, request, Answer::new(500, "Too Many Requests Under Way"));
+        };
+        work.transactions.set_owner(server, Owner::Proxy(key));
+        if let Some(place) = ringing_for {
+            self.ringing.entry(place).or_default().push(key);
+        }
+        self.next_group(work, key, request, effects);
+    }
+
+    /// The devices of a dialog are free of it.
+    fn dialog_ended(&self, work: &mut Work<'_>, plan: &Plan, dialog: u64, effects: &mut Vec<Effect>) {
+        let ends = [plan.opener_device.clone()].into_iter().flatten();
+        let others = plan.targets.iter().filter_map(|target| target.device.as_deref());
+        for device in ends.chain(others.map(|device| Place::new(&plan.tenant.id, device))) {
+            if work.ctx.tables.calls.ended(&device, dialog, work.now.mono) {
+                effects.push(Effect::Idle(device));
+            }
+        }
+    }
+
+    /// Sends the request to the most preferred places not tried yet; if there are none left, answers.
+    fn next_group(
+        &mut self,
+        work: &mut Work<'_>,
+        key: ProxyKey,
+        request: &sip::Message<'_>,
+        effects: &mut Vec<Effect>,
+    ) {
+        loop {
+            let Some(call) = self.calls.get_mut(key) else { return };
+            let first_q = match call.plan.targets.first() {
+                Some(target) if !call.closed => target.q,
+                _ => break,
+            };
+            let group = call.plan.targets.iter().take_while(|target| target.q == first_q).count();
+            let group: SmallVec<[Target; 4]> = call.plan.targets.drain(..group).collect();
+            let mut sent = false;
+            for target in group {
+                sent |= start_branch(work, key, call, request, target);
+            }
+            if sent {
+                return;
+            }
+        }
+        self.conclude(work, key, effects);
+    }
+
+    /// All branches have ended: the caller gets the best answer (§16.7 item 6).
+    fn conclude(&mut self, work: &mut Work<'_>, key: ProxyKey, effects: &mut Vec<Effect>) {
+        let Some(call) = self.calls.get(key) else { return };
+        if !call.answered {
+            let mut scratch = std::mem::take(&mut self.scratch);
+            scratch.clear();
+            scratch.extend_from_slice(work.transactions.request(call.server).unwrap_or_default());
+            if let Ok(request) = sip::Message::parse(&scratch, &sip::Limits::default()) {
+                answer_best(work, call, &request);
+            }
+            self.scratch = scratch;
+        }
+        let Some(call) = self.calls.remove(key) else { return };
+        self.forget_ringing(&call, key);
+        if call.invite && !call.answered && !call.plan.in_dialog && let Some(device) = &call.plan.opener_device
+            && work.ctx.tables.calls.ended(device, call.dialog, work.now.mono)
+        {
+            effects.push(Effect::Idle(device.clone()));
+        }
+    }
+
+    fn forget_ringing(&mut self, call: &Call, key: ProxyKey) {
+        let Some(extension) = &call.plan.extension else { return };
+        let place = Place::new(&call.plan.tenant.id, extension);
+        if let Some(keys) = self.ringing.get_mut(&place) {
+            keys.retain(|known| *known != key);
+            if keys.is_empty() {
+                self.ringing.remove(&place);
+            }
+        }
+    }
+
+    /// A response to one of our branches.
+    pub(crate) fn on_response(
+        &mut self,
+        work: &mut Work<'_>,
+        key: ProxyKey,
+        client: ClientId,
+        response: &sip::Message<'_>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let code = response.status().unwrap_or(0);
+        let Some(call) = self.calls.get_mut(key) else { return };
+        let Some(index) = call.branches.iter().position(|branch| branch.client == client) else { return };
+        match code {
+            100 => return,
+            101..=199 if call.answered || call.closed || call.branches[index].left => return,
+            101..=199 => return pass_on(work, call, &mut self.scratch, code, response),
+            200..=299 => {
+                let repeated = call.branches[index].ended && call.answered;
+                call.branches[index].ended = true;
+                call.answered = true;
+                pass_on(work, call, &mut self.scratch, code, response);
+                if !repeated {
+                    self.on_answered(work, key, index, effects);
+                }
+                return;
+            }
+            300..=699 => {}
+            _ => return,
+        }
+        if std::mem::replace(&mut call.branches[index].ended, true) {
+            return;
+        }
+        if !call.branches[index].left && !call.cancelled {
+            call.best.offer(code, response.bytes());
+        }
+        if code >= 600 && !call.branches[index].left {
+            close(work, call);
+        }
+        self.branch_ended(work, key, index, effects);
+    }
+
+    /// The first 2xx: the other phones stop ringing (§16.7 item 10).
+    fn on_answered(&mut self, work: &mut Work<'_>, key: ProxyKey, index: usize, effects: &mut Vec<Effect>) {
+        let Some(call) = self.calls.get_mut(key) else { return };
+        close(work, call);
+        let losers: SmallVec<[Place; 2]> = call
+            .branches
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != index)
+            .filter_map(|(_, branch)| branch.target.device.as_deref())
+            .map(|device| Place::new(&call.plan.tenant.id, device))
+            .collect();
+        if !call.invite {
+            self.calls.remove(key);
+            return;
+        }
+        for device in losers {
+            if work.ctx.tables.calls.ended(&device, call.dialog, work.now.mono) {
+                effects.push(Effect::Idle(device));
+            }
+        }
+        let until = work.now.mono + work.ctx.settings.timers.t1 * 64;
+        self.lingering.push_back((until, key));
+        if let Some(extension) = call.plan.extension.take() {
+            let place = Place::new(&call.plan.tenant.id, &extension);
+            if let Some(keys) = self.ringing.get_mut(&place) {
+                keys.retain(|known| *known != key);
+                if keys.is_empty() {
+                    self.ringing.remove(&place);
+                }
+            }
+        }
+    }
+
+    /// A branch gave its last word: the device is free of it; if it was the last, the next group or the answer follows.
+    fn branch_ended(&mut self, work: &mut Work<'_>, key: ProxyKey, index: usize, effects: &mut Vec<Effect>) {
+        let Some(call) = self.calls.get_mut(key) else { return };
+        let device = call.branches[index].target.device.as_deref();
+        if call.invite && !call.plan.in_dialog && let Some(device) = device {
+            let device = Place::new(&call.plan.tenant.id, device);
+            if work.ctx.tables.calls.ended(&device, call.dialog, work.now.mono) {
+                effects.push(Effect::Idle(device));
+            }
+        }
+        if call.answered || call.branches.iter().any(|branch| !branch.ended) {
+            return;
+        }
+        self.with_request(work, key, |proxy, work, request| proxy.next_group(work, key, request, effects));
+    }
+
+    /// Runs `act` with the request as its server transaction keeps it.
+    fn with_request(
+        &mut self,
+        work: &mut Work<'_>,
+        key: ProxyKey,
+        act: impl FnOnce(&mut Self, &mut Work<'_>, &sip::Message<'_>),
+    ) {
+        let Some(call) = self.calls.get(key) else { return };
+        let mut octets = std::mem::take(&mut self.scratch);
+        octets.clear();
+        octets.extend_from_slice(work.transactions.request(call.server).unwrap_or_default());
+        match sip::Message::parse(&octets, &sip::Limits::default()) {
+            Ok(request) => act(self, work, &request),
+            // The server transaction has ended (its connection is gone): nobody waits for an answer.
+            Err(_) => {
+                if let Some(call) = self.calls.get_mut(key) {
+                    close(work, call);
+                }
+            }
+        }
+        if self.scratch.capacity() < octets.capacity() {
+            self.scratch = octets;
+        }
+    }
+
+    /// The caller hung up before an answer (§16.10).
+    pub(crate) fn cancel(&mut self, work: &mut Work<'_>, key: ProxyKey, effects: &mut Vec<Effect>) {
+        let Some(call) = self.calls.get_mut(key) else { return };
+        if call.answered || !call.invite {
+            return;
+        }
+        close(work, call);
+        call.cancelled = true;
+        call.best = Best::default();
+        call.best.offer(487, &[]);
+        if call.branches.iter().all(|branch| branch.ended) {
+            self.conclude(work, key, effects);
+        }
+    }
+
+    /// A timer of a branch fired, or its connection went away.
+    pub(crate) fn on_event(&mut self, work: &mut Work<'_>, event: &Event<Owner>, effects: &mut Vec<Effect>) {
+        let (client, key, code) = match event {
+            Event::ClientTimeout { client, owner: Owner::Proxy(key) } => (*client, *key, 408),
+            Event::ClientLost { client, owner: Owner::Proxy(key) } => (*client, *key, 430),
+            Event::TimerC { client, owner: Owner::Proxy(key) } => {
+                // §16.8: after a provisional answer the branch is cancelled and ends with its 487, or in silence.
+                return work.transactions.cancel(work.now.mono, *client, work.out);
+            }
+            // Nobody is left to be told how it ends: the phones stop ringing.
+            Event::ServerLost { owner: Owner::Proxy(key), .. } => return self.cancel(work, *key, effects),
+            Event::NoAnswer { client, owner: Owner::Proxy(key) } => {
+                work.ctx.counters.no_answer_from_phone += 1;
+                work.transactions.cancel(work.now.mono, *client, work.out);
+                (*client, *key, 408)
+            }
+            _ => return,
+        };
+        let Some(call) = self.calls.get_mut(key) else { return };
+        let Some(index) = call.branches.iter().position(|branch| branch.client == client) else { return };
+        if std::mem::replace(&mut call.branches[index].ended, true) {
+            return;
+        }
+        if !call.branches[index].left && !call.cancelled {
+            call.best.offer(code, &[]);
+        }
+        self.branch_ended(work, key, index, effects);
+    }
+
+    /// Seats changed: unanswered branches to a device that lost the seat are cancelled, and the INVITE goes to
+    /// where the extension sits now (RULES §1).
+    pub(crate) fn on_seats_changed(
+        &mut self,
+        work: &mut Work<'_>,
+        change: &SeatChange,
+        effects: &mut Vec<Effect>,
+    ) {
+        let mut places: SmallVec<[&Place; 3]> = change.ended.iter().map(|seat| &seat.extension).collect();
+        places.extend(change.begun.iter().map(|seat| &seat.extension));
+        places.dedup();
+        for place in places {
+            let Some(keys) = self.ringing.get(place).cloned() else { continue };
+            for key in keys {
+                self.follow(work, key, place, change, effects);
+            }
+        }
+    }
+
+    fn follow(
+        &mut self,
+        work: &mut Work<'_>,
+        key: ProxyKey,
+        extension: &Place,
+        change: &SeatChange,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(call) = self.calls.get_mut(key) else { return };
+        if call.answered || call.closed {
+            return;
+        }
+        let lost = |device: &str| {
+            change.ended.iter().any(|seat| seat.extension == *extension && &*seat.device.name == device)
+        };
+        call.plan.targets.retain(|target| !target.device.as_deref().is_some_and(lost));
+        for branch in &mut call.branches {
+            if !branch.ended && branch.target.device.as_deref().is_some_and(lost) {
+                branch.left = true;
+                work.transactions.cancel(work.now.mono, branch.client, work.out);
+            }
+        }
+        let gained = change.begun.as_ref().filter(|seat| seat.extension == *extension).map(|seat| &seat.device.name);
+        if let Some(device) = gained {
+            let now = work.now;
+            let fresh: Vec<Target> = of_extension(work.ctx, &call.plan.tenant, &extension.name, now)
+                .into_iter()
+                .filter(|target| target.device.as_deref() == Some(device))
+                .collect();
+            self.with_request(work, key, |proxy, work, request| {
+                let Some(call) = proxy.calls.get_mut(key) else { return };
+                for target in fresh {
+                    start_branch(work, key, call, request, target);
+                }
+            });
+        }
+        let Some(call) = self.calls.get(key) else { return };
+        // A loser that is still on its way out may have answered already; its last word is waited for.
+        if call.plan.targets.is_empty() && call.branches.iter().all(|branch| branch.ended) {
+            self.conclude(work, key, effects);
+        }
+    }
+
+    /// Passes on the ACK of a 2xx: it has no transaction, and is never answered (§16.11).
+    pub(crate) fn forward_ack(&self, work: &mut Work<'_>, flow: &Flow, ack: &sip::Message<'_>, plan: &Plan) {
+        let Some(target) = plan.targets.first() else { return };
+        let via = via(work.ctx, &target.flow);
+        let branch = transaction::branch::stateless(
+            &work.ctx.tables.branch_key,
+            ack,
+            transaction::loop_hash(ack),
+        );
+        work.ctx.counters.requests_forwarded += 1;
+        let outgoing = outgoing(plan, *flow, target, &via, &[]);
+        work.out.message(target.flow, |buffer| outgoing.write(ack, &branch, buffer));
+    }
+
+    /// Forgets answered requests whose last repeated 2xx has passed.
+    pub(crate) fn handle_timeout(&mut self, now: Mono) {
+        while let Some((until, key)) = self.lingering.front().copied()
+            && until <= now
+        {
+            self.lingering.pop_front();
+            self.calls.remove(key);
+        }
+    }
+
+    /// When [`Self::handle_timeout`] has something to do.
+    pub(crate) fn next_timeout(&self) -> Option<Mono> {
+        self.lingering.front().map(|(until, _)| *until)
+    }
+
+    /// Requests under way.
+    pub(crate) fn len(&self) -> usize {
+        self.calls.len()
+    }
+}
+
+/// No further branches; those that stand are cancelled.
+fn close(work: &mut Work<'_>, call: &mut Call) {
+    call.closed = true;
+    call.plan.targets.clear();
+    if !call.invite {
+        return;
+    }
+    for branch in call.branches.iter().filter(|branch| !branch.ended) {
+        work.transactions.cancel(work.now.mono, branch.client, work.out);
+    }
+}
+
+/// Passes a response on to the caller.
+fn pass_on(work: &mut Work<'_>, call: &Call, scratch: &mut Vec<u8>, code: u16, response: &sip::Message<'_>) {
+    scratch.clear();
+    scratch.extend_from_slice(work.transactions.request(call.server).unwrap_or_default());
+    let Ok(request) = sip::Message::parse(scratch, &sip::Limits::default()) else { return };
+    work.ctx.counters.responses_forwarded += 1;
+    work.transactions.respond(work.now.mono, call.server, code, work.out, |buffer| {
+        forward::write_response(response, &request, buffer);
+    });
+}
+
+/// Answers with the best of what came, or in our own words.
+fn answer_best(work: &mut Work<'_>, call: &Call, request: &sip::Message<'_>) {
+    let parsed = call.best.octets().and_then(|octets| sip::Message::parse(octets, &sip::Limits::default()).ok());
+    if let Some(response) = parsed {
+        work.ctx.counters.responses_forwarded += 1;
+        return work.transactions.respond(work.now.mono, call.server, call.best.code(), work.out, |buffer| {
+            forward::write_response(&response, request, buffer);
+        });
+    }
+    let code = call.best.code();
+    // RFC 4320 §4.2: a 408 to a request that is no INVITE is never sent: it would come too late to be heard.
+    let reason = match code {
+        480 => "Temporarily Unavailable",
+        487 => "Request Terminated",
+        500 => "Server Internal Error",
+        403 => "Forbidden",
+        _ => "Not Answered",
+    };
+    if call.plan.emergency && code == 480 {
+        return work.respond(
+            call.server,
+            request,
+            Answer::with(500, "Emergency Service Unreachable", sip::Name::Warning, emergency::WARNING),
+        );
+    }
+    work.respond(call.server, request, Answer::new(code, reason));
+}
+
+/// Sends the request to one place. False: it could not be, and the branch does not exist.
+fn start_branch(
+    work: &mut Work<'_>,
+    key: ProxyKey,
+    call: &mut Call,
+    request: &sip::Message<'_>,
+    target: Target,
+) -> bool {
+    if call.branches.len() >= BRANCHES_MAX {
+        return false;
+    }
+    let plan = &call.plan;
+    let via = via(work.ctx, &target.flow);
+    let record_route = if plan.in_dialog || !opens_dialog(request) {
+        Vec::new()
+    } else {
+        let sealed = seal(work, plan, request, call.flow, &target);
+        forward::record_route(work.ctx, &call.flow, &target.flow, &sealed)
+    };
+    let outgoing = outgoing(plan, call.flow, &target, &via, &record_route);
+    let loop_hash = transaction::loop_hash(request);
+    // Only a phone that rings is given up early; a peer has Timer B (RULES §4).
+    let no_answer = (call.invite && target.account.is_some() && !plan.in_dialog)
+        .then_some(work.ctx.settings.timers.no_answer_from_phone);
+    let begun = work.transactions.begin_client(
+        work.now.mono,
+        target.flow,
+        call.invite,
+        Owner::Proxy(key),
+        loop_hash,
+        no_answer,
+        work.out,
+        |buffer, branch| outgoing.write(request, branch, buffer),
+    );
+    let Ok(client) = begun else {
+        work.ctx.counters.tables_full += 1;
+        return false;
+    };
+    work.ctx.counters.requests_forwarded += 1;
+    if call.invite && !plan.in_dialog && let Some(device) = &target.device {
+        let device = Place::new(&plan.tenant.id, device);
+        work.ctx.tables.calls.began(&device, call.dialog, work.now.mono, plan.emergency);
+    }
+    call.branches.push(Branch { client, target, ended: false, left: false });
+    true
+}
+
+/// What changes in a request on its way to `target`.
+fn outgoing<'a>(
+    plan: &'a Plan,
+    from: Flow,
+    target: &'a Target,
+    via: &'a [u8],
+    record_route: &'a [Vec<u8>],
+) -> Outgoing<'a> {
+    Outgoing {
+        source: from.remote,
+        uri: (!plan.in_dialog).then_some(&*target.uri),
+        via,
+        own_routes: plan.own_routes,
+        record_route,
+        from: match &plan.from {
+            From::Replaced { addr, .. } => Some(addr),
+            From::Kept | From::Anonymous => None,
+        },
+        to: plan.to.as_deref(),
+        asserted: plan.asserted.as_deref(),
+        add_privacy: plan.from == From::Anonymous,
+    }
+}
+
+/// True for methods that make a dialog, and so need to come by here again.
+fn opens_dialog(request: &sip::Message<'_>) -> bool {
+    matches!(
+        request.method(),
+        Some(sip::Method::Invite | sip::Method::Subscribe | sip::Method::Refer | sip::Method::Notify)
+    )
+}
+
+/// The sealed facts of the dialog this branch may become.
+fn seal(work: &mut Work<'_>, plan: &Plan, request: &sip::Message<'_>, from: Flow, target: &Target) -> Vec<u8> {
+    let original = request.from().map(|from| from.addr_raw).unwrap_or_default();
+    let path = ReturnPath {
+        tenant: &plan.tenant.id,
+        opener: Party { account: plan.opener.as_deref(), flow: from },
+        callee: Party { account: target.account.as_deref(), flow: target.flow },
+        identity: match &plan.from {
+            From::Replaced { user, epoch, .. } => Some(Identity { extension: user, epoch: *epoch, original }),
+            From::Kept | From::Anonymous => None,
+        },
+    };
+    let mut sealed = Vec::with_capacity(256);
+    let tag = request.from().ok().and_then(|from| from.tag()).unwrap_or_default();
+    path.seal(
+        &work.ctx.keys,
+        work.ctx.random.bytes(),
+        request.call_id().unwrap_or_default(),
+        tag,
+        &mut sealed,
+    );
+    sealed
+}

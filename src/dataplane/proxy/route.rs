@@ -1,0 +1,143 @@
+//! Requests within a dialog: whose are they, and where do they go. Nothing is remembered; the sealed parameter
+//! of our Record-Route says it all (RFC 3261 §16.4, §16.12).
+
+use std::sync::Arc;
+
+use super::{From, Plan, Target, addr, target};
+use crate::context::Context;
+use crate::flow::Flow;
+use crate::hotdesk::Place;
+use crate::now::Now;
+use crate::return_path::{self, Party};
+use crate::settings::{Account, Tenant};
+
+/// What a request with a To tag is.
+pub(crate) enum InDialog {
+    /// It belongs to a dialog that went through here.
+    Ours(Box<Plan>),
+    /// It comes from somewhere else than either end of its dialog.
+    Foreign,
+    /// No dialog of ours.
+    Unknown,
+}
+
+/// How many Route values on top name this edge: one, or two where the legs differ (RFC 5658).
+pub(crate) fn own_routes(ctx: &Context, request: &sip::Message<'_>) -> usize {
+    request
+        .routes()
+        .map_while(Result::ok)
+        .map_while(|route| route.uri().ok())
+        .take_while(|uri| ctx.settings.is_own_address(&uri.host, uri.port))
+        .take(2)
+        .count()
+}
+
+/// Finds the dialog of a request by its topmost Route.
+pub(crate) fn in_dialog(ctx: &Context, flow: &Flow, request: &sip::Message<'_>, now: Now) -> InDialog {
+    let own_routes = own_routes(ctx, request);
+    let Some(opened) = opened(ctx, request).filter(|_| own_routes > 0) else { return InDialog::Unknown };
+    let Some(path) = opened.path() else { return InDialog::Unknown };
+    let Some(tenant) = ctx.settings.tenant(path.tenant).cloned() else { return InDialog::Unknown };
+    let (Ok(from), Ok(to)) = (request.from(), request.to()) else { return InDialog::Unknown };
+
+    let by_opener = from.tag().is_some_and(|tag| opened.is_opener(tag));
+    let by_callee = to.tag().is_some_and(|tag| opened.is_opener(tag));
+    let (sender, receiver) = match (by_opener, by_callee) {
+        (true, _) => (&path.opener, &path.callee),
+        (false, true) => (&path.callee, &path.opener),
+        (false, false) => return InDialog::Unknown,
+    };
+    if !speaks_for(ctx, &tenant, sender, flow, now) {
+        return InDialog::Foreign;
+    }
+
+    let uri = request.request_uri();
+    let next = match receiver.account {
+        Some(account) => target::current_flow(ctx, &tenant.id, account, receiver.flow, uri, now),
+        None => Some(receiver.flow),
+    };
+    let Some(next) = next else { return InDialog::Unknown };
+
+    // What was put into From at the start stays there; what the opener wrote is put back into the To it gets.
+    // Each only if it is still what it was (RFC 4916 lets both change).
+    let (mut from_out, mut to_out) = (From::Kept, None);
+    if let Some(identity) = &path.identity {
+        let name = tenant.extension(identity.extension).map_or("", |extension| &extension.name);
+        let shown = addr(name, identity.extension, tenant.realm());
+        if by_opener {
+            if same_uri(from.addr_raw, identity.original) {
+                from_out = From::Replaced { user: identity.extension.into(), epoch: identity.epoch, addr: shown };
+            }
+        } else if same_uri(to.addr_raw, &shown) {
+            to_out = Some(identity.original.to_vec());
+        }
+    }
+    let device = |party: &Party<'_>| {
+        let name = party.account?;
+        tenant.device(name).map(|_| Place::new(&tenant.id, name))
+    };
+    let mut target = Target::party(receiver.account, uri, next);
+    target.device = device(receiver).map(|place| place.name);
+    InDialog::Ours(Box::new(Plan {
+        opener: sender.account.map(Into::into),
+        opener_device: device(sender),
+        tenant,
+        extension: None,
+        targets: vec![target],
+        from: from_out,
+        to: to_out,
+        asserted: None,
+        emergency: false,
+        own_routes,
+        in_dialog: true,
+    }))
+}
+
+fn opened(ctx: &Context, request: &sip::Message<'_>) -> Option<return_path::Opened> {
+    let route = request.routes().next()?.ok()?;
+    let value = route.uri().ok()?.params.get(return_path::PARAM)??;
+    return_path::open(&ctx.keys, value, request.call_id().ok()?)
+}
+
+/// True if `flow` is that end of the dialog: the flow it had, or one its account is registered over now.
+fn speaks_for(ctx: &Context, tenant: &Arc<Tenant>, party: &Party<'_>, flow: &Flow, now: Now) -> bool {
+    party.flow == *flow
+        || party.account.is_some_and(|account| {
+            ctx.tables.location.account_has_flow(&tenant.id, account.as_bytes(), flow, now.mono)
+        })
+}
+
+/// True if two `"Name" <uri>` name the same URI, octet for octet: what was put in is what must stand there.
+fn same_uri(a: &[u8], b: &[u8]) -> bool {
+    let uri = |addr: &[u8]| -> Vec<u8> {
+        match addr.iter().position(|byte| *byte == b'<') {
+            Some(start) if addr.first() != Some(&b'"') => inside(&addr[start..]),
+            _ => match addr.iter().rposition(|byte| *byte == b'<') {
+                Some(start) => inside(&addr[start..]),
+                None => addr.trim_ascii().to_vec(),
+            },
+        }
+    };
+    uri(a) == uri(b)
+}
+
+fn inside(bracketed: &[u8]) -> Vec<u8> {
+    bracketed.iter().skip(1).take_while(|byte| **byte != b'>').copied().collect()
+}
+
+/// The account a flow has proved to be by registering over it: of the user in From, or the device of that flow.
+pub(super) fn account_of_flow(
+    ctx: &Context,
+    tenant: &Tenant,
+    flow: &Flow,
+    from_user: &[u8],
+    now: Now,
+) -> Option<Account> {
+    if let Some(account) = tenant.account(from_user)
+        && ctx.tables.location.account_has_flow(&tenant.id, from_user, flow, now.mono)
+    {
+        return Some(account);
+    }
+    let device = ctx.tables.location.device_of_flow(flow, now.mono)?;
+    (*device.tenant == *tenant.id).then(|| tenant.account(device.user.as_bytes())).flatten()
+}

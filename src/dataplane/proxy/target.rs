@@ -1,0 +1,110 @@
+//! Where an extension rings: the phone it sits at, and ordinary phones of its own beside it.
+
+use crate::context::Context;
+use crate::flow::Flow;
+use crate::location::{Contact, Holder, device_hash};
+use crate::now::Now;
+use crate::settings::Tenant;
+
+/// One place a request may be sent to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// The account whose binding it is; `None` for a configured peer.
+    pub(crate) account: Option<Box<str>>,
+    /// The hot-desk device it is, if it is one.
+    pub(crate) device: Option<Box<str>>,
+    /// The contact as registered: the Request-URI.
+    pub(crate) uri: Box<[u8]>,
+    /// The way there: the flow of the REGISTER, whatever the contact says.
+    pub(crate) flow: Flow,
+    /// Preference, 0 to 1000.
+    pub(crate) q: u16,
+    /// Hash of `+sip.instance`, 0 without: one phone is rung once.
+    instance: u64,
+}
+
+/// Everything that rings for an extension, the most preferred first. A contact that a hot-desk device registered
+/// counts only while that device holds the seat, in its epoch: so no loser ever rings again.
+pub(crate) fn of_extension(ctx: &Context, tenant: &Tenant, extension: &str, now: Now) -> Vec<Target> {
+    let own = ctx.tables.location.contacts(&tenant.id, extension.as_bytes(), now.mono);
+    let mut targets = Vec::new();
+    for seat in ctx.tables.seats.seats_of(&tenant.customer, &tenant.id, extension) {
+        let device = &*seat.device.name;
+        let holder = Holder { device: device_hash(&seat.device.tenant, device), epoch: seat.epoch };
+        let before = targets.len();
+        for contact in own.iter().filter(|contact| contact.holder == Some(holder)) {
+            push(&mut targets, contact, extension, Some(device));
+        }
+        if targets.len() == before {
+            targets.extend(of_device(ctx, &seat.device.tenant, device, now));
+        }
+    }
+    for contact in own.iter().filter(|contact| contact.holder.is_none()) {
+        push(&mut targets, contact, extension, None);
+    }
+    targets.sort_by_key(|target| std::cmp::Reverse(target.q));
+    targets
+}
+
+/// The bindings of a device's own account that can be reached now.
+pub(crate) fn of_device(ctx: &Context, tenant: &str, device: &str, now: Now) -> Vec<Target> {
+    let mut targets = Vec::new();
+    for contact in &ctx.tables.location.contacts(tenant, device.as_bytes(), now.mono) {
+        push(&mut targets, contact, device, Some(device));
+    }
+    targets
+}
+
+fn push(targets: &mut Vec<Target>, contact: &Contact, account: &str, device: Option<&str>) {
+    let Some(target) = Target::of_contact(contact, account, device) else { return };
+    if target.instance == 0 || targets.iter().all(|known| known.instance != target.instance) {
+        targets.push(target);
+    }
+}
+
+impl Target {
+    /// A binding of `account`. One whose connection is gone is no target: the edge never connects to a contact
+    /// behind NAT.
+    pub(crate) fn of_contact(contact: &Contact, account: &str, device: Option<&str>) -> Option<Self> {
+        Some(Self {
+            account: Some(account.into()),
+            device: device.map(Into::into),
+            uri: contact.uri.clone(),
+            flow: contact.flow?,
+            q: contact.q,
+            instance: contact.instance,
+        })
+    }
+
+    /// A configured peer.
+    pub(crate) fn peer(uri: Box<[u8]>, flow: Flow, q: u16) -> Self {
+        Self { account: None, device: None, uri, flow, q, instance: 0 }
+    }
+
+    /// The other end of a dialog.
+    pub(crate) fn party(account: Option<&str>, uri: &[u8], flow: Flow) -> Self {
+        Self { account: account.map(Into::into), device: None, uri: uri.into(), flow, q: 0, instance: 0 }
+    }
+}
+
+/// The flow on which to reach the other end of a dialog now: the one it had, if it still has it, else the one
+/// of the binding that stands for it today.
+pub(crate) fn current_flow(
+    ctx: &Context,
+    tenant: &str,
+    account: &str,
+    last: Flow,
+    uri: &[u8],
+    now: Now,
+) -> Option<Flow> {
+    let contacts = ctx.tables.location.contacts(tenant, account.as_bytes(), now.mono);
+    let flows = || contacts.iter().filter_map(|contact| contact.flow);
+    if flows().any(|flow| flow == last) {
+        return Some(last);
+    }
+    let same_contact = contacts.iter().find(|contact| *contact.uri == *uri).and_then(|contact| contact.flow);
+    let only = (flows().count() == 1).then(|| flows().next()).flatten();
+    // An address outlives a binding: the phone may still be there. A connection that no binding knows may too;
+    // if it is gone, the transport says so at once.
+    same_contact.or(only).or(Some(last))
+}

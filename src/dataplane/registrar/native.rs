@@ -1,0 +1,128 @@
+//! Whose phone sends a REGISTER for an extension: an ordinary one of the person's, or a shared desk phone whose
+//! wizard wants in or out (RULES §2).
+
+use crate::context::Context;
+use crate::flow::Flow;
+use crate::hotdesk::Place;
+use crate::location::{Holder, device_hash};
+use crate::now::Now;
+use crate::phone;
+use crate::settings::{Extension, NativeIdentify, Tenant};
+
+/// What a REGISTER for an extension is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Native {
+    /// Of an ordinary phone.
+    Ordinary,
+    /// Of the device that holds the seat.
+    Holder {
+        /// It.
+        device: Place,
+        /// Its claim to the extension.
+        holder: Holder,
+        /// The seat was taken by such a REGISTER, so that its un-REGISTER ends it.
+        taken_natively: bool,
+    },
+    /// Of a known device without the seat: a log-in, if its conditions are met.
+    LogIn(Place),
+    /// Of a known device without the seat, and it removes: 200, and nothing changes.
+    Nothing(Place),
+    /// Not allowed: 403 with this reason.
+    Refused(&'static str),
+}
+
+/// What the request wants, as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// To bind at least one contact.
+    Bind,
+    /// To remove all it names.
+    Remove,
+    /// To know what is bound.
+    Ask,
+}
+
+/// Decides. Reading marks renews the silence they wait for: every REGISTER that is refused for one counts.
+pub(crate) fn decide(
+    ctx: &Context,
+    tenant: &Tenant,
+    extension: &Extension,
+    flow: &Flow,
+    request: &sip::Message<'_>,
+    wish: Wish,
+    now: Now,
+) -> Native {
+    let Some(device) = device_of(ctx, tenant, extension, flow, request, now) else {
+        return match wish {
+            Wish::Bind if extension.own_phones_max == 0 => Native::Refused("No Ordinary Phones For This Extension"),
+            _ => Native::Ordinary,
+        };
+    };
+    let place = Place::new(&tenant.id, &extension.number);
+    let seat = ctx
+        .tables
+        .seats
+        .seat_at(&tenant.customer, &device.tenant, &device.name)
+        .filter(|seat| seat.extension == place);
+    if let Some(seat) = seat {
+        let holder = Holder { device: device_hash(&device.tenant, &device.name), epoch: seat.epoch };
+        let taken_natively = seat.surface == crate::hotdesk::Surface::Native;
+        return Native::Holder { device, holder, taken_natively };
+    }
+    let silence = tenant.seats.native_silence;
+    match wish {
+        Wish::Remove | Wish::Ask => Native::Nothing(device),
+        Wish::Bind if !tenant.seats.native => Native::Refused("Log In At This Phone First"),
+        Wish::Bind if ctx.tables.marks.is_marked(&device, &place, now.mono, silence) => {
+            Native::Refused("Logged Out Here")
+        }
+        Wish::Bind => Native::LogIn(device),
+    }
+}
+
+/// The hot-desk device that sends this, in the order of what proves most: its own flow, the extension's binding
+/// that it holds over this flow, an instance learned from its own REGISTERs, and only where the tenant says so a
+/// MAC it claims from inside its site.
+fn device_of(
+    ctx: &Context,
+    tenant: &Tenant,
+    extension: &Extension,
+    flow: &Flow,
+    request: &sip::Message<'_>,
+    now: Now,
+) -> Option<Place> {
+    let location = &ctx.tables.location;
+    let here = |user: &str| tenant.device(user).map(|device| Place::new(&tenant.id, &device.id));
+    if let Some(aor) = location.device_of_flow(flow, now.mono).filter(|aor| aor.tenant == tenant.id) {
+        return here(&aor.user);
+    }
+    let mut held = None;
+    location.read(&tenant.id, extension.number.as_bytes(), now.mono, |binding| {
+        if binding.flow.as_ref() == Some(flow) {
+            held = binding.holder.or(held);
+        }
+    });
+    if let Some(held) = held {
+        // The device may have lost the seat since: all of the tenant's are asked, not only who sits there now.
+        let device = tenant.devices.iter().find(|device| device_hash(&tenant.id, &device.id) == held.device);
+        return device.map(|device| Place::new(&tenant.id, &device.id));
+    }
+    let instance = request.contacts().find_map(|contact| match contact.ok()? {
+        sip::ContactValue::Contact(contact) => contact.instance,
+        sip::ContactValue::Star => None,
+    });
+    if let Some(aor) = instance.and_then(|instance| location.device_of_instance(&tenant.id, instance, now.mono)) {
+        return here(&aor.user);
+    }
+    if let Some(device) = instance.and_then(|instance| ctx.tables.instances.device_of(&tenant.id, instance)) {
+        return here(&device.name);
+    }
+    if tenant.seats.native_identify != NativeIdentify::Mac {
+        return None;
+    }
+    let mac = phone::claimed_mac(request)?;
+    let device = tenant.devices.iter().find(|device| device.mac == Some(mac))?;
+    let site = tenant.sites.get(device.site? as usize)?;
+    let inside = site.networks.iter().any(|network| network.contains(&flow.remote.ip()));
+    inside.then(|| Place::new(&tenant.id, &device.id))
+}

@@ -1,0 +1,342 @@
+//! One path for every log-in and log-out, whatever surface it came by (RULES §1).
+//!
+//! ```text
+//!  CheckPin ─► PIN backend ─► right? ─► re-check ─► propose ─► store ─► commit ─► answer ─► tell the others
+//!     │                        │           │           │         │
+//!     └─ locked, unknown ──────┴───────────┴───────────┴─────────┴──► refused: nothing has changed
+//!  LogOut ─► ends in memory at once ─► store ─► answer
+//! ```
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::attendant::Attendant;
+use crate::context::Work;
+use crate::effect::{Asker, Effect, LogIn};
+use crate::hotdesk::{self, Cause, Place, Proposed, SeatChange, Surface};
+use crate::now::Mono;
+use crate::output::{Output, Report};
+use crate::pending::{Pending, Waiting};
+use crate::query::{Pin, PinVerdict, Query, Record, SaveVerdict};
+use crate::refusal::Refusal;
+use crate::settings::{Device, Extension, PinHash, Settings, Tenant};
+use crate::tables::Tables;
+
+/// How long a change waits for another change of the same device or extension before it is tried again: about
+/// one group commit.
+const RETRY_AFTER: Duration = Duration::from_millis(5);
+
+/// After this long the other change is taken to be stuck, and the person is told so.
+const RETRY_MAX: Duration = Duration::from_secs(2);
+
+/// Changes that wait for others at a time and worker.
+const RETRIES_MAX: usize = 1024;
+
+/// Log-ins of one worker that wait for another change to be settled, in the order they are due.
+#[derive(Default)]
+pub(crate) struct Seating {
+    retries: VecDeque<(Mono, Mono, LogIn)>,
+}
+
+impl Seating {
+    /// First leg: may this PIN be tried, and against what?
+    pub(crate) fn check_pin(
+        &mut self,
+        work: &mut Work<'_>,
+        pending: &mut Pending,
+        log_in: LogIn,
+        pin: Pin,
+    ) -> Option<Effect> {
+        let tables = &work.ctx.tables;
+        let own = match may_log_in(&work.ctx.settings, &log_in) {
+            Ok((_, _, extension)) => extension.and_then(|extension| extension.pin.clone()),
+            Err(refusal) => return Some(refused(log_in, refusal)),
+        };
+        if tables.pins.attempt(&log_in.device, &log_in.extension, work.now.mono).is_err() {
+            return Some(refused(log_in, Refusal::Locked));
+        }
+        let tenant = work.ctx.settings.tenant(&log_in.extension.tenant);
+        let known = own.is_some();
+        // An unknown extension takes as long as a known one: it is checked against somebody's PIN and is wrong.
+        let Some(hash) = own.or_else(|| decoy(tenant?)) else {
+            return Some(wrong_pin(work, log_in));
+        };
+        let waiting = Waiting::Pin { log_in, hash: hash.clone(), known };
+        match pending.insert(waiting) {
+            Some(query) => {
+                work.out.push(Output::Ask(query, Query::VerifyPin { hash, pin }));
+                None
+            }
+            None => None, // as many PINs as can wait are waiting: the phone's own patience ends this one
+        }
+    }
+
+    /// The PIN backend answered.
+    pub(crate) fn on_pin(
+        &mut self,
+        work: &mut Work<'_>,
+        log_in: LogIn,
+        hash: &PinHash,
+        known: bool,
+        verdict: PinVerdict,
+    ) -> Option<Effect> {
+        match verdict {
+            PinVerdict::Right if known => {
+                work.ctx.tables.pins.right(&log_in.device, &log_in.extension);
+            }
+            PinVerdict::Unavailable => {
+                work.ctx.tables.pins.void(&log_in.device, &log_in.extension);
+                return Some(refused(log_in, Refusal::PinUnavailable));
+            }
+            PinVerdict::Right | PinVerdict::Wrong => return Some(wrong_pin(work, log_in)),
+        }
+        // Settings may have been reloaded meanwhile: a PIN that was changed is a wrong one (SEC-7).
+        let today = work
+            .ctx
+            .settings
+            .tenant(&log_in.extension.tenant)
+            .and_then(|tenant| tenant.extension(&log_in.extension.name)?.pin.as_ref());
+        if today != Some(hash) {
+            return Some(refused(log_in, Refusal::SettingsChanged));
+        }
+        Some(Effect::LogIn(log_in))
+    }
+
+    /// Second leg: proof is given; the change is proposed and goes to the store.
+    pub(crate) fn log_in(
+        &mut self,
+        work: &mut Work<'_>,
+        pending: &mut Pending,
+        attendant: &mut Attendant,
+        log_in: LogIn,
+        effects: &mut Vec<Effect>,
+    ) {
+        let give_up = work.now.mono + RETRY_MAX;
+        self.try_log_in(work, pending, attendant, log_in, give_up, effects);
+    }
+
+    fn try_log_in(
+        &mut self,
+        work: &mut Work<'_>,
+        pending: &mut Pending,
+        attendant: &mut Attendant,
+        log_in: LogIn,
+        give_up: Mono,
+        effects: &mut Vec<Effect>,
+    ) {
+        if let Asker::Attendant(call) = &log_in.asker
+            && !attendant.is_waiting(*call)
+        {
+            return; // The caller hung up before anything was decided.
+        }
+        let settings = Arc::clone(&work.ctx.settings);
+        let (tenant, extension) = match may_log_in(&settings, &log_in) {
+            Ok((tenant, _, Some(extension))) => (tenant, extension),
+            Ok((_, _, None)) => return effects.push(refused(log_in, Refusal::Credentials)),
+            Err(refusal) => return effects.push(refused(log_in, refusal)),
+        };
+        let request = hotdesk::LogIn {
+            customer: &tenant.customer,
+            device: &log_in.device,
+            extension: &log_in.extension,
+            devices_max: extension.devices_max,
+            on_limit: tenant.seats.on_limit,
+            on_occupied: tenant.seats.on_occupied,
+            surface: log_in.surface,
+        };
+        let may_change = |device: &Place| emergency_free(&work.ctx.tables, &settings, device, work.now.mono);
+        match work.ctx.tables.seats.propose_log_in(request, may_change, work.now) {
+            Ok(Proposed::AlreadySits(seat)) => {
+                let change = SeatChange {
+                    customer: tenant.customer.clone(),
+                    epoch: seat.epoch,
+                    ended: Vec::new(),
+                    begun: Some((*seat).clone()),
+                    cause: Cause::LogIn,
+                    surface: log_in.surface,
+                    at: work.now.wall,
+                };
+                effects.push(Effect::Granted { asker: log_in.asker, change: Arc::new(change) });
+            }
+            Ok(Proposed::Change(proposal)) => {
+                if let Asker::Attendant(call) = &log_in.asker {
+                    attendant.settle(*call);
+                }
+                if !settings.durable {
+                    return commit(work, proposal, log_in.asker, effects);
+                }
+                let record = Record::Seats((**proposal.change()).clone());
+                // With no room to wait in, the reservation comes back by its lease and is written then.
+                if let Some(query) = pending.insert(Waiting::Seats { proposal, asker: log_in.asker }) {
+                    work.out.push(Output::Ask(query, Query::Save(record)));
+                }
+            }
+            Err(Refusal::Busy) if work.now.mono < give_up && self.retries.len() < RETRIES_MAX => {
+                self.retries.push_back((work.now.mono + RETRY_AFTER, give_up, log_in));
+            }
+            Err(refusal) => effects.push(refused(log_in, refusal)),
+        }
+    }
+
+    /// The store answered for a log-in.
+    pub(crate) fn on_saved(
+        &mut self,
+        work: &mut Work<'_>,
+        proposal: hotdesk::Proposal,
+        asker: Asker,
+        verdict: SaveVerdict,
+        effects: &mut Vec<Effect>,
+    ) {
+        if verdict == SaveVerdict::Durable {
+            return commit(work, proposal, asker, effects);
+        }
+        let change = Arc::clone(proposal.change());
+        work.ctx.tables.seats.abandon(proposal);
+        let (device, extension) = change
+            .begun
+            .as_ref()
+            .map(|seat| (seat.device.clone(), seat.extension.name.clone()))
+            .expect("only log-ins are proposed here");
+        effects.push(Effect::Refused { asker, device, extension, refusal: Refusal::StoreUnavailable });
+    }
+
+    /// Ends the seat at a device: in memory at once, then in the store, then the answer.
+    pub(crate) fn end(
+        &mut self,
+        work: &mut Work<'_>,
+        pending: &mut Pending,
+        asker: Asker,
+        device: Place,
+        only_epoch: Option<u64>,
+        cause: Cause,
+        surface: Surface,
+        effects: &mut Vec<Effect>,
+    ) {
+        let settings = Arc::clone(&work.ctx.settings);
+        let customer = settings.tenant(&device.tenant).map_or(&*device.tenant, |tenant| &tenant.customer);
+        let request = hotdesk::End { customer, device: &device, only_epoch, cause, surface };
+        let may_change = |device: &Place| emergency_free(&work.ctx.tables, &settings, device, work.now.mono);
+        let change = match work.ctx.tables.seats.end_now(request, may_change, work.now) {
+            Ok(change) => change,
+            Err(refusal) => {
+                effects.push(Effect::Refused { asker, device, extension: "".into(), refusal });
+                return;
+            }
+        };
+        effects.push(Effect::SeatsChanged(Arc::clone(&change)));
+        if !settings.durable {
+            effects.push(Effect::Granted { asker, change });
+            return;
+        }
+        let record = Record::Seats((*change).clone());
+        match pending.insert(Waiting::End { change: Arc::clone(&change), asker: asker.clone() }) {
+            Some(query) => work.out.push(Output::Ask(query, Query::Save(record))),
+            None => {
+                work.out.push(Output::WriteBehind(record));
+                effects.push(Effect::Granted { asker, change });
+            }
+        }
+    }
+
+    /// Tries again what waited for another change, and takes over what a lost worker left behind.
+    pub(crate) fn handle_timeout(
+        &mut self,
+        work: &mut Work<'_>,
+        pending: &mut Pending,
+        attendant: &mut Attendant,
+        effects: &mut Vec<Effect>,
+    ) {
+        for _ in 0..self.retries.len() {
+            match self.retries.front() {
+                Some((due, ..)) if *due <= work.now.mono => {}
+                _ => break,
+            }
+            if let Some((_, give_up, log_in)) = self.retries.pop_front() {
+                self.try_log_in(work, pending, attendant, log_in, give_up, effects);
+            }
+        }
+    }
+
+    /// Writes once more what was reserved too long ago by a worker that is gone.
+    pub(crate) fn take_over(&mut self, work: &mut Work<'_>, pending: &mut Pending) {
+        /// A worker's worth of open changes is rare; the rest follows a second later.
+        const TAKEN_OVER_MAX: usize = 64;
+        for proposal in work.ctx.tables.seats.overdue(work.now.mono, TAKEN_OVER_MAX) {
+            let record = Record::Seats((**proposal.change()).clone());
+            if let Some(query) = pending.insert(Waiting::Seats { proposal, asker: Asker::Nobody }) {
+                work.out.push(Output::Ask(query, Query::Save(record)));
+            }
+        }
+    }
+
+    pub(crate) fn next_timeout(&self) -> Option<Mono> {
+        self.retries.front().map(|(due, ..)| *due)
+    }
+}
+
+/// Visible, then answered, then told. Whoever settled it before has told everybody.
+fn commit(work: &mut Work<'_>, proposal: hotdesk::Proposal, asker: Asker, effects: &mut Vec<Effect>) {
+    if let Ok(change) = work.ctx.tables.seats.commit(proposal) {
+        effects.push(Effect::Granted { asker, change: Arc::clone(&change) });
+        effects.push(Effect::SeatsChanged(change));
+    }
+}
+
+fn refused(log_in: LogIn, refusal: Refusal) -> Effect {
+    Effect::Refused { asker: log_in.asker, device: log_in.device, extension: log_in.extension.name, refusal }
+}
+
+fn wrong_pin(work: &mut Work<'_>, log_in: LogIn) -> Effect {
+    work.ctx.counters.pins_wrong += 1;
+    work.ctx.tables.pins.wrong(&log_in.device, &log_in.extension, work.now.mono);
+    refused(log_in, Refusal::Credentials)
+}
+
+/// Somebody's PIN of the tenant, for an extension that has none.
+fn decoy(tenant: &Tenant) -> Option<PinHash> {
+    tenant.extensions.iter().find_map(|extension| extension.pin.clone())
+}
+
+/// The device and, if there is one, the extension of a log-in, where the settings of today allow it.
+fn may_log_in<'s>(
+    settings: &'s Settings,
+    log_in: &LogIn,
+) -> Result<(&'s Tenant, &'s Device, Option<&'s Extension>), Refusal> {
+    let tenant = settings.tenant(&log_in.device.tenant).ok_or(Refusal::UnknownTenant)?;
+    let device = tenant.device(&log_in.device.name).ok_or(Refusal::UnknownDevice)?;
+    if !device.enabled {
+        return Err(Refusal::DeviceDisabled);
+    }
+    let extension =
+        settings.tenant(&log_in.extension.tenant).and_then(|tenant| tenant.extension(&log_in.extension.name));
+    match extension {
+        // Whether an extension exists is told to nobody who has not proved to be it.
+        Some(extension) if !extension.enabled && log_in.surface == Surface::Dialled => Ok((tenant, device, None)),
+        Some(extension) if !extension.enabled => Err(Refusal::ExtensionDisabled),
+        found => Ok((tenant, device, found)),
+    }
+}
+
+/// While an emergency call is up at a device, and for the hold after it, no seat there begins or ends.
+fn emergency_free(tables: &Tables, settings: &Settings, device: &Place, now: Mono) -> Result<(), Refusal> {
+    let Some(tenant) = settings.tenant(&device.tenant) else { return Ok(()) };
+    let held =
+        tables.calls.emergency_hold(device, now, tenant.emergency.hold, settings.timers.call_max);
+    if held { Err(Refusal::EmergencyHold) } else { Ok(()) }
+}
+
+/// True if no call is up at a device: an end that nobody there asked for, and its reload, may happen now.
+pub(crate) fn is_idle(work: &Work<'_>, device: &Place) -> bool {
+    work.ctx.tables.calls.is_idle(device, work.now.mono, work.ctx.settings.timers.call_max)
+}
+
+/// What a change of seats looks like to the operator.
+pub(crate) fn report(work: &mut Work<'_>, change: &Arc<SeatChange>) {
+    work.ctx.counters.log_ins += u64::from(change.begun.is_some());
+    match change.cause {
+        Cause::LogIn => work.ctx.counters.displacements += change.ended.len() as u64,
+        _ => work.ctx.counters.log_outs += change.ended.len() as u64,
+    }
+    work.out.push(Output::Report(Report::SeatsChanged(Arc::clone(change))));
+}

@@ -1,0 +1,85 @@
+//! A bounded table whose keys never name the wrong entry: slot and generation in one number.
+
+/// Names an entry of one [`Slots`]: generation (32 bits), slot (32 bits).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct SlotKey(pub(crate) u64);
+
+/// Entries with keys that go stale instead of wrong. Slots are reused, the most recently freed first.
+#[derive(Debug)]
+pub(crate) struct Slots<T> {
+    entries: Vec<(u32, Option<T>)>,
+    free: Vec<u32>,
+    len_max: usize,
+}
+
+impl<T> Slots<T> {
+    pub(crate) fn new(len_max: usize) -> Self {
+        Self { entries: Vec::new(), free: Vec::new(), len_max }
+    }
+
+    /// Adds an entry; `None`, and the entry is dropped, when the table is full.
+    pub(crate) fn insert(&mut self, entry: T) -> Option<SlotKey> {
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None if self.entries.len() < self.len_max => {
+                self.entries.push((0, None));
+                (self.entries.len() - 1) as u32
+            }
+            None => return None,
+        };
+        let (generation, place) = &mut self.entries[slot as usize];
+        *generation = generation.wrapping_add(1);
+        *place = Some(entry);
+        Some(SlotKey(u64::from(*generation) << 32 | u64::from(slot)))
+    }
+
+    pub(crate) fn get(&self, key: SlotKey) -> Option<&T> {
+        let (generation, entry) = self.entries.get(key.0 as u32 as usize)?;
+        if u64::from(*generation) == key.0 >> 32 { entry.as_ref() } else { None }
+    }
+
+    pub(crate) fn get_mut(&mut self, key: SlotKey) -> Option<&mut T> {
+        let (generation, entry) = self.entries.get_mut(key.0 as u32 as usize)?;
+        if u64::from(*generation) == key.0 >> 32 { entry.as_mut() } else { None }
+    }
+
+    pub(crate) fn remove(&mut self, key: SlotKey) -> Option<T> {
+        let slot = key.0 as u32;
+        let (generation, entry) = self.entries.get_mut(slot as usize)?;
+        if u64::from(*generation) != key.0 >> 32 {
+            return None;
+        }
+        let entry = entry.take();
+        if entry.is_some() {
+            self.free.push(slot);
+        }
+        entry
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len() - self.free.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stale_key_finds_nothing_and_the_table_is_bounded() {
+        let mut slots = Slots::new(2);
+        let first = slots.insert('a').unwrap();
+        let second = slots.insert('b').unwrap();
+
+        assert_eq!(slots.insert('c'), None);
+        assert_eq!(slots.remove(first), Some('a'));
+        let third = slots.insert('c').unwrap();
+
+        assert_ne!(first, third);
+        assert_eq!(slots.get(first), None);
+        assert_eq!(slots.remove(first), None);
+        assert_eq!(slots.get(third), Some(&'c'));
+        assert_eq!(slots.get(second), Some(&'b'));
+        assert_eq!(slots.len(), 2);
+    }
+}

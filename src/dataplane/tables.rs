@@ -1,0 +1,79 @@
+//! The tables all workers share, each locked by shards and one at a time.
+
+use siphasher::sip::SipHasher13;
+use std::hash::Hasher as _;
+
+use crate::auth::Nonces;
+use crate::hotdesk::{Calls, Marks, Pins, Reloads, Seats};
+use crate::location::Location;
+use crate::now::Now;
+use crate::phone::Instances;
+use crate::query::Restored;
+use crate::settings::Settings;
+
+/// What all workers see.
+#[derive(Debug)]
+pub struct Tables {
+    /// Address-of-record → contacts.
+    pub location: Location,
+    /// Who sits where.
+    pub seats: Seats,
+    /// Seats that must not come back by a mere refresh.
+    pub marks: Marks,
+    /// Wrong PINs.
+    pub pins: Pins,
+    /// Calls at each device.
+    pub calls: Calls,
+    /// Reloads and ends that wait for a device to be idle.
+    pub reloads: Reloads,
+    /// Phones known by what they proved before.
+    pub instances: Instances,
+    /// Digest nonces.
+    pub(crate) nonces: Nonces,
+    /// Authenticates the branches of all workers' transactions.
+    pub(crate) branch_key: [u8; 16],
+}
+
+impl Tables {
+    /// Empty tables under keys drawn from `boot_key`, which must be random and new at every start.
+    pub fn new(boot_key: [u8; 32]) -> Self {
+        let draw = |label: u64| {
+            let mut key = [0; 16];
+            for (half, value) in key.chunks_exact_mut(8).zip(0_u64..) {
+                let (k0, k1) = boot_key.split_at(16);
+                let mut hasher = SipHasher13::new_with_key(k0.try_into().expect("sixteen octets"));
+                hasher.write(k1);
+                hasher.write_u64(label);
+                hasher.write_u64(value);
+                half.copy_from_slice(&hasher.finish().to_ne_bytes());
+            }
+            key
+        };
+        Self {
+            location: Location::new(draw(0)),
+            seats: Seats::new(),
+            marks: Marks::new(),
+            pins: Pins::new(draw(3)),
+            calls: Calls::new(),
+            reloads: Reloads::new(),
+            instances: Instances::default(),
+            nonces: Nonces::new(draw(1)),
+            branch_key: draw(2),
+        }
+    }
+
+    /// Takes over what the store kept, before any worker starts. Returns how many stored entries could not be:
+    /// they are unreadable, or belong to a tenant that is no more.
+    pub fn restore(&self, restored: Restored, settings: &Settings, now: Now) -> usize {
+        let customer_of = |tenant: &str| Some(&*settings.tenant(tenant)?.customer);
+        let mut unreadable = self.seats.restore(restored.seats, &restored.epochs, customer_of).len();
+        let expires_max =
+            settings.tenants.iter().map(|tenant| tenant.registrar.expires_max).max().unwrap_or_default();
+        for (aor, record) in restored.bindings {
+            if self.location.import(&aor, &record, now, expires_max).is_err() {
+                unreadable += 1;
+            }
+        }
+        unreadable
+    }
+}
