@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use dataplane::location::CONTACTS_PER_AOR_MAX;
 use dataplane::settings::{Device, Extension, PinHash, Reload, SipSecret, Site, TenantParts};
 
 use super::keys::{self, Section, nearest};
@@ -14,10 +15,8 @@ use crate::backend::pin::hash::{self, Algorithm};
 
 /// Most devices, and most extensions, of one tenant in the file; a site with more keeps them in the store.
 const ACCOUNTS_MAX: usize = 100_000;
-/// Most seats an extension may have at a time; a call forks to all of them.
-const DEVICES_MAX: u32 = 8;
-/// Most ordinary phones of an extension; a call forks to all of them.
-const OWN_PHONES_MAX: u32 = 8;
+/// Contacts of one extension: those of devices that registered it, and of its ordinary phones.
+const CONTACTS_MAX: u32 = CONTACTS_PER_AOR_MAX as u32;
 
 /// What has been named so far, and where.
 #[derive(Debug, Default)]
@@ -144,7 +143,15 @@ fn device(
 fn extension(table: &Table<'_>, realm: &str, secrets: &Secrets<'_>, server: &Server) -> (Extension, Span) {
     let findings = table.findings();
     let (number, span) = account_name(table, "number", "add number = \"…\": what others dial");
-    let own_phones_max = table.number("own_phones_max", 0..=OWN_PHONES_MAX).unwrap_or(0);
+    let own_phones_max = table.number("own_phones_max", 0..=CONTACTS_MAX - 1).unwrap_or(0);
+    let devices_max = table.number("devices_max", 1..=CONTACTS_MAX).unwrap_or(1);
+    if devices_max + own_phones_max > CONTACTS_MAX {
+        let problem =
+            Problem::error(format!("{number} could ring at {} places", devices_max + own_phones_max));
+        let problem = problem.at(&table.place("own_phones_max"), "beside its devices");
+        table
+            .add(problem.help(format!("devices_max and own_phones_max together are at most {CONTACTS_MAX}")));
+    }
     if own_phones_max > 0 && table.entry("password").is_none() {
         let problem = Problem::error(format!("ordinary phones of {number} cannot register: no password"));
         let help =
@@ -155,7 +162,7 @@ fn extension(table: &Table<'_>, realm: &str, secrets: &Secrets<'_>, server: &Ser
         name: table.text("name").and_then(|text| name::label(&text, findings)).unwrap_or_default(),
         pin: pin(table, server),
         secret: secret(table, &keys::EXTENSION_PASSWORD, &number, realm, secrets).unwrap_or_default(),
-        devices_max: table.number("devices_max", 1..=DEVICES_MAX).unwrap_or(1),
+        devices_max,
         own_phones_max,
         enabled: table.boolean("enabled").unwrap_or(true),
         number,

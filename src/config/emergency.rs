@@ -38,6 +38,7 @@ pub(super) struct Read<'a> {
 
 pub(super) fn read<'a>(tenant: &Table<'a>, id: &str, resolve: Resolve<'_>) -> Read<'a> {
     let mut emergency = Emergency::default();
+    let id = if id.is_empty() { "this tenant" } else { id };
     let table = tenant.table("emergency", &keys::EMERGENCY);
     let Some(table) = table else {
         if tenant.entry("emergency").is_none() {
@@ -52,7 +53,13 @@ pub(super) fn read<'a>(tenant: &Table<'a>, id: &str, resolve: Resolve<'_>) -> Re
         texts.iter().filter_map(|text| name::digits(text, table.findings())).collect()
     };
     match table.texts("numbers", NUMBERS_MAX) {
-        Some(texts) => emergency.numbers = digits(texts),
+        Some(texts) => {
+            if texts.is_empty() {
+                let fault = format!("{id} has no emergency numbers: nobody there can call for help");
+                table.add(Problem::warning(fault).at(&table.place("numbers"), "none"));
+            }
+            emergency.numbers = digits(texts);
+        }
         None if table.entry("numbers").is_none() => {
             table.missing("numbers", "add numbers = [\"112\", \"911\"]")
         }
@@ -65,7 +72,8 @@ pub(super) fn read<'a>(tenant: &Table<'a>, id: &str, resolve: Resolve<'_>) -> Re
 
     let mut unresolved = None;
     match table.text("route") {
-        None if table.entry("route").is_none() => {
+        // Without numbers there is nothing to route; that has been said.
+        None if table.entry("route").is_none() && !emergency.numbers.is_empty() => {
             let numbers = emergency.numbers.join(", ");
             let problem =
                 Problem::warning(format!("emergency calls of {id} go nowhere: {numbers} will get 500"));
@@ -80,8 +88,8 @@ pub(super) fn read<'a>(tenant: &Table<'a>, id: &str, resolve: Resolve<'_>) -> Re
                 Err(error) => {
                     let fault = format!("{host} was not found: emergency calls of {id} go nowhere");
                     let problem = Problem::warning(fault).at(&text.span, error.to_string());
-                    let help = "a reload looks again; after one, addresses that were found before still hold. \
-                                An address in place of the name needs no looking up";
+                    let help = "a reload looks again, and keeps addresses that were found before; \
+                                an address in place of the name needs no look-up";
                     table.add(problem.help(help));
                     unresolved = Some(text.value.into());
                 }

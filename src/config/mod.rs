@@ -10,6 +10,7 @@
 
 mod account;
 mod clash;
+mod control;
 mod duration;
 mod emergency;
 pub mod keys;
@@ -31,13 +32,12 @@ use dataplane::settings::{Listener, Peer, Settings, Tenant, Timers};
 use toml::de::DeTable;
 use zeroize::Zeroizing;
 
+pub use control::{Control, TOKENS_MAX, Token};
 pub use emergency::{Resolve, addresses_of};
 pub use report::Report;
-pub use server::{
-    Control, LISTENERS_MAX, Listen, Log, LogFormat, LogLevel, Pepper, Server, Store, TOKENS_MAX, Token,
-    WORKERS_MAX,
-};
+pub use server::{LISTENERS_MAX, Listen, Log, LogFormat, LogLevel, Pepper, Server, WORKERS_MAX};
 
+use crate::backend::store::StoreKind;
 use read::Table;
 use report::{Findings, Problem};
 use secret::Secrets;
@@ -158,7 +158,7 @@ impl Loaded {
             };
             Arc::new(tenant)
         });
-        let durable = matches!(self.server.store, Store::Embedded { .. });
+        let durable = matches!(self.server.store, StoreKind::Embedded { .. });
         Settings::new(
             generation,
             &self.server.name,

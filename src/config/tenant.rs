@@ -341,7 +341,8 @@ fn warn_of<'s>(
 ) {
     const SHOWN_MAX: usize = 3;
 
-    let cases: Vec<_> = cases.collect();
+    // A name that is missing has been reported.
+    let cases: Vec<_> = cases.filter(|(name, _)| !name.is_empty()).collect();
     let Some((first, _)) = cases.first() else { return };
     let who = match cases.len() - 1 {
         0 => (*first).to_owned(),
