@@ -1,0 +1,627 @@
+//! The shipped configurations load, the documentation names every key, and what an operator sees of a broken file is
+//! worth looking at.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use hotdesk::backend::pin::hash;
+use hotdesk::backend::store::StoreKind;
+use hotdesk::config::keys::SECTIONS;
+use hotdesk::config::{self, Loaded, Report, Source};
+use tempfile::TempDir;
+use toml::de::{DeTable, DeValue};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// A file that is as short as can be and has no warning.
+const SMALL: &str = r#"
+[[listen]]
+protocol = "udp"
+address = "127.0.0.1:0"
+
+[[tenant]]
+id = "acme"
+domains = ["Acme.example", "acme.test"]
+emergency = { numbers = ["112"], route = "sip:127.0.0.1:5070" }
+"#;
+
+fn no_host(_: &str, _: u16) -> io::Result<Vec<SocketAddr>> {
+    Err(io::Error::new(io::ErrorKind::NotFound, "no such host"))
+}
+
+fn parse_in(base: &Path, text: &str) -> Result<Loaded, Report> {
+    config::parse(&Source { name: "test.toml", text, base, readable_by_others: false, resolve: &no_host })
+}
+
+fn parse(text: &str) -> Result<Loaded, Report> {
+    parse_in(Path::new("/nonexistent"), text)
+}
+
+/// The report about `text`, which has errors.
+fn refused(text: &str) -> Report {
+    parse(text).expect_err("the file has errors")
+}
+
+/// What is drawn, without the spaces at line ends.
+fn drawn(report: &Report) -> String {
+    report.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+fn small_with(more: &str) -> String {
+    format!("{SMALL}{more}")
+}
+
+/// Writes a secret into `folder`.
+fn write(folder: &TempDir, name: &str, content: &str, mode: u32) {
+    let path = folder.path().join(name);
+    fs::write(&path, content).expect("the folder is ours");
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("the file is ours");
+}
+
+#[test]
+fn quick_start_loads_and_warns_of_emergency_calls_alone() {
+    let loaded = config::load(&Path::new(ROOT).join("configs/quickstart.toml")).unwrap();
+
+    let lines: Vec<_> = loaded.warnings.lines().collect();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].ends_with("emergency calls of demo go nowhere: 112, 911 will get 500"), "{lines:?}");
+    let StoreKind::Embedded { path } = &loaded.server.store else {
+        panic!("the quick start survives a restart")
+    };
+    assert_eq!(*path, Path::new(ROOT).join("configs/var/hotdesk.db"));
+    let control = loaded.server.control.as_ref().unwrap();
+    assert_eq!(control.bearer(b"demo-token"), Some("demo"));
+    assert_eq!(control.bearer(b"demo-toke"), None);
+
+    let bound = ["127.0.0.1:5060".parse().unwrap(), "127.0.0.1:5060".parse().unwrap()];
+    let settings = loaded.settings(1, &bound, None);
+    assert!(settings.durable);
+    let tenant = settings.tenant_of_domain(b"demo.hotdesk").unwrap();
+    assert!(tenant.seats.native);
+    for (number, pin) in [("1001", "7738"), ("1002", "2468"), ("1003", "1357")] {
+        let extension = tenant.extension(number).unwrap();
+        let hash = extension.pin.as_ref().unwrap();
+        assert!(hash::verify(&hash.0, pin.as_bytes(), None).unwrap(), "{number}");
+        assert_eq!(extension.own_phones_max, 2);
+        assert!(extension.secret.ha1_md5.is_some() && extension.secret.ha1_sha256.is_some());
+    }
+    assert_eq!(tenant.device("desk-3").unwrap().mac, Some([0x00, 0x11, 0x22, 0x33, 0x44, 0x53]));
+}
+
+#[test]
+fn every_shipped_file_loads() {
+    for entry in fs::read_dir(Path::new(ROOT).join("configs")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            let loaded = config::load(&path);
+
+            assert!(loaded.is_ok(), "{}", loaded.unwrap_err());
+        }
+    }
+}
+
+/// `configs/hotdesk.toml` with its commented keys in force.
+fn complete() -> String {
+    let text = fs::read_to_string(Path::new(ROOT).join("configs/hotdesk.toml")).expect("a shipped file");
+    let key = |line: &str| {
+        let commented =
+            line.strip_prefix('#').filter(|rest| rest.starts_with(|c: char| c == '[' || c.is_alphabetic()));
+        commented.unwrap_or(line).to_owned()
+    };
+    text.lines().map(key).collect::<Vec<_>>().join("\n")
+}
+
+/// The files that the complete configuration names.
+fn complete_folder() -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder for temporary files");
+    fs::create_dir(folder.path().join("secrets")).expect("the folder is ours");
+    for secret in ["monitoring", "pepper", "desk-2", "1001"] {
+        write(&folder, &format!("secrets/{secret}"), "a-secret-of-32-octets-0123456789\n", 0o600);
+    }
+    folder
+}
+
+/// Every key of a parsed file as `section.key`, the tables of a list all as one.
+fn keys_of(table: &DeTable<'_>, section: &str, keys: &mut BTreeSet<String>) {
+    for (key, value) in table {
+        let name = if section.is_empty() {
+            key.get_ref().to_string()
+        } else {
+            format!("{section}.{}", key.get_ref())
+        };
+        match value.get_ref() {
+            DeValue::Table(table) => keys_of(table, &name, keys),
+            DeValue::Array(array) => {
+                for table in array.iter().filter_map(|value| value.get_ref().as_table()) {
+                    keys_of(table, &name, keys);
+                }
+            }
+            _ => {}
+        }
+        keys.insert(name);
+    }
+}
+
+fn known_keys() -> BTreeSet<String> {
+    let name =
+        |section: &str, key: &str| if section.is_empty() { key.into() } else { format!("{section}.{key}") };
+    SECTIONS.iter().flat_map(|section| section.keys.iter().map(|key| name(section.name, key))).collect()
+}
+
+#[test]
+fn complete_file_names_every_key_and_loads() {
+    let folder = complete_folder();
+    let text = complete();
+
+    let loaded = parse_in(folder.path(), &text).unwrap();
+
+    let mut keys = BTreeSet::new();
+    keys_of(DeTable::parse(&text).unwrap().get_ref(), "", &mut keys);
+    // A list of texts or a secret in clear stands for its key as much as a table does.
+    assert_eq!(keys, known_keys());
+    assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+}
+
+#[test]
+fn complete_file_shows_the_defaults() {
+    let folder = complete_folder();
+    let complete = parse_in(folder.path(), &complete()).unwrap();
+    let small = parse(SMALL).unwrap();
+
+    assert_eq!(complete.server.name, small.server.name);
+    assert_eq!(complete.server.log, small.server.log);
+    let (complete_store, small_store) = (&complete.server.store, &small.server.store);
+    assert_eq!(*complete_store, StoreKind::Embedded { path: folder.path().join("var/hotdesk.db") });
+    assert_eq!(*small_store, StoreKind::Embedded { path: "/nonexistent/var/hotdesk.db".into() });
+    let bound = ["127.0.0.1:5060".parse().unwrap()];
+    let (complete, small) = (complete.settings(1, &bound, None), small.settings(1, &bound, None));
+    assert_eq!(complete.timers, small.timers);
+    let (complete, small) = (&complete.tenants[0], &small.tenants[0]);
+    assert_eq!(complete.customer, small.customer);
+    assert_eq!(complete.seats, small.seats);
+    assert_eq!(complete.registrar, small.registrar);
+    assert_eq!(complete.emergency.prefixes, small.emergency.prefixes);
+    assert_eq!(complete.emergency.hold, small.emergency.hold);
+    // An extension and a device of nothing but what is required.
+    let bare = parse(&small_with(
+        "[[tenant.device]]\nid = \"desk-1\"\npassword = \"x\"\n[[tenant.extension]]\nnumber = \"1001\"\n",
+    ));
+    let bare = bare.unwrap().settings(1, &bound, None);
+    let (device, bare_device) = (&complete.devices[0], &bare.tenants[0].devices[0]);
+    assert_eq!((device.reload, device.enabled), (bare_device.reload, bare_device.enabled));
+    let (extension, bare) = (&complete.extensions[0], &bare.tenants[0].extensions[0]);
+    assert_eq!(
+        (extension.devices_max, extension.own_phones_max, extension.enabled),
+        (bare.devices_max, bare.own_phones_max, bare.enabled)
+    );
+}
+
+#[test]
+fn every_key_is_read() {
+    let folder = complete_folder();
+    let text = complete();
+    for (at, line) in text.lines().enumerate() {
+        let Some((key, _)) = line.split_once(" = ").filter(|(key, _)| !key.contains('#')) else { continue };
+        let broken: Vec<_> = text
+            .lines()
+            .enumerate()
+            .map(|(other, line)| if other == at { format!("{key} = 1979-05-27") } else { line.to_owned() })
+            .collect();
+
+        // No key takes a date, so each must complain at its own line.
+        let report = parse_in(folder.path(), &broken.join("\n")).expect_err(line);
+        let place = format!("test.toml:{}: ", at + 1);
+        assert!(report.lines().any(|line| line.starts_with(&place)), "{line}: {report}");
+    }
+}
+
+#[test]
+fn documentation_describes_every_key() {
+    let text = fs::read_to_string(Path::new(ROOT).join("docs/configuration.md")).unwrap();
+    let mut section = None;
+    let mut documented = BTreeSet::new();
+    for line in text.lines() {
+        if let Some(heading) = line.strip_prefix("## ") {
+            let header = heading.trim_matches('`');
+            section = SECTIONS.iter().find(|section| section.header() == header);
+            assert!(section.is_some(), "{header} is no table of the file");
+        } else if let Some((section, row)) = section.zip(line.strip_prefix("| `")) {
+            let cells: Vec<_> = row.split(" | ").collect();
+            let key = cells[0].trim_end_matches('`');
+            assert!(section.keys.contains(&key), "{key} is no key of {}", section.header());
+            let applies = if section.at_start.contains(&key) { "start" } else { "reload" };
+            assert_eq!(cells[3], applies, "{} {key}", section.header());
+            documented.insert(format!("{}.{key}", section.name));
+        }
+    }
+
+    let known = SECTIONS.iter().filter(|section| !section.name.is_empty());
+    let known: BTreeSet<_> =
+        known.flat_map(|section| section.keys.iter().map(|key| format!("{}.{key}", section.name))).collect();
+    assert_eq!(documented, known);
+}
+
+#[test]
+fn all_errors_are_shown_at_once_in_the_order_of_the_file() {
+    let report = refused(
+        "[edge]\nnmae = \"x\"\nworkers = 65\n[[listen]]\nprotocol = \"tls\"\naddress = \"0.0.0.0:5060\"\n\
+         tenant = \"acne\"\n[[tenant]]\nid = \"acme\"\ndomains = []\n[tenant.seats]\nswitch = \"reprovision\"\n",
+    );
+
+    assert_eq!(
+        report.lines().collect::<Vec<_>>(),
+        [
+            "test.toml:2: unknown key `nmae`",
+            "test.toml:3: `workers` is out of bounds",
+            "test.toml:5: \"tls\" is not available in this version",
+            "test.toml:6: peers cannot be told to come back to 0.0.0.0",
+            "test.toml:7: there is no tenant acne",
+            "test.toml:8: acme has no emergency numbers: nobody there can call for help",
+            "test.toml:10: a tenant has at least one domain",
+            "test.toml:12: \"reprovision\" is not available in this version",
+        ]
+    );
+    assert_eq!((report.errors(), report.warnings()), (7, 1));
+}
+
+#[test]
+fn misspelt_key_is_underlined_with_what_was_meant() {
+    let report = refused(&small_with("[tenant.seats]\non_ocupied = \"refuse\"\n"));
+
+    assert_eq!(
+        drawn(&report),
+        "  × unknown key `on_ocupied`
+    ╭─[test.toml:11:1]
+ 10 │ [tenant.seats]
+ 11 │ on_ocupied = \"refuse\"
+    · ─────┬────
+    ·      ╰── not in [tenant.seats]
+    ╰────
+  help: did you mean `on_occupied`?"
+    );
+}
+
+#[test]
+fn key_of_another_table_is_sent_there() {
+    let report = refused(&small_with("on_limit = \"refuse\"\n"));
+
+    assert_eq!(
+        drawn(&report),
+        "  × unknown key `on_limit`
+    ╭─[test.toml:10:1]
+  9 │ emergency = { numbers = [\"112\"], route = \"sip:127.0.0.1:5070\" }
+ 10 │ on_limit = \"refuse\"
+    · ────┬───
+    ·     ╰── not in [[tenant]]
+    ╰────
+  help: `on_limit` belongs in [tenant.seats]"
+    );
+}
+
+#[test]
+fn broken_toml_shows_every_broken_place_and_no_secret() {
+    let report = refused("[[tenant.extension]]\npassword = \"not closed\n[[listen]]\nprotocol = udp\n");
+
+    let drawing = drawn(&report);
+    assert!(report.errors() >= 2, "{drawing}");
+    assert!(drawing.contains("× not TOML: "), "{drawing}");
+    assert!(drawing.contains("password = \"*"), "{drawing}");
+    assert!(!drawing.contains("not closed"), "{drawing}");
+}
+
+#[test]
+fn wrong_digit_of_a_mac_address_is_underlined() {
+    let report =
+        refused(&small_with("[[tenant.device]]\nid = \"d\"\nmac = \"0004f23ld871\"\npassword = \"p\"\n"));
+
+    assert_eq!(
+        drawn(&report).lines().take(7).collect::<Vec<_>>().join("\n"),
+        "  ⚠ no site: emergency calls from d show no place
+    ╭─[test.toml:11:6]
+ 10 │ [[tenant.device]]
+ 11 │ id = \"d\"
+    ·      ─┬─
+    ·       ╰── this
+ 12 │ mac = \"0004f23ld871\""
+    );
+    let drawing = drawn(&report);
+    let mac = drawing.find("  × ").map(|at| &drawing[at..]).unwrap();
+    assert_eq!(
+        mac,
+        "  × 'l' is not possible in a MAC address
+    ╭─[test.toml:12:15]
+ 11 │ id = \"d\"
+ 12 │ mac = \"0004f23ld871\"
+    ·               ┬
+    ·               ╰── this
+ 13 │ password = \"*\"
+    ╰────
+  help: a MAC address has 12 hexadecimal digits, with or without : - . between them"
+    );
+}
+
+#[test]
+fn both_places_of_a_collision_are_underlined() {
+    let report = refused(&small_with(
+        "[[tenant.site]]\nid = \"hq\"\nemergency_caller = \"+12125550100\"\n\n\
+         [[tenant.device]]\nid = \"1001\"\nsite = \"hq\"\npassword = \"p\"\n\n[[tenant.extension]]\nnumber = \"1001\"\n",
+    ));
+
+    assert_eq!(
+        drawn(&report),
+        "  × 1001 is a device and an extension
+    ╭─[test.toml:15:6]
+ 14 │ [[tenant.device]]
+ 15 │ id = \"1001\"
+    ·      ───┬──
+    ·         ╰── here
+ 16 │ site = \"hq\"
+ 17 │ password = \"*\"
+ 18 │
+ 19 │ [[tenant.extension]]
+ 20 │ number = \"1001\"
+    ·          ───┬──
+    ·             ╰── and here
+    ╰────"
+    );
+}
+
+#[test]
+fn clear_pin_is_refused_and_not_shown() {
+    let report = refused(&small_with("[[tenant.extension]]\nnumber = \"1001\"\npin = \"7738\"\n"));
+
+    assert_eq!(
+        drawn(&report),
+        "  × a PIN does not stand in the file in clear
+    ╭─[test.toml:12:7]
+ 11 │ number = \"1001\"
+ 12 │ pin = \"****\"
+    ·       ───┬──
+    ·          ╰── this
+    ╰────
+  help: pin = { hash = \"…\" }, from: hotdesk hash-pin"
+    );
+}
+
+#[test]
+fn missing_key_is_reported_at_its_table() {
+    let report = refused(&small_with("[[tenant.extension]]\nname = \"John Smith\"\n"));
+
+    assert_eq!(
+        drawn(&report),
+        "  × `number` is missing in [[tenant.extension]]
+    ╭─[test.toml:10:1]
+  9 │ emergency = { numbers = [\"112\"], route = \"sip:127.0.0.1:5070\" }
+ 10 │ [[tenant.extension]]
+    · ──────────┬─────────
+    ·           ╰── in this table
+ 11 │ name = \"John Smith\"
+    ╰────
+  help: add number = \"…\": what others dial"
+    );
+}
+
+#[test]
+fn extension_behind_an_outside_line_prefix_of_an_emergency_number_is_refused() {
+    let report = refused(&small_with("[[tenant.extension]]\nnumber = \"9112\"\n"));
+
+    assert_eq!(
+        drawn(&report),
+        "  × 9112 is an emergency call and an extension
+    ╭─[test.toml:9:26]
+  8 │ domains = [\"Acme.example\", \"acme.test\"]
+  9 │ emergency = { numbers = [\"112\"], route = \"sip:127.0.0.1:5070\" }
+    ·                          ──┬──
+    ·                            ╰── emergency
+ 10 │ [[tenant.extension]]
+ 11 │ number = \"9112\"
+    ·          ───┬──
+    ·             ╰── extension
+    ╰────
+  help: emergency numbers are recognised first, with separators and behind each of `prefixes`: this
+        extension could never be called"
+    );
+}
+
+#[test]
+fn each_of_these_is_refused_for_its_reason() {
+    for (more, reason) in [
+        ("codes = { login = \"*11\", logout = \"*1\" }", "*11 and *1 begin alike"),
+        ("codes = { login = \"112\" }", "112 is an emergency call and a code"),
+        (
+            "codes = { login = \"11\" }\n[[tenant.extension]]\nnumber = \"11\"",
+            "11 is a code and an extension",
+        ),
+        ("codes = { login = \"*11 \" }", "\"*11 \" cannot be dialled"),
+        ("registrar = \"upstream\"", "\"upstream\" is not available in this version"),
+        ("[tenant.seats]\non_occupied = \"ask\"", "\"ask\" is not available in this version"),
+        ("[tenant.registration]\nexpires_min = \"20m\"", "expiries are not in order"),
+        ("[tenant.registration]\nexpires_min = \"1500ms\"", "an expiry has whole seconds"),
+        ("[tenant.registration]\ndigest = []", "without a digest algorithm no phone can register"),
+        ("[tenant.registration]\nexpires_max = 7200", "`expires_max` has no unit"),
+        ("[[tenant.site]]\nid = \"hq\"\nemergency_caller = \"911\"", "\"911\" is no E.164 number"),
+        ("[[tenant.site]]\nid = \"hq\"\nnetworks = [\"10.2.0.1/16\"]", "bits outside of its prefix"),
+        ("[[tenant.site]]\nid = \"hq\"\ncivic = { country = \"USA\" }", "\"USA\" is no country code"),
+        (
+            "[[tenant.site]]\nid = \"hq\"\ncivic = { STREET = \"x\", country = \"US\" }",
+            "unknown key `STREET`",
+        ),
+        ("[[tenant.site]]\nid = \"hq\"\n[[tenant.site]]\nid = \"hq\"", "two sites are called hq"),
+        ("[[tenant.device]]\nid = \"a b\"\npassword = \"p\"", "' ' is not possible in a name"),
+        ("[[tenant.device]]\nid = \"d\"\nsite = \"hq\"\npassword = \"p\"", "there is no site hq"),
+        ("[[tenant.device]]\nid = \"d\"", "`password` is missing in [[tenant.device]]"),
+        ("[[tenant.device]]\nid = \"d\"\npassword = \"\"", "the secret is empty"),
+        ("[[tenant.device]]\nid = \"d\"\npassword = { file = \"x\" }", "/nonexistent/x cannot be read"),
+        ("[[tenant.extension]]\nnumber = \"1-1-2\"", "1-1-2 is an emergency call and an extension"),
+        ("[[tenant.extension]]\nnumber = \"1\"\nown_phones_max = 2", "ordinary phones of 1 cannot register"),
+        (
+            "[[tenant.extension]]\nnumber = \"1\"\npassword = \"p\"\ndevices_max = 4\nown_phones_max = 5",
+            "1 could ring at 9 places",
+        ),
+        ("[[tenant.extension]]\nnumber = \"1\"\ndevices_max = 0", "`devices_max` is out of bounds"),
+        ("[[tenant.extension]]\nnumber = \"1\"\npin = { hash = \"$2b$x\" }", "this PIN hash cannot be used"),
+        ("[[tenant]]\nid = \"acme\"\ndomains = [\"b.example\"]", "two tenants are called acme"),
+        ("[[tenant]]\nid = \"b\"\ndomains = [\"ACME.example\"]", "the domain acme.example is given twice"),
+        ("[timers]\ntimer_c = \"3m\"", "`timer_c` is out of bounds"),
+        ("[timers]\nt1 = \"5s\"", "`t1` is longer than `t2`"),
+        ("[store]\nkind = \"redis\"", "\"redis\" is not available in this version"),
+        ("[[listen]]\nprotocol = \"udp\"\naddress = \"localhost:5060\"", "is no address with a port"),
+        (
+            "[control]\naddress = \"127.0.0.1:1\"\ntokens = [{ name = \"a\" }]",
+            "exactly one of `token`, `hash` and",
+        ),
+    ] {
+        let report = refused(&small_with(more));
+
+        assert!(report.lines().any(|line| line.contains(reason)), "{more}\n{report}");
+    }
+}
+
+#[test]
+fn route_that_cannot_be_reached_over_udp_is_refused() {
+    for (route, reason) in [
+        ("sips:psap.example", "sips: is not available in this version"),
+        ("sip:psap.example;transport=tcp", "the route has parameters"),
+        ("sip:112@psap.example", "the route names a user"),
+        ("tel:112", "the route is no SIP URI"),
+        ("sip:psap.example:0", "the route has no valid host"),
+    ] {
+        let report = refused(&SMALL.replace("sip:127.0.0.1:5070", route));
+
+        assert!(report.lines().any(|line| line.contains(reason)), "{route}\n{report}");
+    }
+}
+
+#[test]
+fn keyed_pin_hash_needs_the_pepper() {
+    let keyed = hash::hash_hmac(b"7738", b"a-secret-of-32-octets-0123456789").unwrap();
+    let extension = format!("[[tenant.extension]]\nnumber = \"1001\"\npin = {{ hash = \"{keyed}\" }}\n");
+    let folder = complete_folder();
+
+    let without = refused(&small_with(&extension));
+    let with = parse_in(
+        folder.path(),
+        &small_with(&format!("{extension}[pins]\npepper = {{ file = \"secrets/pepper\" }}")),
+    );
+
+    assert!(without.to_string().contains("there is no usable pepper"), "{without}");
+    let loaded = with.unwrap();
+    let pepper = loaded.server.pepper.as_ref().unwrap();
+    assert!(hash::verify(&keyed, b"7738", Some(pepper.octets())).unwrap());
+}
+
+#[test]
+fn one_emergency_caller_at_two_sites_is_a_warning() {
+    let loaded = parse(&small_with(
+        "[[tenant.site]]\nid = \"a\"\nemergency_caller = \"+12125550100\"\n\
+         [[tenant.site]]\nid = \"b\"\nemergency_caller = \"+12125550100\"\n",
+    ));
+
+    let warnings = loaded.unwrap().warnings;
+    assert_eq!(
+        warnings.lines().collect::<Vec<_>>(),
+        ["test.toml:12: two sites show the emergency caller +12125550100"]
+    );
+}
+
+#[test]
+fn secrets_that_others_may_read_are_a_warning() {
+    let folder = complete_folder();
+    write(&folder, "secrets/desk-1", "one-two-three\nand a comment\n", 0o644);
+    let device = "[[tenant.device]]\nid = \"d\"\nsite = \"hq\"\npassword = { file = \"secrets/desk-1\" }\n\
+                  [[tenant.site]]\nid = \"hq\"\nemergency_caller = \"+12125550100\"\n";
+
+    let loaded = parse_in(folder.path(), &small_with(device)).unwrap();
+
+    let lines: Vec<_> = loaded.warnings.lines().collect();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(
+        lines[0].ends_with("secrets/desk-1 is a secret that everybody on this machine may read"),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn clear_secrets_are_a_warning_outside_of_a_demonstration() {
+    let text = small_with("[[tenant.extension]]\nnumber = \"1001\"\npassword = \"p\"\n");
+    let source = |text| {
+        let base = Path::new("/nonexistent");
+        config::parse(&Source { name: "test.toml", text, base, readable_by_others: true, resolve: &no_host })
+    };
+
+    let demonstration = source(&text).unwrap();
+    let office = text.replace("127.0.0.1:0", "192.0.2.1:5060");
+    let office = source(&office).unwrap();
+
+    assert!(demonstration.warnings.is_empty(), "{}", demonstration.warnings);
+    let lines: Vec<_> = office.warnings.lines().collect();
+    assert_eq!(
+        lines,
+        ["test.toml:12: secrets stand in clear in a file that everybody on this machine may read"]
+    );
+}
+
+#[test]
+fn route_whose_host_is_lost_keeps_the_addresses_of_before() {
+    let text = SMALL.replace("sip:127.0.0.1:5070", "sip:psap.example");
+    let found = |host: &str, port: u16| {
+        assert_eq!((host, port), ("psap.example", 5060));
+        Ok(vec!["192.0.2.7:5060".parse().unwrap(), "192.0.2.7:5060".parse().unwrap()])
+    };
+    let bound = ["127.0.0.1:5060".parse().unwrap()];
+    let base = Path::new("/nonexistent");
+    let source = Source { name: "test.toml", text: &text, base, readable_by_others: false, resolve: &found };
+
+    let first = config::parse(&source).unwrap().settings(1, &bound, None);
+    let lost = parse(&text).unwrap();
+    assert_eq!(lost.warnings.warnings(), 1);
+    let second = lost.settings(2, &bound, Some(&first));
+    let other = parse(&text.replace("psap.example", "psap.test")).unwrap().settings(3, &bound, Some(&second));
+
+    let addresses = |settings: &dataplane::settings::Settings| {
+        settings.tenants[0].emergency.route.as_ref().map(|route| route.addresses.clone())
+    };
+    assert_eq!(addresses(&first), Some(vec!["192.0.2.7:5060".parse().unwrap()]));
+    assert_eq!(addresses(&second), addresses(&first));
+    assert_eq!(addresses(&other), None);
+}
+
+#[test]
+fn listeners_are_told_what_they_were_bound_to() {
+    let text = small_with(
+        "[[listen]]\nprotocol = \"tcp\"\naddress = \"[::1]:0\"\ntenant = \"acme\"\n\
+         [[listen]]\nprotocol = \"udp\"\naddress = \"0.0.0.0:0\"\nadvertise = \"Edge.Example\"\n",
+    );
+    let bound = ["127.0.0.1:40001", "[::1]:40002", "0.0.0.0:40003"].map(|address| address.parse().unwrap());
+
+    let settings = parse(&text).unwrap().settings(7, &bound, None);
+
+    let told: Vec<_> = settings
+        .listeners
+        .iter()
+        .map(|listener| (&*listener.advertise_host, listener.advertise_port, listener.tenant.as_deref()))
+        .collect();
+    assert_eq!(
+        told,
+        [("127.0.0.1", 40001, None), ("[::1]", 40002, Some("acme")), ("edge.example", 40003, None)]
+    );
+    assert_eq!(settings.generation, 7);
+    assert_eq!(settings.tenants[0].realm(), "acme.example");
+}
+
+#[test]
+fn keys_that_need_a_start_are_named() {
+    let before = parse(SMALL).unwrap().server;
+    let workers =
+        parse(&small_with("[edge]\nworkers = 7\nname = \"x\"\n[store]\nkind = \"memory\"\n")).unwrap().server;
+    let address = parse(&SMALL.replace("127.0.0.1:0", "127.0.0.2:0")).unwrap().server;
+    let name = parse(&small_with("[edge]\nname = \"edge-2\"\n")).unwrap().server;
+
+    assert_eq!(before.changed_at_start_only(&workers), ["edge.workers", "store"]);
+    assert_eq!(before.changed_at_start_only(&address), ["listen.protocol, listen.address"]);
+    assert!(before.changed_at_start_only(&name).is_empty());
+}
