@@ -1,6 +1,11 @@
-//! Digest authentication (RFC 3261 §22, RFC 7616, RFC 8760): challenges, their proof, and the answers the edge
+//! Digest authentication (RFC 3261 §22, RFC 7616, RFC 8760): the challenge, the proof, and the answers the edge
 //! itself gives when a phone challenges a NOTIFY.
+//!
+//! What a proof is worth says the account's record, which knows what nonces and counts were used before
+//! ([`Location::accept_nonce`](crate::location::Location::accept_nonce)).
 
+mod digest;
 mod nonce;
 
+pub use digest::{Challenge, Refused, answer_challenge, check, secret, verify};
 pub use nonce::{LIFETIME, NONCE_LENGTH, Nonce, NonceId, NonceState, Nonces, Proof};

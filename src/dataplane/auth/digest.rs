@@ -1,0 +1,576 @@
+//! The arithmetic of digest access authentication for SIP, on both sides: MD5 and SHA-256, `qop=auth` or none.
+
+use md5::{Digest as _, Md5};
+use sha2::Sha256;
+use smallvec::SmallVec;
+use subtle::ConstantTimeEq as _;
+
+use super::nonce::{Nonce, NonceState, Nonces, Proof};
+use crate::now::Mono;
+use crate::settings::{RegistrarPolicy, SipSecret, Tenant};
+
+/// A digest algorithm of the edge (RFC 7616 §3.2, RFC 8760).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Algorithm {
+    Md5,
+    Sha256,
+}
+
+/// A digest in hexadecimal: 32 or 64 digits.
+#[derive(Clone)]
+struct Hex {
+    digits: [u8; 64],
+    length: usize,
+}
+
+impl Hex {
+    fn of(digest: &[u8]) -> Self {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut digits = [0; 64];
+        for (pair, octet) in digits.chunks_exact_mut(2).zip(digest) {
+            pair[0] = DIGITS[usize::from(octet >> 4)];
+            pair[1] = DIGITS[usize::from(octet & 15)];
+        }
+        Self { digits, length: digest.len() * 2 }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.digits[..self.length]
+    }
+
+    /// Compares with digits of either case in a time that does not tell how many are right.
+    fn is(&self, response: &[u8]) -> bool {
+        let mut lower = [0; 64];
+        let Some(lower) = lower.get_mut(..response.len()) else { return false };
+        lower.copy_from_slice(response);
+        lower.make_ascii_lowercase();
+        self.as_bytes().ct_eq(lower).into()
+    }
+}
+
+impl Algorithm {
+    /// As a challenge says it. Without the parameter it is MD5 (RFC 7616 §3.3).
+    fn of(name: Option<&[u8]>) -> Option<Self> {
+        let is = |wanted: &str| name.is_some_and(|name| name.eq_ignore_ascii_case(wanted.as_bytes()));
+        match name {
+            None => Some(Self::Md5),
+            Some(_) if is("MD5") => Some(Self::Md5),
+            Some(_) if is("SHA-256") => Some(Self::Sha256),
+            Some(_) => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Md5 => "MD5",
+            Self::Sha256 => "SHA-256",
+        }
+    }
+
+    fn is_offered(self, policy: &RegistrarPolicy) -> bool {
+        match self {
+            Self::Md5 => policy.digest_md5,
+            Self::Sha256 => policy.digest_sha256,
+        }
+    }
+
+    fn ha1(self, secret: &SipSecret) -> Option<&[u8]> {
+        match self {
+            Self::Md5 => secret.ha1_md5.as_ref().map(<[u8; 32]>::as_slice),
+            Self::Sha256 => secret.ha1_sha256.as_ref().map(<[u8; 64]>::as_slice),
+        }
+    }
+
+    /// What stands for the secret of an account that is not there: as long, and no digest in hexadecimal.
+    fn no_ha1(self) -> &'static [u8] {
+        match self {
+            Self::Md5 => &[b'-'; 32],
+            Self::Sha256 => &[b'-'; 64],
+        }
+    }
+
+    /// H(part ":" part ":" …).
+    fn hash(self, parts: &[&[u8]]) -> Hex {
+        fn feed(hasher: &mut impl md5::digest::Update, parts: &[&[u8]]) {
+            for (number, part) in parts.iter().enumerate() {
+                if number > 0 {
+                    hasher.update(b":");
+                }
+                hasher.update(part);
+            }
+        }
+        match self {
+            Self::Md5 => {
+                let mut hasher = Md5::new();
+                feed(&mut hasher, parts);
+                Hex::of(&hasher.finalize())
+            }
+            Self::Sha256 => {
+                let mut hasher = Sha256::new();
+                feed(&mut hasher, parts);
+                Hex::of(&hasher.finalize())
+            }
+        }
+    }
+}
+
+/// The digest secret of a password: H(user:realm:password) for each algorithm. The password is not kept.
+pub fn secret(user: &str, realm: &str, password: &str) -> SipSecret {
+    let ha1 =
+        |algorithm: Algorithm| algorithm.hash(&[user.as_bytes(), realm.as_bytes(), password.as_bytes()]);
+    let (md5, sha256) = (ha1(Algorithm::Md5), ha1(Algorithm::Sha256));
+    SipSecret { ha1_md5: md5.as_bytes().try_into().ok(), ha1_sha256: sha256.as_bytes().try_into().ok() }
+}
+
+/// Why credentials prove nothing. Either is answered by a new challenge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// They are not what was asked for, the secret is another, or there is no such account.
+    Wrong,
+    /// The secret is right; the nonce is too old or of before a restart. Say `stale=true`.
+    Stale,
+}
+
+impl Refused {
+    /// True if only the nonce is at fault.
+    pub fn is_stale(self) -> bool {
+        self == Self::Stale
+    }
+}
+
+/// Whether `credentials` of `request` were made with `secret` for a nonce of ours that is good `now`; what they prove is
+/// then for the account's record to spend. Without a `secret`, for an account that is not there, it takes the same time
+/// and is [`Refused::Wrong`].
+///
+/// The user name is not looked at: the secret was made of it, so no other user's answer fits.
+pub fn check(
+    nonces: &Nonces,
+    now: Mono,
+    credentials: &sip::Credentials<'_>,
+    request: &sip::Message<'_>,
+    tenant: &Tenant,
+    secret: Option<&SipSecret>,
+) -> Result<Proof, Refused> {
+    let count = is_right(credentials, request, tenant.realm(), &tenant.registrar, secret)?;
+    match nonces.verify(credentials.nonce().unwrap_or_default(), now) {
+        NonceState::Valid(nonce) => Ok(Proof { nonce, count }),
+        NonceState::Stale | NonceState::Foreign => Err(Refused::Stale),
+    }
+}
+
+/// Whether `credentials` of `request` were made with `secret`, with whatever nonce, however often used: for what must
+/// not fail over a nonce.
+pub fn verify(
+    credentials: &sip::Credentials<'_>,
+    request: &sip::Message<'_>,
+    realm: &str,
+    policy: &RegistrarPolicy,
+    secret: &SipSecret,
+) -> Result<(), Refused> {
+    is_right(credentials, request, realm, policy, Some(secret)).map(|_| ())
+}
+
+/// The nonce count of credentials that are right; `None` in them: they are of the kind without one.
+fn is_right(
+    credentials: &sip::Credentials<'_>,
+    request: &sip::Message<'_>,
+    realm: &str,
+    policy: &RegistrarPolicy,
+    secret: Option<&SipSecret>,
+) -> Result<Option<u32>, Refused> {
+    let algorithm = Algorithm::of(credentials.algorithm()).filter(|algorithm| algorithm.is_offered(policy));
+    let (Some(algorithm), Some(method)) = (algorithm, request.method()) else { return Err(Refused::Wrong) };
+    let (Some(nonce), Some(uri), Some(response)) =
+        (credentials.nonce(), credentials.uri(), credentials.response())
+    else {
+        return Err(Refused::Wrong);
+    };
+    if !credentials.is_digest() || credentials.realm() != Some(realm.as_bytes()) {
+        return Err(Refused::Wrong);
+    }
+    let ha2 = algorithm.hash(&[method.as_bytes(), uri]);
+    // An account that is not there is answered like a wrong secret, and after the same work.
+    let own = secret.and_then(|secret| algorithm.ha1(secret));
+    let ha1 = own.unwrap_or(algorithm.no_ha1());
+    let (expected, count) = match credentials.qop() {
+        // As RFC 2069 had it: without a count the nonce is good once.
+        None => (algorithm.hash(&[ha1, nonce, ha2.as_bytes()]), None),
+        Some(qop) if qop.eq_ignore_ascii_case(b"auth") => {
+            let (Some(cnonce), Some(count), Some(nc)) =
+                (credentials.cnonce(), credentials.nc(), credentials.get("nc"))
+            else {
+                return Err(Refused::Wrong);
+            };
+            (algorithm.hash(&[ha1, nonce, nc, cnonce, qop, ha2.as_bytes()]), Some(count))
+        }
+        // auth-int is not offered: it would make an intruder of every proxy that touches a body.
+        Some(_) => return Err(Refused::Wrong),
+    };
+    if expected.is(response) && own.is_some() && names_the_same(uri, request.request_uri()) {
+        Ok(count)
+    } else {
+        Err(Refused::Wrong)
+    }
+}
+
+/// The `uri` of credentials need not be the Request-URI octet for octet: phones leave out ports and parameters, and
+/// what stands between may have rewritten the host (RFC 7616 §3.4.6). But it must name the same user, so that an answer
+/// made for one number dials no other.
+fn names_the_same(uri: &[u8], request_uri: &[u8]) -> bool {
+    if uri == request_uri {
+        return true;
+    }
+    let (Ok(a), Ok(b)) = (sip::Uri::parse(uri), sip::Uri::parse(request_uri)) else { return false };
+    a.is_sip() && b.is_sip() && a.user_unescaped() == b.user_unescaped()
+}
+
+/// The values of WWW-Authenticate or Proxy-Authenticate, one line each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Challenge {
+    values: SmallVec<[String; 2]>,
+}
+
+impl Challenge {
+    /// Asks for credentials of `realm` with each algorithm the tenant offers, the stronger first (RFC 8760 §2.4).
+    pub fn new(realm: &str, nonce: &Nonce, stale: bool, policy: &RegistrarPolicy) -> Self {
+        let nonce = std::str::from_utf8(nonce).expect("a nonce is base64url");
+        let stale = if stale { ",stale=true" } else { "" };
+        let offered =
+            [Algorithm::Sha256, Algorithm::Md5].into_iter().filter(|algorithm| algorithm.is_offered(policy));
+        let values = offered.map(|algorithm| {
+            let algorithm = algorithm.name();
+            format!("Digest realm=\"{realm}\",nonce=\"{nonce}\",algorithm={algorithm},qop=\"auth\"{stale}")
+        });
+        Self { values: values.collect() }
+    }
+
+    /// Each value.
+    pub fn values(&self) -> impl Iterator<Item = &str> {
+        self.values.iter().map(String::as_str)
+    }
+}
+
+/// Answers the challenge of a phone to a request of ours with the secret of the account it is registered with: the value
+/// of Authorization or Proxy-Authorization. `None` if it asks for another realm than the account's, or for something
+/// else than MD5 or SHA-256 with `qop=auth` or none: then nothing is told. `cnonce` is a random token, made for this
+/// answer; the nonce is new, so the count is 1.
+pub fn answer_challenge(
+    challenge: &sip::Challenge<'_>,
+    realm: &str,
+    user: &str,
+    secret: &SipSecret,
+    method: &[u8],
+    uri: &[u8],
+    cnonce: &[u8],
+) -> Option<Vec<u8>> {
+    const COUNT: &[u8] = b"00000001";
+    if !challenge.is_digest() || challenge.realm() != Some(realm.as_bytes()) {
+        return None;
+    }
+    let algorithm = Algorithm::of(challenge.algorithm())?;
+    let ha1 = algorithm.ha1(secret)?;
+    let nonce = challenge.nonce()?;
+    let ha2 = algorithm.hash(&[method, uri]);
+    let has_auth = |offered: &[u8]| {
+        offered.split(|octet| *octet == b',').any(|qop| qop.trim_ascii().eq_ignore_ascii_case(b"auth"))
+    };
+    let response = match challenge.qop() {
+        None => algorithm.hash(&[ha1, nonce, ha2.as_bytes()]),
+        Some(offered) if has_auth(offered) => {
+            algorithm.hash(&[ha1, nonce, COUNT, cnonce, b"auth", ha2.as_bytes()])
+        }
+        Some(_) => return None,
+    };
+    let mut value = b"Digest username=\"".to_vec();
+    let mut push = |parts: &[&[u8]]| parts.iter().for_each(|part| value.extend_from_slice(part));
+    push(&[user.as_bytes(), b"\",realm=\"", realm.as_bytes(), b"\",nonce=\"", nonce, b"\",uri=\"", uri]);
+    push(&[b"\",response=\"", response.as_bytes(), b"\",algorithm=", algorithm.name().as_bytes()]);
+    if challenge.qop().is_some() {
+        push(&[b",qop=auth,nc=", COUNT, b",cnonce=\"", cnonce, b"\""]);
+    }
+    if let Some(opaque) = challenge.opaque() {
+        push(&[b",opaque=\"", opaque, b"\""]);
+    }
+    Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::NonceId;
+    use crate::settings::TenantParts;
+
+    const NOW: Mono = Mono(5_000_000_000);
+
+    fn policy(md5: bool, sha256: bool) -> RegistrarPolicy {
+        RegistrarPolicy { digest_md5: md5, digest_sha256: sha256, ..RegistrarPolicy::default() }
+    }
+
+    fn nonces() -> Nonces {
+        Nonces::new([3; 16])
+    }
+
+    fn nonce() -> String {
+        String::from_utf8(nonces().make(NOW, [0, 0, 0, 9]).to_vec()).unwrap()
+    }
+
+    /// A REGISTER with this Authorization value.
+    fn register(authorization: &str) -> Vec<u8> {
+        format!(
+            "REGISTER sip:demo.hotdesk SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@demo.hotdesk>;tag=1\r\n\
+             To: <sip:a@demo.hotdesk>\r\nCall-ID: c\r\nCSeq: 1 REGISTER\r\nAuthorization: {authorization}\r\n\r\n"
+        )
+        .into_bytes()
+    }
+
+    fn tenant(policy: &RegistrarPolicy) -> Tenant {
+        Tenant::new(TenantParts {
+            id: "demo".into(),
+            domains: vec!["demo.hotdesk".into()],
+            registrar: policy.clone(),
+            ..TenantParts::default()
+        })
+    }
+
+    /// What the edge says to these credentials of an account with `secret`.
+    fn verdict_on(
+        authorization: &str,
+        policy: &RegistrarPolicy,
+        now: Mono,
+        secret: Option<&SipSecret>,
+    ) -> Result<Proof, Refused> {
+        let bytes = register(authorization);
+        let request = sip::Message::parse(&bytes, &sip::Limits::default()).unwrap();
+        let credentials = sip::Credentials::parse(authorization.as_bytes()).unwrap();
+        check(&nonces(), now, &credentials, &request, &tenant(policy), secret)
+    }
+
+    /// The same for `desk-1`, whose password is `secret`.
+    fn verdict(authorization: &str, policy: &RegistrarPolicy, now: Mono) -> Result<Proof, Refused> {
+        verdict_on(authorization, policy, now, Some(&secret("desk-1", "demo.hotdesk", "secret")))
+    }
+
+    /// Credentials as a phone makes them from a challenge, by the client side.
+    fn credentials(challenge: &str, user: &str, password: &str, request: (&str, &str)) -> String {
+        let challenge = sip::Challenge::parse(challenge.as_bytes()).unwrap();
+        let secret = secret(user, "demo.hotdesk", password);
+        let (method, uri) = (request.0.as_bytes(), request.1.as_bytes());
+        let value =
+            answer_challenge(&challenge, "demo.hotdesk", user, &secret, method, uri, b"c0ffee").unwrap();
+        String::from_utf8(value).unwrap()
+    }
+
+    const REGISTER: (&str, &str) = ("REGISTER", "sip:demo.hotdesk");
+
+    fn challenge(extra: &str) -> String {
+        format!("Digest realm=\"demo.hotdesk\", nonce=\"{}\"{extra}", nonce())
+    }
+
+    #[test]
+    fn the_examples_of_rfc_7616_come_out() {
+        // §3.9.1: both algorithms.
+        let secret = secret("Mufasa", "http-auth@example.org", "Circle of Life");
+        let answer = |algorithm| {
+            let challenge = format!(
+                "Digest realm=\"http-auth@example.org\", qop=\"auth, auth-int\", algorithm={algorithm}, \
+                 nonce=\"7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v\", \
+                 opaque=\"FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS\""
+            );
+            let challenge = sip::Challenge::parse(challenge.as_bytes()).unwrap();
+            let cnonce = b"f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ";
+            let (realm, uri) = ("http-auth@example.org", b"/dir/index.html");
+            let value = answer_challenge(&challenge, realm, "Mufasa", &secret, b"GET", uri, cnonce)?;
+            String::from_utf8(value).ok()
+        };
+
+        let md5 = answer("MD5").unwrap();
+        assert!(md5.contains("response=\"8ca523f5e9506fed4657c9700eebdbec\""), "{md5}");
+        assert!(md5.ends_with(",opaque=\"FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS\""), "{md5}");
+        let sha256 = answer("SHA-256").unwrap();
+        let wanted = "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1";
+        assert!(sha256.contains(wanted), "{sha256}");
+        assert_eq!(answer("SHA-512-256"), None);
+    }
+
+    #[test]
+    fn the_example_of_rfc_2617_comes_out() {
+        let ha1 = secret("Mufasa", "testrealm@host.com", "Circle Of Life").ha1_md5.unwrap();
+        let ha2 = Algorithm::Md5.hash(&[b"GET", b"/dir/index.html"]);
+
+        let nonce = b"dcd98b7102dd2f0e8b11d0f600bfb0c093";
+        let response = Algorithm::Md5.hash(&[&ha1, nonce, b"00000001", b"0a4f113b", b"auth", ha2.as_bytes()]);
+
+        assert_eq!(&ha1, b"939e7578ed9e3c518a452acee763bce9");
+        assert_eq!(response.as_bytes(), b"6629fae49393a05397450978507c4ef1");
+    }
+
+    #[test]
+    fn a_right_answer_proves_the_account() {
+        let count = |count| Ok(Proof { nonce: NonceId(5 << 32 | 9), count });
+        let both = policy(true, true);
+        for (extra, wanted) in [
+            (",qop=\"auth\"", count(Some(1))),
+            (",qop=\"auth\",algorithm=MD5", count(Some(1))),
+            (",qop=\"auth\",algorithm=SHA-256", count(Some(1))),
+            ("", count(None)),
+            (",algorithm=SHA-256", count(None)),
+        ] {
+            let right = credentials(&challenge(extra), "desk-1", "secret", REGISTER);
+            assert_eq!(verdict(&right, &both, NOW), wanted, "{extra}");
+            assert_eq!(verdict(&right.replace("algorithm=MD5,", ""), &both, NOW), wanted, "{extra}");
+            // Hexadecimal digits of either case.
+            let (head, tail) = right.split_once("response=\"").unwrap();
+            let (response, tail) = tail.split_once('"').unwrap();
+            let upper = format!("{head}response=\"{}\"{tail}", response.to_uppercase());
+            assert_eq!(verdict(&upper, &both, NOW), wanted, "{extra}");
+        }
+    }
+
+    #[test]
+    fn whatever_was_not_asked_for_proves_nothing() {
+        let md5 = policy(true, false);
+        let right = credentials(&challenge(",qop=\"auth\""), "desk-1", "secret", REGISTER);
+        assert!(verdict(&right, &md5, NOW).is_ok());
+
+        for (from, to) in [
+            ("qop=auth", "qop=auth-int"),
+            ("qop=auth", "qop=\"\""),
+            ("nc=00000001", "nc=1"),
+            ("nc=00000001", "nc=00000002"),
+            (",nc=00000001", ""),
+            (",cnonce=\"c0ffee\"", ""),
+            ("cnonce=\"c0ffee\"", "cnonce=\"c0ffe\""),
+            ("uri=\"sip:demo.hotdesk\"", "uri=\"sip:demo.hotdesk:5060\""),
+            ("algorithm=MD5", "algorithm=SHA-256"),
+            ("algorithm=MD5", "algorithm=MD5-sess"),
+            ("response=\"", "response=\"0"),
+            ("response=", "respons="),
+            ("realm=\"demo.hotdesk\"", "realm=\"other\""),
+            ("Digest", "Digestive"),
+        ] {
+            assert_eq!(verdict(&right.replace(from, to), &md5, NOW), Err(Refused::Wrong), "{from} {to}");
+        }
+        let wrong = credentials(&challenge(",qop=\"auth\""), "desk-1", "secre", REGISTER);
+        assert_eq!(verdict(&wrong, &md5, NOW), Err(Refused::Wrong));
+        let invite =
+            credentials(&challenge(",qop=\"auth\""), "desk-1", "secret", ("INVITE", "sip:demo.hotdesk"));
+        assert_eq!(verdict(&invite, &md5, NOW), Err(Refused::Wrong));
+        assert_eq!(verdict(&right, &policy(false, true), NOW), Err(Refused::Wrong));
+    }
+
+    #[test]
+    fn the_uri_names_the_same_user_whatever_else_it_says() {
+        let md5 = policy(true, false);
+        for uri in ["sip:demo.hotdesk:5060", "sip:192.0.2.1;transport=udp", "sips:other.example"] {
+            let lenient = credentials(&challenge(",qop=\"auth\""), "desk-1", "secret", ("REGISTER", uri));
+            assert!(verdict(&lenient, &md5, NOW).is_ok(), "{uri}");
+        }
+        for uri in ["sip:1001@demo.hotdesk", "tel:+1", "nonsense", ""] {
+            let other = credentials(&challenge(",qop=\"auth\""), "desk-1", "secret", ("REGISTER", uri));
+            assert_eq!(verdict(&other, &md5, NOW), Err(Refused::Wrong), "{uri}");
+        }
+    }
+
+    #[test]
+    fn an_old_or_foreign_nonce_is_stale_if_the_answer_is_right() {
+        let md5 = policy(true, false);
+        let right = credentials(&challenge(",qop=\"auth\""), "desk-1", "secret", REGISTER);
+        let wrong = credentials(&challenge(",qop=\"auth\""), "desk-1", "other", REGISTER);
+        let foreign = "Digest realm=\"demo.hotdesk\",nonce=\"of-another-life\",qop=\"auth\"";
+        let later = NOW + super::super::LIFETIME;
+
+        assert_eq!(verdict(&right, &md5, later), Err(Refused::Stale));
+        assert_eq!(verdict(&wrong, &md5, later), Err(Refused::Wrong));
+        assert_eq!(
+            verdict(&credentials(foreign, "desk-1", "secret", REGISTER), &md5, NOW),
+            Err(Refused::Stale)
+        );
+        assert_eq!(
+            verdict(&credentials(foreign, "desk-1", "other", REGISTER), &md5, NOW),
+            Err(Refused::Wrong)
+        );
+    }
+
+    #[test]
+    fn an_account_that_is_not_there_is_like_a_wrong_secret() {
+        let made = credentials(&challenge(",qop=\"auth\""), "nobody", "x", REGISTER);
+
+        let md5 = policy(true, false);
+        assert_eq!(verdict_on(&made, &md5, NOW, None), Err(Refused::Wrong));
+        assert_eq!(verdict_on(&made, &md5, NOW, Some(&SipSecret::default())), Err(Refused::Wrong));
+    }
+
+    #[test]
+    fn another_users_answer_fits_no_secret() {
+        let made = credentials(&challenge(",qop=\"auth\""), "desk-2", "secret", REGISTER);
+
+        assert_eq!(verdict(&made, &policy(true, false), NOW), Err(Refused::Wrong));
+    }
+
+    #[test]
+    fn a_spent_nonce_still_proves_who_it_was() {
+        let made = credentials("Digest realm=\"demo.hotdesk\",nonce=\"old\"", "desk-1", "secret", REGISTER);
+        let bytes = register(&made);
+        let request = sip::Message::parse(&bytes, &sip::Limits::default()).unwrap();
+        let made = sip::Credentials::parse(made.as_bytes()).unwrap();
+        let verdict = |password| {
+            let secret = secret("desk-1", "demo.hotdesk", password);
+            verify(&made, &request, "demo.hotdesk", &policy(true, false), &secret)
+        };
+
+        assert_eq!(verdict("secret"), Ok(()));
+        assert_eq!(verdict("other"), Err(Refused::Wrong));
+    }
+
+    #[test]
+    fn nobody_proves_himself_with_what_stands_for_no_secret() {
+        let ha2 = Algorithm::Md5.hash(&[b"REGISTER", b"sip:demo.hotdesk"]);
+        let nonce = nonce();
+        let response = Algorithm::Md5.hash(&[Algorithm::Md5.no_ha1(), nonce.as_bytes(), ha2.as_bytes()]);
+        let response = std::str::from_utf8(response.as_bytes()).unwrap();
+
+        let forged = format!(
+            "Digest username=\"nobody\",realm=\"demo.hotdesk\",nonce=\"{nonce}\",uri=\"sip:demo.hotdesk\",response=\"{response}\""
+        );
+
+        assert_eq!(verdict_on(&forged, &policy(true, false), NOW, None), Err(Refused::Wrong));
+    }
+
+    #[test]
+    fn a_challenge_offers_each_algorithm_on_its_own_line() {
+        let nonce = nonces().make(NOW, [0; 4]);
+        let values = |md5, sha256, stale| -> Vec<String> {
+            Challenge::new("demo.hotdesk", &nonce, stale, &policy(md5, sha256))
+                .values()
+                .map(Into::into)
+                .collect()
+        };
+
+        let both = values(true, true, false);
+        assert_eq!(both.len(), 2);
+        assert!(both[0].contains("algorithm=SHA-256") && both[1].contains("algorithm=MD5"));
+        for value in both.iter().chain(&values(true, false, true)) {
+            let read = sip::Challenge::parse(value.as_bytes()).unwrap();
+            assert_eq!(read.realm(), Some(&b"demo.hotdesk"[..]));
+            assert_eq!(read.nonce(), Some(&nonce[..]));
+            assert_eq!(read.qop(), Some(&b"auth"[..]));
+        }
+        assert!(sip::Challenge::parse(values(true, false, true)[0].as_bytes()).unwrap().is_stale());
+        assert!(!sip::Challenge::parse(both[0].as_bytes()).unwrap().is_stale());
+    }
+
+    #[test]
+    fn a_phones_challenge_is_answered_for_our_realm_alone() {
+        let secret = secret("desk-1", "demo.hotdesk", "secret");
+        let answered = |challenge: &str| {
+            let challenge = sip::Challenge::parse(challenge.as_bytes()).unwrap();
+            answer_challenge(&challenge, "demo.hotdesk", "desk-1", &secret, b"NOTIFY", b"sip:desk-1@h", b"c")
+        };
+
+        assert!(answered("Digest realm=\"demo.hotdesk\",nonce=\"n\",qop=\"auth-int, auth\"").is_some());
+        assert_eq!(answered("Digest realm=\"pbx.example\",nonce=\"n\",qop=\"auth\""), None);
+        assert_eq!(answered("Digest realm=\"demo.hotdesk\",nonce=\"n\",qop=\"auth-int\""), None);
+        assert_eq!(answered("Digest realm=\"demo.hotdesk\",qop=\"auth\""), None);
+        assert_eq!(answered("Other realm=\"demo.hotdesk\",nonce=\"n\""), None);
+    }
+}
