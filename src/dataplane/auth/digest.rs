@@ -7,7 +7,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::nonce::{Nonce, NonceState, Nonces, Proof};
 use crate::now::Mono;
-use crate::settings::{RegistrarPolicy, SipSecret, Tenant};
+use crate::settings::{RegistrarPolicy, SipSecret};
 
 /// A digest algorithm of the edge (RFC 7616 §3.2, RFC 8760).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,95 +122,80 @@ pub fn secret(user: &str, realm: &str, password: &str) -> SipSecret {
     SipSecret { ha1_md5: md5.as_bytes().try_into().ok(), ha1_sha256: sha256.as_bytes().try_into().ok() }
 }
 
-/// Why credentials prove nothing. Either is answered by a new challenge.
+/// What a tenant asks of whoever wants to prove who he is.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The tenant's realm.
+    pub realm: &'a str,
+    /// Which algorithms it offers.
+    pub policy: &'a RegistrarPolicy,
+    /// The nonces it accepts.
+    pub nonces: &'a Nonces,
+    /// When.
+    pub now: Mono,
+}
+
+/// Why a request proves nothing. All are answered by a challenge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
+    /// There are no digest credentials for the realm.
+    Missing,
     /// They are not what was asked for, the secret is another, or there is no such account.
     Wrong,
     /// The secret is right; the nonce is too old or of before a restart. Say `stale=true`.
     Stale,
 }
 
-impl Refused {
-    /// True if only the nonce is at fault.
-    pub fn is_stale(self) -> bool {
-        self == Self::Stale
-    }
-}
-
-/// Whether `credentials` of `request` were made with `secret` for a nonce of ours that is good `now`; what they prove is
-/// then for the account's record to spend. Without a `secret`, for an account that is not there, it takes the same time
-/// and is [`Refused::Wrong`].
-///
-/// The user name is not looked at: the secret was made of it, so no other user's answer fits.
-pub fn check(
-    nonces: &Nonces,
-    now: Mono,
-    credentials: &sip::Credentials<'_>,
+/// Proves that `request` was made with the secret of `account`, its user and secret; `None` for an account that is not
+/// there takes the same time and is [`Refused::Wrong`]. The credentials are those of `header`
+/// ([`sip::Name::Authorization`] or [`sip::Name::ProxyAuthorization`]) for the realm asked for; others are passed over.
+/// What is proved is for the account's record to spend.
+pub fn verify(
     request: &sip::Message<'_>,
-    tenant: &Tenant,
-    secret: Option<&SipSecret>,
+    header: sip::Name,
+    account: Option<(&str, &SipSecret)>,
+    asked: &Asked<'_>,
 ) -> Result<Proof, Refused> {
-    let count = is_right(credentials, request, tenant.realm(), &tenant.registrar, secret)?;
-    match nonces.verify(credentials.nonce().unwrap_or_default(), now) {
+    let credentials = request
+        .credentials(header)
+        .flatten()
+        .find(|credentials| credentials.is_digest() && credentials.realm() == Some(asked.realm.as_bytes()))
+        .ok_or(Refused::Missing)?;
+    let count = nonce_count(&credentials, request, account, asked.policy).ok_or(Refused::Wrong)?;
+    match asked.nonces.verify(credentials.nonce().unwrap_or_default(), asked.now) {
         NonceState::Valid(nonce) => Ok(Proof { nonce, count }),
         NonceState::Stale | NonceState::Foreign => Err(Refused::Stale),
     }
 }
 
-/// Whether `credentials` of `request` were made with `secret`, with whatever nonce, however often used: for what must
-/// not fail over a nonce.
-pub fn verify(
+/// The nonce count of credentials that are right but for their nonce, `Some(None)` for the kind without a count.
+fn nonce_count(
     credentials: &sip::Credentials<'_>,
     request: &sip::Message<'_>,
-    realm: &str,
+    account: Option<(&str, &SipSecret)>,
     policy: &RegistrarPolicy,
-    secret: &SipSecret,
-) -> Result<(), Refused> {
-    is_right(credentials, request, realm, policy, Some(secret)).map(|_| ())
-}
-
-/// The nonce count of credentials that are right; `None` in them: they are of the kind without one.
-fn is_right(
-    credentials: &sip::Credentials<'_>,
-    request: &sip::Message<'_>,
-    realm: &str,
-    policy: &RegistrarPolicy,
-    secret: Option<&SipSecret>,
-) -> Result<Option<u32>, Refused> {
-    let algorithm = Algorithm::of(credentials.algorithm()).filter(|algorithm| algorithm.is_offered(policy));
-    let (Some(algorithm), Some(method)) = (algorithm, request.method()) else { return Err(Refused::Wrong) };
-    let (Some(nonce), Some(uri), Some(response)) =
-        (credentials.nonce(), credentials.uri(), credentials.response())
-    else {
-        return Err(Refused::Wrong);
-    };
-    if !credentials.is_digest() || credentials.realm() != Some(realm.as_bytes()) {
-        return Err(Refused::Wrong);
-    }
-    let ha2 = algorithm.hash(&[method.as_bytes(), uri]);
+) -> Option<Option<u32>> {
+    let algorithm =
+        Algorithm::of(credentials.algorithm()).filter(|algorithm| algorithm.is_offered(policy))?;
+    let (username, nonce) = (credentials.username()?, credentials.nonce()?);
+    let (uri, response) = (credentials.uri()?, credentials.response()?);
+    let ha2 = algorithm.hash(&[request.method()?.as_bytes(), uri]);
     // An account that is not there is answered like a wrong secret, and after the same work.
-    let own = secret.and_then(|secret| algorithm.ha1(secret));
+    let own = account.filter(|(user, _)| user.as_bytes() == username);
+    let own = own.and_then(|(_, secret)| algorithm.ha1(secret));
     let ha1 = own.unwrap_or(algorithm.no_ha1());
     let (expected, count) = match credentials.qop() {
         // As RFC 2069 had it: without a count the nonce is good once.
         None => (algorithm.hash(&[ha1, nonce, ha2.as_bytes()]), None),
         Some(qop) if qop.eq_ignore_ascii_case(b"auth") => {
-            let (Some(cnonce), Some(count), Some(nc)) =
-                (credentials.cnonce(), credentials.nc(), credentials.get("nc"))
-            else {
-                return Err(Refused::Wrong);
-            };
+            let (cnonce, count, nc) = (credentials.cnonce()?, credentials.nc()?, credentials.get("nc")?);
             (algorithm.hash(&[ha1, nonce, nc, cnonce, qop, ha2.as_bytes()]), Some(count))
         }
         // auth-int is not offered: it would make an intruder of every proxy that touches a body.
-        Some(_) => return Err(Refused::Wrong),
+        Some(_) => return None,
     };
-    if expected.is(response) && own.is_some() && names_the_same(uri, request.request_uri()) {
-        Ok(count)
-    } else {
-        Err(Refused::Wrong)
-    }
+    let is_right = expected.is(response) && own.is_some() && names_the_same(uri, request.request_uri());
+    is_right.then_some(count)
 }
 
 /// The `uri` of credentials need not be the Request-URI octet for octet: phones leave out ports and parameters, and
@@ -250,55 +235,55 @@ impl Challenge {
     }
 }
 
-/// Answers the challenge of a phone to a request of ours with the secret of the account it is registered with: the value
-/// of Authorization or Proxy-Authorization. `None` if it asks for another realm than the account's, or for something
-/// else than MD5 or SHA-256 with `qop=auth` or none: then nothing is told. `cnonce` is a random token, made for this
-/// answer; the nonce is new, so the count is 1.
-pub fn answer_challenge(
+/// Answers the challenge of a phone to a `request` of ours, its method and Request-URI, with the secret of the account it
+/// is registered with: the value of Authorization or Proxy-Authorization. `None` if it asks for another realm than the
+/// account's, or for something else than MD5 or SHA-256 with `qop=auth` or none: then nothing is told. `cnonce` is a
+/// random token; `count` begins at 1 with each nonce.
+pub fn answer(
     challenge: &sip::Challenge<'_>,
+    account: (&str, &SipSecret),
     realm: &str,
-    user: &str,
-    secret: &SipSecret,
-    method: &[u8],
-    uri: &[u8],
-    cnonce: &[u8],
-) -> Option<Vec<u8>> {
-    const COUNT: &[u8] = b"00000001";
+    request: (&str, &str),
+    cnonce: &str,
+    count: u32,
+) -> Option<String> {
+    let (user, secret) = account;
+    let (method, uri) = request;
     if !challenge.is_digest() || challenge.realm() != Some(realm.as_bytes()) {
         return None;
     }
     let algorithm = Algorithm::of(challenge.algorithm())?;
     let ha1 = algorithm.ha1(secret)?;
-    let nonce = challenge.nonce()?;
-    let ha2 = algorithm.hash(&[method, uri]);
+    let nonce = std::str::from_utf8(challenge.nonce()?).ok()?;
+    let ha2 = algorithm.hash(&[method.as_bytes(), uri.as_bytes()]);
     let has_auth = |offered: &[u8]| {
         offered.split(|octet| *octet == b',').any(|qop| qop.trim_ascii().eq_ignore_ascii_case(b"auth"))
     };
-    let response = match challenge.qop() {
-        None => algorithm.hash(&[ha1, nonce, ha2.as_bytes()]),
+    let (response, quality) = match challenge.qop() {
+        None => (algorithm.hash(&[ha1, nonce.as_bytes(), ha2.as_bytes()]), String::new()),
         Some(offered) if has_auth(offered) => {
-            algorithm.hash(&[ha1, nonce, COUNT, cnonce, b"auth", ha2.as_bytes()])
+            let nc = format!("{count:08x}");
+            let parts = [ha1, nonce.as_bytes(), nc.as_bytes(), cnonce.as_bytes(), b"auth", ha2.as_bytes()];
+            (algorithm.hash(&parts), format!(",qop=auth,nc={nc},cnonce=\"{cnonce}\""))
         }
         Some(_) => return None,
     };
-    let mut value = b"Digest username=\"".to_vec();
-    let mut push = |parts: &[&[u8]]| parts.iter().for_each(|part| value.extend_from_slice(part));
-    push(&[user.as_bytes(), b"\",realm=\"", realm.as_bytes(), b"\",nonce=\"", nonce, b"\",uri=\"", uri]);
-    push(&[b"\",response=\"", response.as_bytes(), b"\",algorithm=", algorithm.name().as_bytes()]);
-    if challenge.qop().is_some() {
-        push(&[b",qop=auth,nc=", COUNT, b",cnonce=\"", cnonce, b"\""]);
-    }
-    if let Some(opaque) = challenge.opaque() {
-        push(&[b",opaque=\"", opaque, b"\""]);
-    }
-    Some(value)
+    let response = std::str::from_utf8(response.as_bytes()).expect("hexadecimal digits");
+    let opaque = match challenge.opaque() {
+        Some(opaque) => format!(",opaque=\"{}\"", std::str::from_utf8(opaque).ok()?),
+        None => String::new(),
+    };
+    let algorithm = algorithm.name();
+    Some(format!(
+        "Digest username=\"{user}\",realm=\"{realm}\",nonce=\"{nonce}\",uri=\"{uri}\",response=\"{response}\",\
+         algorithm={algorithm}{quality}{opaque}"
+    ))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::auth::NonceId;
-    use crate::settings::TenantParts;
 
     const NOW: Mono = Mono(5_000_000_000);
 
@@ -323,31 +308,24 @@ mod tests {
         .into_bytes()
     }
 
-    fn tenant(policy: &RegistrarPolicy) -> Tenant {
-        Tenant::new(TenantParts {
-            id: "demo".into(),
-            domains: vec!["demo.hotdesk".into()],
-            registrar: policy.clone(),
-            ..TenantParts::default()
-        })
-    }
-
-    /// What the edge says to these credentials of an account with `secret`.
+    /// What the edge says to these credentials of an account.
     fn verdict_on(
         authorization: &str,
         policy: &RegistrarPolicy,
         now: Mono,
-        secret: Option<&SipSecret>,
+        account: Option<(&str, &SipSecret)>,
     ) -> Result<Proof, Refused> {
         let bytes = register(authorization);
         let request = sip::Message::parse(&bytes, &sip::Limits::default()).unwrap();
-        let credentials = sip::Credentials::parse(authorization.as_bytes()).unwrap();
-        check(&nonces(), now, &credentials, &request, &tenant(policy), secret)
+        let asked = Asked { realm: "demo.hotdesk", policy, nonces: &nonces(), now };
+        assert_eq!(verify(&request, sip::Name::ProxyAuthorization, account, &asked), Err(Refused::Missing));
+        verify(&request, sip::Name::Authorization, account, &asked)
     }
 
     /// The same for `desk-1`, whose password is `secret`.
     fn verdict(authorization: &str, policy: &RegistrarPolicy, now: Mono) -> Result<Proof, Refused> {
-        verdict_on(authorization, policy, now, Some(&secret("desk-1", "demo.hotdesk", "secret")))
+        let secret = secret("desk-1", "demo.hotdesk", "secret");
+        verdict_on(authorization, policy, now, Some(("desk-1", &secret)))
     }
 
     /// Credentials as a phone makes them from a challenge, by the client side.
@@ -370,26 +348,25 @@ mod tests {
     fn the_examples_of_rfc_7616_come_out() {
         // §3.9.1: both algorithms.
         let secret = secret("Mufasa", "http-auth@example.org", "Circle of Life");
-        let answer = |algorithm| {
+        let answered = |algorithm| {
             let challenge = format!(
                 "Digest realm=\"http-auth@example.org\", qop=\"auth, auth-int\", algorithm={algorithm}, \
                  nonce=\"7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v\", \
                  opaque=\"FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS\""
             );
             let challenge = sip::Challenge::parse(challenge.as_bytes()).unwrap();
-            let cnonce = b"f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ";
-            let (realm, uri) = ("http-auth@example.org", b"/dir/index.html");
-            let value = answer_challenge(&challenge, realm, "Mufasa", &secret, b"GET", uri, cnonce)?;
-            String::from_utf8(value).ok()
+            let cnonce = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ";
+            let (realm, request) = ("http-auth@example.org", ("GET", "/dir/index.html"));
+            answer(&challenge, ("Mufasa", &secret), realm, request, cnonce, 1)
         };
 
-        let md5 = answer("MD5").unwrap();
+        let md5 = answered("MD5").unwrap();
         assert!(md5.contains("response=\"8ca523f5e9506fed4657c9700eebdbec\""), "{md5}");
         assert!(md5.ends_with(",opaque=\"FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS\""), "{md5}");
-        let sha256 = answer("SHA-256").unwrap();
+        let sha256 = answered("SHA-256").unwrap();
         let wanted = "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1";
         assert!(sha256.contains(wanted), "{sha256}");
-        assert_eq!(answer("SHA-512-256"), None);
+        assert_eq!(answered("SHA-512-256"), None);
     }
 
     #[test]
@@ -445,10 +422,13 @@ mod tests {
             ("algorithm=MD5", "algorithm=MD5-sess"),
             ("response=\"", "response=\"0"),
             ("response=", "respons="),
-            ("realm=\"demo.hotdesk\"", "realm=\"other\""),
-            ("Digest", "Digestive"),
+            ("username=\"desk-1\"", "username=\"desk-2\""),
+            ("username=\"desk-1\",", ""),
         ] {
             assert_eq!(verdict(&right.replace(from, to), &md5, NOW), Err(Refused::Wrong), "{from} {to}");
+        }
+        for (from, to) in [("=\"demo.hotdesk\"", "=\"other\""), ("Digest", "Digestive"), ("Digest ", "")] {
+            assert_eq!(verdict(&right.replace(from, to), &md5, NOW), Err(Refused::Missing), "{from} {to}");
         }
         let wrong = credentials(&challenge(",qop=\"auth\""), "desk-1", "secre", REGISTER);
         assert_eq!(verdict(&wrong, &md5, NOW), Err(Refused::Wrong));
@@ -497,29 +477,10 @@ mod tests {
 
         let md5 = policy(true, false);
         assert_eq!(verdict_on(&made, &md5, NOW, None), Err(Refused::Wrong));
-        assert_eq!(verdict_on(&made, &md5, NOW, Some(&SipSecret::default())), Err(Refused::Wrong));
-    }
-
-    #[test]
-    fn another_users_answer_fits_no_secret() {
-        let made = credentials(&challenge(",qop=\"auth\""), "desk-2", "secret", REGISTER);
-
-        assert_eq!(verdict(&made, &policy(true, false), NOW), Err(Refused::Wrong));
-    }
-
-    #[test]
-    fn a_spent_nonce_still_proves_who_it_was() {
-        let made = credentials("Digest realm=\"demo.hotdesk\",nonce=\"old\"", "desk-1", "secret", REGISTER);
-        let bytes = register(&made);
-        let request = sip::Message::parse(&bytes, &sip::Limits::default()).unwrap();
-        let made = sip::Credentials::parse(made.as_bytes()).unwrap();
-        let verdict = |password| {
-            let secret = secret("desk-1", "demo.hotdesk", password);
-            verify(&made, &request, "demo.hotdesk", &policy(true, false), &secret)
-        };
-
-        assert_eq!(verdict("secret"), Ok(()));
-        assert_eq!(verdict("other"), Err(Refused::Wrong));
+        assert_eq!(
+            verdict_on(&made, &md5, NOW, Some(("nobody", &SipSecret::default()))),
+            Err(Refused::Wrong)
+        );
     }
 
     #[test]
@@ -564,7 +525,7 @@ mod tests {
         let secret = secret("desk-1", "demo.hotdesk", "secret");
         let answered = |challenge: &str| {
             let challenge = sip::Challenge::parse(challenge.as_bytes()).unwrap();
-            answer_challenge(&challenge, "demo.hotdesk", "desk-1", &secret, b"NOTIFY", b"sip:desk-1@h", b"c")
+            answer(&challenge, ("desk-1", &secret), "demo.hotdesk", ("NOTIFY", "sip:desk-1@h"), "c", 1)
         };
 
         assert!(answered("Digest realm=\"demo.hotdesk\",nonce=\"n\",qop=\"auth-int, auth\"").is_some());
