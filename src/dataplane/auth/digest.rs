@@ -332,10 +332,7 @@ mod tests {
     fn credentials(challenge: &str, user: &str, password: &str, request: (&str, &str)) -> String {
         let challenge = sip::Challenge::parse(challenge.as_bytes()).unwrap();
         let secret = secret(user, "demo.hotdesk", password);
-        let (method, uri) = (request.0.as_bytes(), request.1.as_bytes());
-        let value =
-            answer_challenge(&challenge, "demo.hotdesk", user, &secret, method, uri, b"c0ffee").unwrap();
-        String::from_utf8(value).unwrap()
+        answer(&challenge, (user, &secret), "demo.hotdesk", request, "c0ffee", 1).unwrap()
     }
 
     const REGISTER: (&str, &str) = ("REGISTER", "sip:demo.hotdesk");
