@@ -73,8 +73,8 @@ struct Pending {
     stage: Stage,
     /// When whoever sees to it took it.
     since: Mono,
-    /// Whoever sees to it is not who proposed it.
-    taken_over: bool,
+    /// Who sees to it: see [`Proposal`].
+    holder: u32,
 }
 
 /// How far a change has come. Whoever looks at a ledger that is whole finds `Reserved` alone.
@@ -221,24 +221,26 @@ impl Ledger {
     }
 
     fn hold(&mut self, customer: &str, since: Mono, change: impl FnOnce(u64) -> SeatChange) -> Proposal {
-        let epoch = {
-            let customer = entry(&mut self.customers, customer);
-            customer.epoch += 1;
-            customer.epoch
-        };
+        let customer = entry(&mut self.customers, customer);
+        customer.epoch += 1;
+        let epoch = customer.epoch;
         let change = Arc::new(change(epoch));
-        let pending = Pending { change: change.clone(), stage: Stage::Reserving, since, taken_over: false };
-        entry(&mut self.customers, customer).pending.insert(epoch, pending);
+        customer
+            .pending
+            .insert(epoch, Pending { change: change.clone(), stage: Stage::Reserving, since, holder: 0 });
         step();
         self.reserve(&change, Some(epoch));
-        self.set_stage(customer, epoch, Stage::Reserved);
+        if let Some(pending) = self.pending_mut(&change) {
+            pending.stage = Stage::Reserved;
+        }
         step();
-        Proposal { change }
+        Proposal { change, holder: 0 }
     }
 
-    /// Carries out a reserved change. `None` if it is not reserved (any more).
-    pub(super) fn apply(&mut self, customer: &str, epoch: u64) -> Option<Arc<SeatChange>> {
-        let change = self.set_stage(customer, epoch, Stage::Applying)?;
+    /// Carries out a reserved change. `None` if it is not reserved (any more), or in other hands.
+    pub(super) fn apply(&mut self, proposal: &Proposal) -> Option<Arc<SeatChange>> {
+        let Proposal { change, holder } = proposal;
+        self.pending_mut(change).filter(|pending| pending.holder == *holder)?.stage = Stage::Applying;
         step();
         for seat in &change.ended {
             self.remove(seat);
@@ -248,26 +250,31 @@ impl Ledger {
             self.insert(Arc::new(seat.clone()));
             step();
         }
-        self.reserve(&change, None);
-        entry(&mut self.customers, customer).pending.remove(&epoch);
-        step();
-        Some(change)
+        self.settle(change);
+        Some(change.clone())
     }
 
-    /// Takes a reserved change back, unless somebody took it over: see [`Ledger::overdue`].
-    pub(super) fn release(&mut self, customer: &str, epoch: u64) {
-        let Some(pending) = self.customers.get_mut(customer).and_then(|of| of.pending.get_mut(&epoch)) else {
+    /// Takes a reserved change back, unless it was taken over: see [`Ledger::overdue`].
+    pub(super) fn release(&mut self, proposal: &Proposal) {
+        let Some(pending) = self.pending_mut(&proposal.change).filter(|pending| pending.holder == 0) else {
             return;
         };
-        if pending.taken_over {
-            return;
-        }
         pending.stage = Stage::Reserving;
-        let change = pending.change.clone();
         step();
-        self.reserve(&change, None);
-        entry(&mut self.customers, customer).pending.remove(&epoch);
+        self.settle(&proposal.change);
+    }
+
+    /// Nothing is under way any more where this change was.
+    fn settle(&mut self, change: &SeatChange) {
+        self.reserve(change, None);
+        if let Some(customer) = self.customers.get_mut(&change.customer) {
+            customer.pending.remove(&change.epoch);
+        }
         step();
+    }
+
+    fn pending_mut(&mut self, change: &SeatChange) -> Option<&mut Pending> {
+        self.customers.get_mut(&change.customer)?.pending.get_mut(&change.epoch)
     }
 
     /// Hands out again at most `max` changes that nobody settled for `lease`, and starts their lease anew.
@@ -277,8 +284,8 @@ impl Ledger {
         overdue
             .map(|pending| {
                 pending.since = now;
-                pending.taken_over = true;
-                Proposal { change: pending.change.clone() }
+                pending.holder += 1;
+                Proposal { change: pending.change.clone(), holder: pending.holder }
             })
             .collect()
     }
@@ -302,12 +309,6 @@ impl Ledger {
     pub(super) fn raise_epoch(&mut self, customer: &str, epoch: u64) {
         let customer = entry(&mut self.customers, customer);
         customer.epoch = customer.epoch.max(epoch);
-    }
-
-    fn set_stage(&mut self, customer: &str, epoch: u64, stage: Stage) -> Option<Arc<SeatChange>> {
-        let pending = self.customers.get_mut(customer)?.pending.get_mut(&epoch)?;
-        pending.stage = stage;
-        Some(pending.change.clone())
     }
 
     /// Reserves every device and extension of a change, or frees them and drops what is empty then.

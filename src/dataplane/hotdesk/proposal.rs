@@ -54,6 +54,8 @@ pub enum Proposed {
 #[derive(Debug)]
 pub struct Proposal {
     pub(super) change: Arc<SeatChange>,
+    /// 0 for whoever proposed it, one more for each who took it over.
+    pub(super) holder: u32,
 }
 
 impl Proposal {
@@ -63,7 +65,7 @@ impl Proposal {
     }
 }
 
-/// A change could not be committed: it was committed or abandoned before.
+/// A change could not be committed: it was settled before, or another has taken it over and will settle it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the change of seats was settled before")]
+#[error("the change of seats is settled, or in other hands")]
 pub struct Settled;

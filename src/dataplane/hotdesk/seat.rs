@@ -119,18 +119,16 @@ impl Seats {
         write(self.shard(request.customer), |ledger| {
             let seat = ledger.plan_end(&request, may_change)?;
             let held = ledger.hold_end(&request, seat, now);
-            Ok(ledger.apply(request.customer, held.change.epoch).expect("it was reserved under this lock"))
+            Ok(ledger.apply(&held).expect("it was reserved under this lock"))
         })
     }
 
     /// Makes a change visible, whole, once the store has it. Its devices and extensions are free again.
     ///
     /// # Errors
-    /// It was settled before, by whoever took it over; nothing changes.
+    /// It took longer than 30 s and another has taken it over, or has settled it; nothing changes.
     pub fn commit(&self, proposal: Proposal) -> Result<Arc<SeatChange>, Settled> {
-        let change = &proposal.change;
-        write(self.shard(&change.customer), |ledger| ledger.apply(&change.customer, change.epoch))
-            .ok_or(Settled)
+        write(self.shard(&proposal.change.customer), |ledger| ledger.apply(&proposal)).ok_or(Settled)
     }
 
     /// Takes a change back that the store does not have and will not have. Its devices and extensions are free
@@ -139,8 +137,7 @@ impl Seats {
     /// A change that was taken over stays reserved: what became of its first writing is not known, so it comes
     /// back by [`Seats::overdue`] until a writing of it succeeds.
     pub fn abandon(&self, proposal: Proposal) {
-        let change = &proposal.change;
-        write(self.shard(&change.customer), |ledger| ledger.release(&change.customer, change.epoch));
+        write(self.shard(&proposal.change.customer), |ledger| ledger.release(&proposal));
     }
 
     /// At most `max` changes that nobody settled for 30 s, because whoever proposed them is gone: the store may
