@@ -117,10 +117,10 @@ impl Index {
             head_end: first,
         };
         let mut at = first;
-        let ended = loop {
+        let ended = 'head: loop {
             let mut next = match breaks.next() {
                 Some(Break::Line(next)) => next,
-                Some(Break::Bare(at)) => break Err(ParseError::new(ErrorKind::BareLineBreak, at)),
+                Some(Break::Bare(bad)) => break Err(ParseError::new(ErrorKind::BareLineBreak, bad)),
                 None => break Err(unterminated(at)),
             };
             if next == at + 2 {
@@ -130,8 +130,10 @@ impl Index {
             while let Some(b' ' | b'\t') = octets.get(next) {
                 match breaks.next() {
                     Some(Break::Line(after)) => next = after,
-                    Some(Break::Bare(at)) => return index.close(at, ErrorKind::BareLineBreak, on_fault),
-                    None => return index.close(at, unterminated(at).kind, on_fault),
+                    Some(Break::Bare(bad)) => {
+                        break 'head Err(ParseError::new(ErrorKind::BareLineBreak, bad));
+                    }
+                    None => break 'head Err(unterminated(at)),
                 }
             }
             if index.lines.len() == limits.headers_max {
@@ -147,22 +149,11 @@ impl Index {
         };
         index.fields_end = at;
         match ended {
-            Ok(head_end) => {
-                index.head_end = head_end;
-                Ok(index)
-            }
-            Err(error) => index.close(at, error.kind, on_fault).map_err(|_| error),
+            Ok(head_end) => index.head_end = head_end,
+            Err(_) if on_fault == OnFault::Keep => index.head_end = at,
+            Err(error) => return Err(error),
         }
-    }
-
-    /// Ends the head before the line at `at`, or refuses it.
-    fn close(mut self, at: usize, kind: ErrorKind, on_fault: OnFault) -> Result<Self, ParseError> {
-        if on_fault == OnFault::Refuse {
-            return Err(ParseError::new(kind, at));
-        }
-        self.fields_end = at;
-        self.head_end = at;
-        Ok(self)
+        Ok(index)
     }
 
     #[inline(always)]

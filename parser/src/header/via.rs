@@ -43,7 +43,7 @@ impl<'a> Via<'a> {
     /// # Errors
     /// [`ErrorKind::Malformed`], where the grammar fails.
     pub fn parse(value: &'a [u8]) -> Result<Self, ParseError> {
-        whole(value, ErrorKind::Malformed(crate::Name::Via), |input| Self::read(input))
+        whole(value, ErrorKind::Malformed(crate::Name::Via), Self::read)
     }
 
     pub(crate) fn read(input: &'a [u8]) -> Parsed<'a, Self> {
