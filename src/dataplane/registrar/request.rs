@@ -1,0 +1,209 @@
+//! What a REGISTER asks for, and what is refused whatever the record says (RFC 3261 §10.3 steps 6 and 7).
+
+use std::net::IpAddr;
+
+use smallvec::SmallVec;
+
+use crate::context::Answer;
+use crate::flow::Flow;
+use crate::location::{CONTACTS_PER_AOR_MAX, INSTANCE_LENGTH_MAX, URI_LENGTH_MAX, stable_hash};
+use crate::settings::{RegistrarPolicy, Tenant};
+
+/// Why a REGISTER changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// Call-ID or CSeq cannot be read.
+    BadRequest,
+    /// A contact cannot be read, is no SIP URI, or is too long to be kept.
+    BadContact,
+    /// `Contact: *` not alone, or without `Expires: 0` (§10.2.2).
+    BadStar,
+    /// The expiry is shorter than the tenant allows (§10.3 step 7).
+    TooBrief {
+        /// The shortest, in seconds, as text.
+        expires_min: Box<str>,
+    },
+    /// A contact is not where the phone is.
+    ForeignContact,
+    /// More contacts than the account may have.
+    TooMany,
+    /// A request of the same Call-ID with this or a later CSeq came before (§10.3 steps 6 and 7).
+    OldCSeq,
+}
+
+impl Refused {
+    /// The answer to give. The RFC aborts at an old CSeq without naming a code; §12.2.2 gives 500 in the same case,
+    /// and 400 would say that the request itself is at fault. A full account is 403 and not 486: there is no call.
+    pub(crate) fn answer(&self) -> Answer<'_> {
+        match self {
+            Self::BadRequest => Answer::new(400, "Bad Request"),
+            Self::BadContact => Answer::new(400, "Bad Contact"),
+            Self::BadStar => Answer::new(400, "Contact * Stands Alone With Expires 0"),
+            Self::TooBrief { expires_min } => {
+                Answer::with(423, "Interval Too Brief", sip::Name::MinExpires, expires_min)
+            }
+            Self::ForeignContact => Answer::new(403, "Contact Is Elsewhere"),
+            Self::TooMany => Answer::new(403, "Too Many Contacts"),
+            Self::OldCSeq => Answer::new(500, "CSeq Out of Order"),
+        }
+    }
+}
+
+/// One contact of a request.
+pub(super) struct Wanted<'a> {
+    pub(super) uri: &'a [u8],
+    /// Without quotes and brackets; empty: none.
+    pub(super) instance: &'a [u8],
+    pub(super) q: u16,
+    /// What is granted; 0 removes.
+    pub(super) seconds: u32,
+}
+
+impl Wanted<'_> {
+    /// The phone itself is known by its instance (RFC 5626 §4.1): two with the same private address behind different
+    /// NATs are two. Without, contacts are compared as URIs (§10.3 step 7, §19.1.4).
+    pub(super) fn is_same(&self, uri: &[u8], instance: &[u8]) -> bool {
+        if !self.instance.is_empty() && !instance.is_empty() {
+            return self.instance == instance;
+        }
+        self.uri == uri
+            || matches!((sip::Uri::parse(self.uri), sip::Uri::parse(uri)), (Ok(a), Ok(b)) if a.matches(&b))
+    }
+}
+
+/// What a REGISTER asks for, read and found allowed as far as that can be said without the record.
+pub(super) struct Request<'a> {
+    pub(super) call_id: u64,
+    pub(super) cseq: u32,
+    pub(super) contacts: Contacts<'a>,
+}
+
+pub(super) enum Contacts<'a> {
+    /// `*`
+    All,
+    Each(SmallVec<[Wanted<'a>; 2]>),
+}
+
+/// Finds what will be refused whatever the record says, before anything is done for the REGISTER.
+pub(crate) fn check(request: &sip::Message<'_>, tenant: &Tenant, flow: &Flow) -> Result<(), Refused> {
+    read(request, tenant, flow).map(|_| ())
+}
+
+pub(super) fn read<'a>(
+    request: &sip::Message<'a>,
+    tenant: &Tenant,
+    flow: &Flow,
+) -> Result<Request<'a>, Refused> {
+    let (Ok(call_id), Ok(cseq)) = (request.call_id(), request.cseq()) else {
+        return Err(Refused::BadRequest);
+    };
+    let call_id = stable_hash(&[call_id]);
+    let policy = &tenant.registrar;
+    let header = request.expires();
+    let mut stars = 0;
+    let mut each = SmallVec::<[Wanted<'a>; 2]>::new();
+    for value in request.contacts() {
+        let contact = match value {
+            Ok(sip::ContactValue::Contact(contact)) => contact,
+            Ok(sip::ContactValue::Star) => {
+                stars += 1;
+                continue;
+            }
+            Err(_) => return Err(Refused::BadContact),
+        };
+        if each.len() == CONTACTS_PER_AOR_MAX {
+            return Err(Refused::TooMany);
+        }
+        let uri = contact.addr.uri().ok().filter(sip::Uri::is_sip).ok_or(Refused::BadContact)?;
+        if contact.addr.uri_raw.len() > URI_LENGTH_MAX {
+            return Err(Refused::BadContact);
+        }
+        let seconds = granted(contact.expires.or(header), policy)?;
+        if seconds > 0 && !policy.third_party_contacts && is_foreign(&uri, request, tenant, flow) {
+            return Err(Refused::ForeignContact);
+        }
+        let wanted = Wanted {
+            uri: contact.addr.uri_raw,
+            instance: contact.instance.filter(|instance| is_instance(instance)).unwrap_or_default(),
+            // Without q all contacts are equal, at the top.
+            q: contact.q.unwrap_or(1000),
+            seconds,
+        };
+        // Of two that are the same contact the last counts.
+        each.retain(|earlier| !earlier.is_same(wanted.uri, wanted.instance));
+        each.push(wanted);
+    }
+    let contacts = match stars {
+        0 => Contacts::Each(each),
+        1 if each.is_empty() && header == Some(0) => Contacts::All,
+        _ => return Err(Refused::BadStar),
+    };
+    Ok(Request { call_id, cseq: cseq.number, contacts })
+}
+
+/// The expiry to grant (§10.3 step 7). What is missing, or no number, is the default; what is too long is cut.
+fn granted(asked: Option<u32>, policy: &RegistrarPolicy) -> Result<u32, Refused> {
+    match asked {
+        None => Ok(policy.expires_default),
+        Some(0) => Ok(0),
+        Some(seconds) if seconds < policy.expires_min => {
+            Err(Refused::TooBrief { expires_min: policy.expires_min.to_string().into() })
+        }
+        Some(seconds) => Ok(seconds.min(policy.expires_max)),
+    }
+}
+
+/// An instance that can be written back between quotes.
+fn is_instance(instance: &[u8]) -> bool {
+    instance.len() <= INSTANCE_LENGTH_MAX
+        && instance.iter().all(|octet| octet.is_ascii_graphic() && !b"\"\\<>".contains(octet))
+}
+
+/// True if a contact points at something else than the phone that registers it.
+///
+/// Requests go down the flow of the REGISTER whatever the contact says, so it leads nobody astray; what is refused is
+/// only what cannot be a phone's own view of itself and would be call forwarding in disguise: the tenant's own domain
+/// (a loop), a host name or a public address that is neither the one the REGISTER came from nor the one in its Via.
+/// Private addresses are what phones behind NAT know of themselves; `.invalid` is what browsers have (RFC 7118 §5).
+fn is_foreign(uri: &sip::Uri<'_>, request: &sip::Message<'_>, tenant: &Tenant, flow: &Flow) -> bool {
+    let host = uri.host.raw();
+    if let Some(ip) = uri.host.ip() {
+        let ip = ip.to_canonical();
+        if ip == flow.remote.ip().to_canonical() || is_local(ip) {
+            return false;
+        }
+    } else if tenant.domains.iter().any(|domain| domain.as_bytes().eq_ignore_ascii_case(host)) {
+        return true;
+    } else if host.len() >= 8 && host[host.len() - 8..].eq_ignore_ascii_case(b".invalid") {
+        return false;
+    }
+    request.top_via().is_ok_and(|via| via.host != uri.host)
+}
+
+fn is_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64; // RFC 6598
+            ip.is_private() || shared || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified()
+        }
+        IpAddr::V6(ip) => {
+            ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_loopback() || ip.is_unspecified()
+        }
+    }
+}
+
+/// True if all contacts a REGISTER names are to be removed; `None` if it names none. Contacts that cannot be read are
+/// bindings it would like to have.
+pub(super) fn removes_all(request: &sip::Message<'_>) -> Option<bool> {
+    let header = request.expires();
+    let mut removes = None;
+    for value in request.contacts() {
+        let removed = match value {
+            Ok(sip::ContactValue::Star) => true,
+            Ok(sip::ContactValue::Contact(contact)) => contact.expires.or(header) == Some(0),
+            Err(_) => false,
+        };
+        removes = Some(removes.unwrap_or(true) && removed);
+    }
+    removes
+}
