@@ -174,7 +174,13 @@ fn options<'a>(flow: &Flow, to_tag: &'a [u8]) -> sip::ResponseOptions<'a> {
     sip::ResponseOptions { source: Some(flow.remote), to_tag: Some(to_tag), record_route: false }
 }
 
-fn write_answer(buffer: &mut Vec<u8>, request: &sip::Message<'_>, flow: &Flow, tag: &[u8], answer: Answer<'_>) {
+fn write_answer(
+    buffer: &mut Vec<u8>,
+    request: &sip::Message<'_>,
+    flow: &Flow,
+    tag: &[u8],
+    answer: Answer<'_>,
+) {
     let mut compose =
         sip::Compose::response(buffer, request, answer.code, answer.reason, &options(flow, tag));
     if let Some((name, value)) = answer.header {

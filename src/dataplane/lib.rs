@@ -144,7 +144,9 @@ impl Dataplane {
         counters.bindings_expired += tables.location.expire(now, upkeep, UNITS_MAX, |record| {
             store.push(Output::WriteBehind(record));
         }) as u64;
-        tables.location.write_behind(now, upkeep, UNITS_MAX, |record| store.push(Output::WriteBehind(record)));
+        tables
+            .location
+            .write_behind(now, upkeep, UNITS_MAX, |record| store.push(Output::WriteBehind(record)));
 
         if self.patrol_at <= now.mono {
             self.patrol_at = now.mono + PATROL;

@@ -73,7 +73,12 @@ impl Notifier {
         self.send(work, key, None)
     }
 
-    fn send(&mut self, work: &mut Work<'_>, key: NotifyKey, credentials: Option<(sip::Name, &[u8])>) -> Option<Eviction> {
+    fn send(
+        &mut self,
+        work: &mut Work<'_>,
+        key: NotifyKey,
+        credentials: Option<(sip::Name, &[u8])>,
+    ) -> Option<Eviction> {
         let notify = self.notifies.get(key)?;
         let account = notify.target.account.as_deref().unwrap_or_default();
         let own = format!("<sip:{account}@{}>", notify.tenant.realm());

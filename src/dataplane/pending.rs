@@ -4,8 +4,9 @@ use std::collections::HashSet;
 
 use crate::effect::{Asker, LogIn};
 use crate::flow::Flow;
-use crate::hotdesk::{Proposal, SeatChange};
+use crate::hotdesk::{Place, Proposal, SeatChange};
 use crate::query::QueryId;
+use crate::registrar::Sender;
 use crate::settings::PinHash;
 use crate::slots::{SlotKey, Slots};
 use std::sync::Arc;
@@ -28,13 +29,13 @@ pub(crate) enum Waiting {
     /// An end that stands in memory already.
     End { change: Arc<SeatChange>, asker: Asker },
     /// The bindings of a REGISTER that is answered when they are durable.
-    Bindings { flow: Flow, request: Box<[u8]>, seen: u64 },
+    Bindings { flow: Flow, request: Box<[u8]>, aor: Place, sender: Sender },
 }
 
 /// What waits for a backend.
 pub(crate) struct Pending {
     waiting: Slots<Waiting>,
-    /// REGISTERs that wait, by account, Call-ID and CSeq: their retransmissions wait with them.
+    /// REGISTERs that wait for their answer, by fingerprint: their retransmissions wait with them.
     registers: HashSet<u64>,
 }
 
@@ -45,27 +46,27 @@ impl Pending {
 
     /// Remembers what the answer to a question is for; `None`: too many questions are open.
     pub(crate) fn insert(&mut self, waiting: Waiting) -> Option<QueryId> {
-        let seen = match &waiting {
-            Waiting::Bindings { seen, .. } => Some(*seen),
-            _ => None,
-        };
-        let key = self.waiting.insert(waiting)?;
-        self.registers.extend(seen);
-        Some(QueryId(key.0))
+        self.waiting.insert(waiting).map(|key| QueryId(key.0))
     }
 
     /// Takes back what a question was for.
     pub(crate) fn take(&mut self, query: QueryId) -> Option<Waiting> {
-        let waiting = self.waiting.remove(SlotKey(query.0))?;
-        if let Waiting::Bindings { seen, .. } = &waiting {
-            self.registers.remove(seen);
-        }
-        Some(waiting)
+        self.waiting.remove(SlotKey(query.0))
     }
 
-    /// True while a REGISTER of this fingerprint waits for the store.
-    pub(crate) fn has_register(&self, seen: u64) -> bool {
-        self.registers.contains(&seen)
+    /// The REGISTER of this fingerprint is answered later: until then its retransmissions get no answer.
+    pub(crate) fn await_register(&mut self, fingerprint: u64) {
+        self.registers.insert(fingerprint);
+    }
+
+    /// It is answered now.
+    pub(crate) fn forget_register(&mut self, fingerprint: u64) {
+        self.registers.remove(&fingerprint);
+    }
+
+    /// True while a REGISTER of this fingerprint waits.
+    pub(crate) fn has_register(&self, fingerprint: u64) -> bool {
+        self.registers.contains(&fingerprint)
     }
 
     /// Questions that are open.

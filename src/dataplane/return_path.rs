@@ -185,8 +185,9 @@ impl ReturnPath<'_> {
         raw.extend_from_slice(&sealed);
         let start = out.len();
         out.resize(start + raw.len().div_ceil(3) * 4, 0);
-        let written =
-            URL_SAFE_NO_PAD.encode_slice(&raw, &mut out[start..]).expect("base64 needs 4 octets for 3, rounded up");
+        let written = URL_SAFE_NO_PAD
+            .encode_slice(&raw, &mut out[start..])
+            .expect("base64 needs 4 octets for 3, rounded up");
         out.truncate(start + written);
     }
 }

@@ -7,7 +7,8 @@
 //!  LogOut ─► ends in memory at once ─► store ─► answer
 //! ```
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use crate::attendant::Attendant;
 use crate::context::Work;
 use crate::effect::{Asker, Effect, LogIn};
 use crate::hotdesk::{self, Cause, Place, Proposed, SeatChange, Surface};
+use crate::location::{Holder, device_hash};
 use crate::now::Mono;
 use crate::output::{Output, Report};
 use crate::pending::{Pending, Waiting};
@@ -33,10 +35,29 @@ const RETRY_MAX: Duration = Duration::from_secs(2);
 /// Changes that wait for others at a time and worker.
 const RETRIES_MAX: usize = 1024;
 
+/// A seat that is to end.
+pub(crate) struct Ending {
+    pub(crate) device: Place,
+    /// Only this sitting; `None`: whoever sits there.
+    pub(crate) only_epoch: Option<u64>,
+    pub(crate) cause: Cause,
+    pub(crate) surface: Surface,
+}
+
 /// Log-ins of one worker that wait for another change to be settled, in the order they are due.
 #[derive(Default)]
 pub(crate) struct Seating {
     retries: VecDeque<(Mono, Mono, LogIn)>,
+    /// Phones that un-registered and may come back before their grace is over.
+    leaving: BinaryHeap<Reverse<(Mono, Leaving)>>,
+}
+
+/// A device that un-registered the extension it had taken natively.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Leaving {
+    device: Place,
+    extension: Place,
+    epoch: u64,
 }
 
 impl Seating {
@@ -207,12 +228,10 @@ impl Seating {
         work: &mut Work<'_>,
         pending: &mut Pending,
         asker: Asker,
-        device: Place,
-        only_epoch: Option<u64>,
-        cause: Cause,
-        surface: Surface,
+        ending: Ending,
         effects: &mut Vec<Effect>,
     ) {
+        let Ending { device, only_epoch, cause, surface } = ending;
         let settings = Arc::clone(&work.ctx.settings);
         let customer = settings.tenant(&device.tenant).map_or(&*device.tenant, |tenant| &tenant.customer);
         let request = hotdesk::End { customer, device: &device, only_epoch, cause, surface };
@@ -247,6 +266,7 @@ impl Seating {
         attendant: &mut Attendant,
         effects: &mut Vec<Effect>,
     ) {
+        self.see_out(work, pending, effects);
         for _ in 0..self.retries.len() {
             match self.retries.front() {
                 Some((due, ..)) if *due <= work.now.mono => {}
@@ -254,6 +274,26 @@ impl Seating {
             }
             if let Some((_, give_up, log_in)) = self.retries.pop_front() {
                 self.try_log_in(work, pending, attendant, log_in, give_up, effects);
+            }
+        }
+    }
+
+    /// Ends the seat of a phone that has un-registered, unless it is back by then.
+    pub(crate) fn leave_after(&mut self, due: Mono, extension: Place, device: Place, holder: Holder) {
+        // One entry a device that sits natively, as long as un-REGISTERs last: no more than there are phones.
+        self.leaving.push(Reverse((due, Leaving { device, extension, epoch: holder.epoch })));
+    }
+
+    fn see_out(&mut self, work: &mut Work<'_>, pending: &mut Pending, effects: &mut Vec<Effect>) {
+        while let Some(Reverse((due, _))) = self.leaving.peek()
+            && *due <= work.now.mono
+        {
+            let Some(Reverse((_, Leaving { device, extension, epoch }))) = self.leaving.pop() else { return };
+            let holder = Holder { device: device_hash(&device.tenant, &device.name), epoch };
+            if !has_binding(work, &extension, holder) {
+                let (cause, surface) = (Cause::LogOut, Surface::Native);
+                let ending = Ending { device, only_epoch: Some(epoch), cause, surface };
+                self.end(work, pending, Asker::Nobody, ending, effects);
             }
         }
     }
@@ -271,7 +311,9 @@ impl Seating {
     }
 
     pub(crate) fn next_timeout(&self) -> Option<Mono> {
-        self.retries.front().map(|(due, ..)| *due)
+        let retry = self.retries.front().map(|(due, ..)| *due);
+        let leaving = self.leaving.peek().map(|Reverse((due, _))| *due);
+        [retry, leaving].into_iter().flatten().min()
     }
 }
 
@@ -312,7 +354,9 @@ fn may_log_in<'s>(
         settings.tenant(&log_in.extension.tenant).and_then(|tenant| tenant.extension(&log_in.extension.name));
     match extension {
         // Whether an extension exists is told to nobody who has not proved to be it.
-        Some(extension) if !extension.enabled && log_in.surface == Surface::Dialled => Ok((tenant, device, None)),
+        Some(extension) if !extension.enabled && log_in.surface == Surface::Dialled => {
+            Ok((tenant, device, None))
+        }
         Some(extension) if !extension.enabled => Err(Refusal::ExtensionDisabled),
         found => Ok((tenant, device, found)),
     }
@@ -321,14 +365,23 @@ fn may_log_in<'s>(
 /// While an emergency call is up at a device, and for the hold after it, no seat there begins or ends.
 fn emergency_free(tables: &Tables, settings: &Settings, device: &Place, now: Mono) -> Result<(), Refusal> {
     let Some(tenant) = settings.tenant(&device.tenant) else { return Ok(()) };
-    let held =
-        tables.calls.emergency_hold(device, now, tenant.emergency.hold, settings.timers.call_max);
+    let held = tables.calls.emergency_hold(device, now, tenant.emergency.hold, settings.timers.call_max);
     if held { Err(Refusal::EmergencyHold) } else { Ok(()) }
 }
 
 /// True if no call is up at a device: an end that nobody there asked for, and its reload, may happen now.
 pub(crate) fn is_idle(work: &Work<'_>, device: &Place) -> bool {
     work.ctx.tables.calls.is_idle(device, work.now.mono, work.ctx.settings.timers.call_max)
+}
+
+/// True if the device still has a binding of the extension.
+pub(crate) fn has_binding(work: &Work<'_>, extension: &Place, holder: Holder) -> bool {
+    let mut has = false;
+    let user = extension.name.as_bytes();
+    work.ctx.tables.location.read(&extension.tenant, user, work.now.mono, |binding| {
+        has |= binding.holder == Some(holder);
+    });
+    has
 }
 
 /// What a change of seats looks like to the operator.

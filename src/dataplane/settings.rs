@@ -55,7 +55,16 @@ impl Settings {
                 by_domain.entry(domain.to_ascii_lowercase().into()).or_insert(index);
             }
         }
-        Self { generation, edge_name: edge_name.into(), listeners, tenants, timers, durable, by_domain, by_id }
+        Self {
+            generation,
+            edge_name: edge_name.into(),
+            listeners,
+            tenants,
+            timers,
+            durable,
+            by_domain,
+            by_id,
+        }
     }
 
     /// The tenant that serves `domain`, any case.
@@ -88,7 +97,9 @@ impl Settings {
         let port = port.unwrap_or(5060);
         self.listeners.iter().any(|listener| {
             let bound = listener.local.port() == port
-                && host.ip().is_some_and(|ip| ip == listener.local.ip() || listener.local.ip().is_unspecified());
+                && host
+                    .ip()
+                    .is_some_and(|ip| ip == listener.local.ip() || listener.local.ip().is_unspecified());
             bound
                 || (listener.advertise_port == port
                     && listener.advertise_host.as_bytes().eq_ignore_ascii_case(host.raw()))
@@ -233,8 +244,18 @@ impl Tenant {
     /// Indexes the accounts. Device ids and extension numbers share one row of names (RULES: they may not
     /// collide); `config/` refuses a collision before, here the first stands.
     pub fn new(parts: TenantParts) -> Self {
-        let TenantParts { id, customer, domains, codes, emergency, seats, registrar, sites, devices, extensions } =
-            parts;
+        let TenantParts {
+            id,
+            customer,
+            domains,
+            codes,
+            emergency,
+            seats,
+            registrar,
+            sites,
+            devices,
+            extensions,
+        } = parts;
         let mut accounts = HashMap::with_capacity(devices.len() + extensions.len());
         for (index, device) in devices.iter().enumerate() {
             accounts.entry(device.id.clone()).or_insert(Account::Device(index as u32));
@@ -243,7 +264,19 @@ impl Tenant {
             accounts.entry(extension.number.clone()).or_insert(Account::Extension(index as u32));
         }
         let customer = if customer.is_empty() { id.clone() } else { customer };
-        Self { id, customer, domains, codes, emergency, seats, registrar, sites, devices, extensions, accounts }
+        Self {
+            id,
+            customer,
+            domains,
+            codes,
+            emergency,
+            seats,
+            registrar,
+            sites,
+            devices,
+            extensions,
+            accounts,
+        }
     }
 
     /// The digest realm, and the domain of URIs the edge composes.

@@ -27,7 +27,7 @@ pub struct Tables {
     /// Reloads and ends that wait for a device to be idle.
     pub reloads: Reloads,
     /// Phones known by what they proved before.
-    pub instances: Instances,
+    pub(crate) instances: Instances,
     /// Digest nonces.
     pub(crate) nonces: Nonces,
     /// Authenticates the branches of all workers' transactions.

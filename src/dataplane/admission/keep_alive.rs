@@ -98,7 +98,8 @@ mod tests {
 
     #[test]
     fn malformed_stun_is_no_request() {
-        for bytes in [&b"\x00\x01"[..], b"\x00\x01\x00\x05\x21\x12\xa4\x42transaction!x", &[0; 20], &[0; 24]] {
+        for bytes in [&b"\x00\x01"[..], b"\x00\x01\x00\x05\x21\x12\xa4\x42transaction!x", &[0; 20], &[0; 24]]
+        {
             assert!(binding_request(bytes).is_none());
         }
     }

@@ -63,7 +63,10 @@ mod tests {
 
         let answer = write(Some(offer), HERE, 7);
 
-        assert!(answer.ends_with("m=audio 9 RTP/AVP 8\r\na=inactive\r\nm=video 0 RTP/AVP 96\r\n"), "{answer}");
+        assert!(
+            answer.ends_with("m=audio 9 RTP/AVP 8\r\na=inactive\r\nm=video 0 RTP/AVP 96\r\n"),
+            "{answer}"
+        );
     }
 
     #[test]

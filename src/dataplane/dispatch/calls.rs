@@ -21,7 +21,13 @@ pub(super) const ALLOW: &str =
     "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, MESSAGE, INFO, REFER, NOTIFY, UPDATE, PRACK";
 
 impl Rooms {
-    pub(super) fn on_new_request(&mut self, work: &mut Work<'_>, flow: &Flow, request: &sip::Message<'_>, key: Key) {
+    pub(super) fn on_new_request(
+        &mut self,
+        work: &mut Work<'_>,
+        flow: &Flow,
+        request: &sip::Message<'_>,
+        key: Key,
+    ) {
         if let Some(answer) = refused_by_proxy_rules(work, request) {
             return work.answer(flow, request, answer);
         }
@@ -93,9 +99,16 @@ impl Rooms {
         }
     }
 
-    fn on_in_dialog_request(&mut self, work: &mut Work<'_>, flow: &Flow, request: &sip::Message<'_>, key: Key) {
+    fn on_in_dialog_request(
+        &mut self,
+        work: &mut Work<'_>,
+        flow: &Flow,
+        request: &sip::Message<'_>,
+        key: Key,
+    ) {
         if let Some(call) = self.attendant.call_of(request) {
-            let Ok(server) = work.transactions.begin_server(work.now.mono, key, flow, request, Owner::Nobody) else {
+            let Ok(server) = work.transactions.begin_server(work.now.mono, key, flow, request, Owner::Nobody)
+            else {
                 return table_full(work, flow, request);
             };
             return self.attendant.on_request(work, call, server, request, &mut self.effects);
@@ -110,7 +123,10 @@ impl Rooms {
     }
 
     /// A request of an authenticated account for an extension.
-    #[expect(clippy::too_many_arguments, reason = "the facts of one request, each found once on the way here")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the facts of one request, each found once on the way here"
+    )]
     fn on_call(
         &mut self,
         work: &mut Work<'_>,
@@ -179,8 +195,16 @@ impl Rooms {
     }
 
     /// Begins the server transaction and forwards.
-    fn forward(&mut self, work: &mut Work<'_>, flow: &Flow, request: &sip::Message<'_>, key: Key, plan: Plan) {
-        let Ok(server) = work.transactions.begin_server(work.now.mono, key, flow, request, Owner::Nobody) else {
+    fn forward(
+        &mut self,
+        work: &mut Work<'_>,
+        flow: &Flow,
+        request: &sip::Message<'_>,
+        key: Key,
+        plan: Plan,
+    ) {
+        let Ok(server) = work.transactions.begin_server(work.now.mono, key, flow, request, Owner::Nobody)
+        else {
             return table_full(work, flow, request);
         };
         if request.method() == Some(sip::Method::Invite) {
@@ -192,7 +216,10 @@ impl Rooms {
     }
 
     /// An emergency call: before any seat, base state or PIN; its caller is the place (RULES §6).
-    #[expect(clippy::too_many_arguments, reason = "the facts of one request, each found once on the way here")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the facts of one request, each found once on the way here"
+    )]
     fn on_emergency(
         &mut self,
         work: &mut Work<'_>,
@@ -203,8 +230,11 @@ impl Rooms {
         number: &str,
         own_routes: usize,
     ) {
-        let from_user =
-            request.from().ok().and_then(|from| Some(from.uri().ok()?.user_unescaped().into_owned())).unwrap_or_default();
+        let from_user = request
+            .from()
+            .ok()
+            .and_then(|from| Some(from.uri().ok()?.user_unescaped().into_owned()))
+            .unwrap_or_default();
         // The nonce is not used up: such a call must not fail over it.
         let proved = prove(work, request, tenant).ok().map(|(account, _)| account);
         let caller = proxy::emergency_caller(work.ctx, tenant, flow, &from_user, proved, work.now);
@@ -212,8 +242,7 @@ impl Rooms {
             return work.challenge(flow, request, tenant, true, false);
         }
         work.ctx.counters.emergency_calls += 1;
-        let account: Box<str> =
-            caller.account.map_or("", |account| tenant.credentials(account).0).into();
+        let account: Box<str> = caller.account.map_or("", |account| tenant.credentials(account).0).into();
         let targets = emergency_targets(work, tenant, number);
         work.out.push(Output::Report(Report::Emergency {
             tenant: tenant.id.clone(),
@@ -246,7 +275,10 @@ impl Rooms {
     }
 
     /// A call to a code: log-in or log-out.
-    #[expect(clippy::too_many_arguments, reason = "the facts of one request, each found once on the way here")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the facts of one request, each found once on the way here"
+    )]
     fn on_code(
         &mut self,
         work: &mut Work<'_>,
@@ -265,7 +297,8 @@ impl Rooms {
             // Q5 of PRODUCT.md: codes are for the phones of the pool.
             return work.answer(flow, request, Answer::new(403, Refusal::UnknownDevice.phrase()));
         };
-        let Ok(server) = work.transactions.begin_server(work.now.mono, key, flow, request, Owner::Nobody) else {
+        let Ok(server) = work.transactions.begin_server(work.now.mono, key, flow, request, Owner::Nobody)
+        else {
             return work.answer(flow, request, Answer::new(603, "Too Many Log-ins, Try Again"));
         };
         work.respond(server, request, Answer::new(100, "Trying"));
@@ -278,9 +311,7 @@ impl Rooms {
             refusal,
         };
         let effect = match dialled {
-            Dialled::LogOut => {
-                Effect::LogOut { asker, device, surface: Surface::Dialled }
-            }
+            Dialled::LogOut => Effect::LogOut { asker, device, surface: Surface::Dialled },
             Dialled::LogIn { pin: Some(_), .. } if !tenant.seats.dial_pin => refuse(Refusal::PinNotDialled),
             Dialled::LogIn { extension, pin: Some(pin) } if pin.len() <= Pin::LENGTH_MAX => {
                 let name = String::from_utf8_lossy(extension);
@@ -310,7 +341,12 @@ fn refused_by_proxy_rules(work: &Work<'_>, request: &sip::Message<'_>) -> Option
 }
 
 /// 420 with every option tag of `header`: the edge supports none where they stand (§16.3 item 5, §8.2.2.3).
-pub(crate) fn refuse_extensions(work: &mut Work<'_>, flow: &Flow, request: &sip::Message<'_>, header: sip::Name) {
+pub(crate) fn refuse_extensions(
+    work: &mut Work<'_>,
+    flow: &Flow,
+    request: &sip::Message<'_>,
+    header: sip::Name,
+) {
     let tags = request.option_tags(header).collect::<Vec<_>>().join(&b", "[..]);
     let tags = String::from_utf8_lossy(&tags);
     work.answer(flow, request, Answer::with(420, "Bad Extension", sip::Name::Unsupported, &tags));
@@ -329,7 +365,8 @@ fn is_service_sos(opaque: &[u8]) -> bool {
 /// The hot-desk device a flow belongs to, where it is one of this tenant.
 fn device_behind(work: &Work<'_>, tenant: &Tenant, flow: &Flow) -> Option<Place> {
     let aor = work.ctx.tables.location.device_of_flow(flow, work.now.mono)?;
-    (aor.tenant == tenant.id && tenant.device(&aor.user).is_some()).then(|| Place::new(&aor.tenant, &aor.user))
+    (aor.tenant == tenant.id && tenant.device(&aor.user).is_some())
+        .then(|| Place::new(&aor.tenant, &aor.user))
 }
 
 /// Where an emergency call goes: every address of the route, one after the other.
@@ -352,4 +389,3 @@ fn emergency_targets(work: &Work<'_>, tenant: &Tenant, number: &str) -> Vec<Targ
         })
         .collect()
 }
-

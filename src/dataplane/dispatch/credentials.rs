@@ -76,8 +76,9 @@ pub(super) fn authenticate(
     let Context { tables, upkeep, .. } = &mut *work.ctx;
     let print = print(request);
     match tables.location.accept_nonce(&tenant.id, user, proof, print, work.now.mono, upkeep) {
-        NonceUse::Fresh => Some(account),
-        _ => {
+        // A retransmission that is seen again was refused without a transaction: it gets the same answer.
+        NonceUse::Fresh | NonceUse::Repeated => Some(account),
+        NonceUse::Replayed | NonceUse::Stale => {
             ask(work, flow, request, tenant, proxy, Refused::Stale);
             None
         }

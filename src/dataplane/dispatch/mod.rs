@@ -19,7 +19,7 @@ use crate::output::{Output, Report};
 use crate::pending::{Pending, Waiting};
 use crate::proxy::{self, InDialog, Proxy};
 use crate::query::QueryId;
-use crate::seating::Seating;
+use crate::seating::{Ending, Seating};
 use crate::transaction::{self, Event, Reception, Response};
 
 /// The cores of one worker.
@@ -104,7 +104,9 @@ impl Rooms {
     fn is_for_edge(&self, work: &Work<'_>, flow: &Flow, request: &sip::Message<'_>) -> bool {
         let Ok(uri) = sip::Uri::parse(request.request_uri()) else { return false };
         let in_dialog = request.to().is_ok_and(|to| to.tag().is_some());
-        uri.user.is_none() && !in_dialog && work.ctx.tenant_of(&uri, flow).is_some_and(|tenant| work.ctx.is_ours(&uri, &tenant))
+        uri.user.is_none()
+            && !in_dialog
+            && work.ctx.tenant_of(&uri, flow).is_some_and(|tenant| work.ctx.is_ours(&uri, &tenant))
     }
 
     fn on_cancel(
@@ -114,7 +116,8 @@ impl Rooms {
         cancel: &sip::Message<'_>,
         invite: Option<transaction::ServerId>,
     ) {
-        let Some((server, owner)) = invite.and_then(|server| Some((server, work.transactions.server_owner(server)?)))
+        let Some((server, owner)) =
+            invite.and_then(|server| Some((server, work.transactions.server_owner(server)?)))
         else {
             return work.answer(flow, cancel, Answer::new(481, "Call/Transaction Does Not Exist"));
         };
@@ -167,12 +170,12 @@ impl Rooms {
                 }
                 self.effects.push(Effect::Granted { asker, change });
             }
-            (Some(Waiting::Bindings { flow, request, .. }), Answer::Saved(verdict)) => {
+            (Some(Waiting::Bindings { flow, request, aor, sender }), Answer::Saved(verdict)) => {
                 if verdict == SaveVerdict::Failed {
                     // Bindings are soft state: the phone is served, and its next refresh is written again.
                     self.not_durable(work);
                 }
-                self.answer_registered(work, &flow, &request);
+                self.on_bindings_saved(work, &flow, &request, &aor, sender);
             }
             _ => {}
         }
@@ -196,7 +199,9 @@ impl Rooms {
                 };
                 self.effects.push(Effect::LogIn(log_in));
             }
-            Command::LogOut { tenant, device, now } => self.force_out(work, reply, Place::new(&tenant, &device), now),
+            Command::LogOut { tenant, device, now } => {
+                self.force_out(work, reply, Place::new(&tenant, &device), now)
+            }
         }
         self.carry_out(work);
     }
@@ -279,20 +284,12 @@ impl Rooms {
                 self.seating.log_in(work, &mut self.pending, &mut self.attendant, log_in, &mut self.effects);
             }
             Effect::LogOut { asker, device, surface } => {
-                self.seating.end(
-                    work,
-                    &mut self.pending,
-                    asker,
-                    device,
-                    None,
-                    Cause::LogOut,
-                    surface,
-                    &mut self.effects,
-                );
+                let ending = Ending { device, only_epoch: None, cause: Cause::LogOut, surface };
+                self.seating.end(work, &mut self.pending, asker, ending, &mut self.effects);
             }
             Effect::Granted { asker, change } => self.granted(work, asker, &change),
             Effect::Refused { asker, device, extension, refusal } => {
-                self.refused(work, asker, device, extension, refusal);
+                self.refused(work, asker, device, &extension, refusal);
             }
             Effect::SeatsChanged(change) => self.seats_changed(work, &change),
             Effect::Idle(device) => self.idle(work, &device),
@@ -302,5 +299,4 @@ impl Rooms {
             }
         }
     }
-
 }

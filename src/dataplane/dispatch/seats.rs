@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Rooms;
-use crate::context::{Answer, Work};
+use crate::context::Work;
 use crate::effect::{Asker, Effect};
 use crate::hotdesk::{Cause, DeferredEnd, Place, Seat, SeatChange, Surface};
 use crate::input::{Notice, ReplyId};
@@ -12,7 +12,7 @@ use crate::notifier::Eviction;
 use crate::output::{Done, Output, Report};
 use crate::proxy::{self, Target};
 use crate::refusal::Refusal;
-use crate::seating;
+use crate::seating::{self, Ending};
 use crate::settings::Tenant;
 
 impl Rooms {
@@ -32,18 +32,21 @@ impl Rooms {
         }
     }
 
-    pub(super) fn refused(&mut self, work: &mut Work<'_>, asker: Asker, device: Place, extension: Box<str>, refusal: Refusal) {
+    pub(super) fn refused(
+        &mut self,
+        work: &mut Work<'_>,
+        asker: Asker,
+        device: Place,
+        extension: &str,
+        refusal: Refusal,
+    ) {
         if matches!(asker, Asker::Nobody) {
             return;
         }
         work.ctx.counters.log_ins_refused += 1;
         match asker {
             Asker::Attendant(call) => self.attendant.refuse(work, call, refusal),
-            Asker::Register { flow, request } => {
-                if let Ok(request) = sip::Message::parse(&request, &sip::Limits::default()) {
-                    work.answer(&flow, &request, Answer::new(403, refusal.phrase()));
-                }
-            }
+            Asker::Register { flow, request } => self.on_native_refused(work, &flow, &request, refusal),
             Asker::Api(reply) => work.out.push(Output::Reply(reply, Err(refusal))),
             Asker::Nobody => {}
         }
@@ -71,7 +74,9 @@ impl Rooms {
                 let silence = tenant.seats.native_silence;
                 work.ctx.tables.marks.mark(&seat.device, &seat.extension, work.now.mono, silence);
             }
-            self.put_out(work, &tenant, seat);
+            if !by_phone_itself {
+                self.put_out(work, &tenant, seat);
+            }
         }
         if let Some(seat) = &change.begun {
             work.ctx.tables.marks.logged_in(&seat.device);
@@ -133,16 +138,13 @@ impl Rooms {
         let tables = Arc::clone(&work.ctx.tables);
         let due = tables.reloads.take_if_idle(device, || seating::is_idle(work, device));
         if let Some(end) = due.end {
-            self.seating.end(
-                work,
-                &mut self.pending,
-                Asker::Nobody,
-                device.clone(),
-                Some(end.epoch),
-                end.cause,
-                end.surface,
-                &mut self.effects,
-            );
+            let ending = Ending {
+                device: device.clone(),
+                only_epoch: Some(end.epoch),
+                cause: end.cause,
+                surface: end.surface,
+            };
+            self.seating.end(work, &mut self.pending, Asker::Nobody, ending, &mut self.effects);
         }
         if due.reload {
             let Some(tenant) = work.ctx.settings.tenant(&device.tenant).cloned() else { return };
@@ -167,16 +169,9 @@ impl Rooms {
             return work.out.push(refuse(Refusal::NobodySits));
         };
         if now || seating::is_idle(work, &device) {
-            return self.seating.end(
-                work,
-                &mut self.pending,
-                Asker::Api(reply),
-                device,
-                Some(seat.epoch),
-                Cause::Forced,
-                Surface::Api,
-                &mut self.effects,
-            );
+            let ending =
+                Ending { device, only_epoch: Some(seat.epoch), cause: Cause::Forced, surface: Surface::Api };
+            return self.seating.end(work, &mut self.pending, Asker::Api(reply), ending, &mut self.effects);
         }
         self.defer_end(work, &device, &tenant.customer, seat.epoch, Cause::Forced, Surface::Api);
         work.out.push(Output::Reply(reply, Ok(Done::Deferred((*seat).clone()))));
@@ -203,10 +198,11 @@ impl Rooms {
             let settings = &work.ctx.settings;
             let device =
                 settings.tenant(&seat.device.tenant).and_then(|tenant| tenant.device(&seat.device.name));
-            let extension =
-                settings.tenant(&seat.extension.tenant).and_then(|tenant| tenant.extension(&seat.extension.name));
-            let stays =
-                device.is_some_and(|device| device.enabled) && extension.is_some_and(|extension| extension.enabled);
+            let extension = settings
+                .tenant(&seat.extension.tenant)
+                .and_then(|tenant| tenant.extension(&seat.extension.name));
+            let stays = device.is_some_and(|device| device.enabled)
+                && extension.is_some_and(|extension| extension.enabled);
             if !stays {
                 self.leaving.push_back((seat.device.clone(), seat.epoch));
             }

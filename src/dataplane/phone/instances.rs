@@ -9,7 +9,7 @@ use crate::location::stable_hash;
 /// `+sip.instance` values learned from authenticated REGISTERs of device accounts: the latest of each device, so
 /// there are never more than there are devices.
 #[derive(Debug, Default)]
-pub struct Instances {
+pub(crate) struct Instances {
     of_device: DashMap<Place, u64>,
     devices: DashMap<u64, Place>,
 }
@@ -17,7 +17,7 @@ pub struct Instances {
 impl Instances {
     /// Remembers that `device`, which has proved to be it, calls itself `instance`. An instance that another device
     /// has shown before changes hands: the proof is the newer one.
-    pub fn learn(&self, device: &Place, instance: &[u8]) {
+    pub(crate) fn learn(&self, device: &Place, instance: &[u8]) {
         let hash = stable_hash(&[device.tenant.as_bytes(), instance]);
         if self.of_device.get(device).is_some_and(|known| *known == hash) {
             return;
@@ -29,7 +29,7 @@ impl Instances {
     }
 
     /// The device of `tenant` that was the last to prove itself with `instance`.
-    pub fn device_of(&self, tenant: &str, instance: &[u8]) -> Option<Place> {
+    pub(crate) fn device_of(&self, tenant: &str, instance: &[u8]) -> Option<Place> {
         let device = self.devices.get(&stable_hash(&[tenant.as_bytes(), instance]))?;
         (&*device.tenant == tenant).then(|| device.clone())
     }

@@ -2,7 +2,7 @@
 
 mod instances;
 
-pub use instances::Instances;
+pub(crate) use instances::Instances;
 
 /// Longest User-Agent that is searched for a MAC: the samples of the field stay below 100 octets.
 const SEARCHED_MAX: usize = 256;
@@ -13,7 +13,8 @@ pub(crate) fn claimed_mac(message: &sip::Message<'_>) -> Option<[u8; 6]> {
     let header = message
         .fields()
         .find(|field| {
-            field.raw_name.eq_ignore_ascii_case(b"Mac") || field.raw_name.eq_ignore_ascii_case(b"X-Serialnumber")
+            field.raw_name.eq_ignore_ascii_case(b"Mac")
+                || field.raw_name.eq_ignore_ascii_case(b"X-Serialnumber")
         })
         .and_then(|field| words(field.value).find_map(mac));
     header.or_else(|| words(message.header(sip::Name::UserAgent)?).find_map(mac))
@@ -76,7 +77,9 @@ mod tests {
 
     #[test]
     fn what_is_no_mac_is_not_taken_for_one() {
-        for headers in ["", "User-Agent: x 00:15-65:f4:29:a4\r\n", "User-Agent: 0015654a39371\r\n", "Mac: none\r\n"] {
+        for headers in
+            ["", "User-Agent: x 00:15-65:f4:29:a4\r\n", "User-Agent: 0015654a39371\r\n", "Mac: none\r\n"]
+        {
             assert_eq!(claimed(headers), None, "{headers}");
         }
     }

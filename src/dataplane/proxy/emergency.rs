@@ -8,7 +8,8 @@ use crate::settings::{Account, Device, Site, Tenant};
 use super::route::account_of_flow;
 
 /// The Warning of a call that could not be routed (RFC 3261 §20.43; 399 is "miscellaneous").
-pub(crate) const WARNING: &str = "399 hotdesk \"No emergency route is configured or none of its addresses answers\"";
+pub(crate) const WARNING: &str =
+    "399 hotdesk \"No emergency route is configured or none of its addresses answers\"";
 
 /// From which phone and place an emergency call comes, and whether that is beyond doubt.
 pub(crate) struct EmergencyCaller<'a> {

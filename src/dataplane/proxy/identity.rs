@@ -41,11 +41,13 @@ pub(crate) fn decide(
     let user = uri.user_unescaped();
     let own = tenant.credentials(account).0.as_bytes();
     match seat {
-        Some((extension, epoch)) if *user == *own || *user == *extension.number.as_bytes() => Ok(From::Replaced {
-            user: extension.number.clone(),
-            epoch,
-            addr: addr(&extension.name, &extension.number, tenant.realm()),
-        }),
+        Some((extension, epoch)) if *user == *own || *user == *extension.number.as_bytes() => {
+            Ok(From::Replaced {
+                user: extension.number.clone(),
+                epoch,
+                addr: addr(&extension.name, &extension.number, tenant.realm()),
+            })
+        }
         None if *user == *own => Ok(From::Kept),
         _ => Err(Foreign),
     }

@@ -145,7 +145,10 @@ impl Proxy {
             .filter(|_| invite && !plan.in_dialog)
             .map(|extension| Place::new(&plan.tenant.id, extension));
         let dialog = dialog_hash(request);
-        if invite && !plan.in_dialog && let Some(device) = &plan.opener_device {
+        if invite
+            && !plan.in_dialog
+            && let Some(device) = &plan.opener_device
+        {
             work.ctx.tables.calls.began(device, dialog, work.now.mono, plan.emergency);
         }
         let bye = request.method() == Some(sip::Method::Bye);
@@ -227,7 +230,10 @@ impl Proxy {
         }
         let Some(call) = self.calls.remove(key) else { return };
         self.forget_ringing(&call, key);
-        if call.invite && !call.answered && !call.plan.in_dialog && let Some(device) = &call.plan.opener_device
+        if call.invite
+            && !call.answered
+            && !call.plan.in_dialog
+            && let Some(device) = &call.plan.opener_device
             && work.ctx.tables.calls.ended(device, call.dialog, work.now.mono)
         {
             effects.push(Effect::Idle(device.clone()));
@@ -324,7 +330,10 @@ impl Proxy {
     fn branch_ended(&mut self, work: &mut Work<'_>, key: ProxyKey, index: usize, effects: &mut Vec<Effect>) {
         let Some(call) = self.calls.get_mut(key) else { return };
         let device = call.branches[index].target.device.as_deref();
-        if call.invite && !call.plan.in_dialog && let Some(device) = device {
+        if call.invite
+            && !call.plan.in_dialog
+            && let Some(device) = device
+        {
             let device = Place::new(&call.plan.tenant.id, device);
             if work.ctx.tables.calls.ended(&device, call.dialog, work.now.mono) {
                 effects.push(Effect::Idle(device));
@@ -381,7 +390,7 @@ impl Proxy {
         let (client, key, code) = match event {
             Event::ClientTimeout { client, owner: Owner::Proxy(key) } => (*client, *key, 408),
             Event::ClientLost { client, owner: Owner::Proxy(key) } => (*client, *key, 430),
-            Event::TimerC { client, owner: Owner::Proxy(key) } => {
+            Event::TimerC { client, owner: Owner::Proxy(_) } => {
                 // §16.8: after a provisional answer the branch is cancelled and ends with its 487, or in silence.
                 return work.transactions.cancel(work.now.mono, *client, work.out);
             }
@@ -446,7 +455,8 @@ impl Proxy {
                 work.transactions.cancel(work.now.mono, branch.client, work.out);
             }
         }
-        let gained = change.begun.as_ref().filter(|seat| seat.extension == *extension).map(|seat| &seat.device.name);
+        let gained =
+            change.begun.as_ref().filter(|seat| seat.extension == *extension).map(|seat| &seat.device.name);
         if let Some(device) = gained {
             let now = work.now;
             let fresh: Vec<Target> = of_extension(work.ctx, &call.plan.tenant, &extension.name, now)
@@ -471,11 +481,8 @@ impl Proxy {
     pub(crate) fn forward_ack(&self, work: &mut Work<'_>, flow: &Flow, ack: &sip::Message<'_>, plan: &Plan) {
         let Some(target) = plan.targets.first() else { return };
         let via = via(work.ctx, &target.flow);
-        let branch = transaction::branch::stateless(
-            &work.ctx.tables.branch_key,
-            ack,
-            transaction::loop_hash(ack),
-        );
+        let branch =
+            transaction::branch::stateless(&work.ctx.tables.branch_key, ack, transaction::loop_hash(ack));
         work.ctx.counters.requests_forwarded += 1;
         let outgoing = outgoing(plan, *flow, target, &via, &[]);
         work.out.message(target.flow, |buffer| outgoing.write(ack, &branch, buffer));
@@ -494,11 +501,6 @@ impl Proxy {
     /// When [`Self::handle_timeout`] has something to do.
     pub(crate) fn next_timeout(&self) -> Option<Mono> {
         self.lingering.front().map(|(until, _)| *until)
-    }
-
-    /// Requests under way.
-    pub(crate) fn len(&self) -> usize {
-        self.calls.len()
     }
 }
 
@@ -527,7 +529,8 @@ fn pass_on(work: &mut Work<'_>, call: &Call, scratch: &mut Vec<u8>, code: u16, r
 
 /// Answers with the best of what came, or in our own words.
 fn answer_best(work: &mut Work<'_>, call: &Call, request: &sip::Message<'_>) {
-    let parsed = call.best.octets().and_then(|octets| sip::Message::parse(octets, &sip::Limits::default()).ok());
+    let parsed =
+        call.best.octets().and_then(|octets| sip::Message::parse(octets, &sip::Limits::default()).ok());
     if let Some(response) = parsed {
         work.ctx.counters.responses_forwarded += 1;
         return work.transactions.respond(work.now.mono, call.server, call.best.code(), work.out, |buffer| {
@@ -592,7 +595,10 @@ fn start_branch(
         return false;
     };
     work.ctx.counters.requests_forwarded += 1;
-    if call.invite && !plan.in_dialog && let Some(device) = &target.device {
+    if call.invite
+        && !plan.in_dialog
+        && let Some(device) = &target.device
+    {
         let device = Place::new(&plan.tenant.id, device);
         work.ctx.tables.calls.began(&device, call.dialog, work.now.mono, plan.emergency);
     }
@@ -633,7 +639,13 @@ fn opens_dialog(request: &sip::Message<'_>) -> bool {
 }
 
 /// The sealed facts of the dialog this branch may become.
-fn seal(work: &mut Work<'_>, plan: &Plan, request: &sip::Message<'_>, from: Flow, target: &Target) -> Vec<u8> {
+fn seal(
+    work: &mut Work<'_>,
+    plan: &Plan,
+    request: &sip::Message<'_>,
+    from: Flow,
+    target: &Target,
+) -> Vec<u8> {
     let original = request.from().map(|from| from.addr_raw).unwrap_or_default();
     let path = ReturnPath {
         tenant: &plan.tenant.id,

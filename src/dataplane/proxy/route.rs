@@ -66,7 +66,8 @@ pub(crate) fn in_dialog(ctx: &Context, flow: &Flow, request: &sip::Message<'_>, 
         let shown = addr(name, identity.extension, tenant.realm());
         if by_opener {
             if same_uri(from.addr_raw, identity.original) {
-                from_out = From::Replaced { user: identity.extension.into(), epoch: identity.epoch, addr: shown };
+                from_out =
+                    From::Replaced { user: identity.extension.into(), epoch: identity.epoch, addr: shown };
             }
         } else if same_uri(to.addr_raw, &shown) {
             to_out = Some(identity.original.to_vec());

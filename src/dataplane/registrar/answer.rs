@@ -76,7 +76,8 @@ mod tests {
         for (q, text) in
             [(0, ";q=0.0"), (700, ";q=0.7"), (330, ";q=0.33"), (5, ";q=0.005"), (999, ";q=0.999")]
         {
-            assert_eq!(thousandths(q, &mut *b";q=0.000"), text.as_bytes());
+            let mut room = *b";q=0.000";
+            assert_eq!(thousandths(q, &mut room), text.as_bytes());
         }
     }
 }

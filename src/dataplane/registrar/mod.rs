@@ -8,7 +8,7 @@ mod update;
 
 pub(crate) use answer::write_granted;
 pub(crate) use native::{Native, Wish, decide};
-pub(crate) use request::{Refused, check};
+pub(crate) use request::check;
 pub(crate) use update::{Outcome, Registration, Sender, update};
 
 /// What a REGISTER wants, as far as it can be read.

@@ -54,7 +54,9 @@ pub(crate) fn decide(
 ) -> Native {
     let Some(device) = device_of(ctx, tenant, extension, flow, request, now) else {
         return match wish {
-            Wish::Bind if extension.own_phones_max == 0 => Native::Refused("No Ordinary Phones For This Extension"),
+            Wish::Bind if extension.own_phones_max == 0 => {
+                Native::Refused("No Ordinary Phones For This Extension")
+            }
             _ => Native::Ordinary,
         };
     };
@@ -111,7 +113,9 @@ fn device_of(
         sip::ContactValue::Contact(contact) => contact.instance,
         sip::ContactValue::Star => None,
     });
-    if let Some(aor) = instance.and_then(|instance| location.device_of_instance(&tenant.id, instance, now.mono)) {
+    if let Some(aor) =
+        instance.and_then(|instance| location.device_of_instance(&tenant.id, instance, now.mono))
+    {
         return here(&aor.user);
     }
     if let Some(device) = instance.and_then(|instance| ctx.tables.instances.device_of(&tenant.id, instance)) {
