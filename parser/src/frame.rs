@@ -137,7 +137,8 @@ impl Framer {
 /// The length of the message with this head.
 fn length_of(head: &[u8], limits: &Limits) -> Result<usize, ParseError> {
     // Any line that is none puts the framing in doubt: it might have been the Content-Length.
-    let index = Index::build(head, limits, OnFault::Refuse, |_| Ok(()))?;
+    let mut index = Index::new();
+    index.fill(head, limits, OnFault::Refuse, |_| Ok(()))?;
     match index.content_length(head)? {
         // §20.14: on a stream the header must be there.
         None => Err(ParseError::new(ErrorKind::LengthRequired, head.len())),

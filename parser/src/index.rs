@@ -86,15 +86,27 @@ pub(crate) enum OnFault {
 }
 
 impl Index {
-    /// Indexes the head at the start of `octets`.
+    pub(crate) fn new() -> Self {
+        Index {
+            lines: SmallVec::new(),
+            present: Names(0),
+            repeated: Names(0),
+            start_line: 0,
+            fields_end: 0,
+            head_end: 0,
+        }
+    }
+
+    /// Indexes the head at the start of `octets` into this new index.
     ///
     /// `start_line` sees the first line as soon as it is found, so that noise costs no more than that.
-    pub(crate) fn build(
+    pub(crate) fn fill(
+        &mut self,
         octets: &[u8],
         limits: &Limits,
         on_fault: OnFault,
         start_line: impl FnOnce(usize) -> Result<(), ParseError>,
-    ) -> Result<Self, ParseError> {
+    ) -> Result<(), ParseError> {
         let head_max = usize::from(limits.head_max);
         let mut breaks = Breaks::new(&octets[..octets.len().min(head_max)]);
         let unterminated = |at: usize| {
@@ -108,14 +120,7 @@ impl Index {
             None => return Err(ParseError::new(ErrorKind::NotSip, 0)),
         };
         start_line(first - 2)?;
-        let mut index = Index {
-            lines: SmallVec::new(),
-            present: Names::default(),
-            repeated: Names::default(),
-            start_line: first - 2,
-            fields_end: first,
-            head_end: first,
-        };
+        self.start_line = first - 2;
         let mut at = first;
         let ended = 'head: loop {
             let mut next = match breaks.next() {
@@ -136,7 +141,7 @@ impl Index {
                     None => break 'head Err(unterminated(at)),
                 }
             }
-            if index.lines.len() == limits.headers_max {
+            if self.lines.len() == limits.headers_max {
                 break Err(ParseError::new(ErrorKind::TooManyHeaders, at));
             }
             let line = match Line::read(octets, at, next - 2) {
@@ -144,16 +149,16 @@ impl Index {
                 Err(_) if on_fault == OnFault::Keep => Line::unreadable(at, next - 2),
                 Err(error) => return Err(error),
             };
-            index.note(line);
+            self.note(line);
             at = next;
         };
-        index.fields_end = at;
+        self.fields_end = at;
         match ended {
-            Ok(head_end) => index.head_end = head_end,
-            Err(_) if on_fault == OnFault::Keep => index.head_end = at,
+            Ok(head_end) => self.head_end = head_end,
+            Err(_) if on_fault == OnFault::Keep => self.head_end = at,
             Err(error) => return Err(error),
         }
-        Ok(index)
+        Ok(())
     }
 
     #[inline(always)]
@@ -226,7 +231,8 @@ mod tests {
     use super::*;
 
     fn build(head: &[u8], limits: &Limits) -> Result<Index, ErrorKind> {
-        Index::build(head, limits, OnFault::Refuse, |_| Ok(())).map_err(|error| error.kind)
+        let mut index = Index::new();
+        index.fill(head, limits, OnFault::Refuse, |_| Ok(())).map(|()| index).map_err(|error| error.kind)
     }
 
     fn refused(head: &[u8]) -> ErrorKind {

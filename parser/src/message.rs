@@ -57,12 +57,12 @@ impl<'a> Message<'a> {
     }
 
     fn parse_at(bytes: &'a [u8], limits: &Limits) -> Result<Self, ParseError> {
-        let mut start = None;
-        let index = Index::build(bytes, limits, OnFault::Refuse, |end| {
-            start = Some(StartLine::parse(&bytes[..end])?);
+        let mut start = StartLine::Status { code: 0, reason: b"" };
+        let mut index = Index::new();
+        index.fill(bytes, limits, OnFault::Refuse, |end| {
+            start = StartLine::parse(&bytes[..end])?;
             Ok(())
         })?;
-        let start = start.expect("an index is made after its start line is read");
         let there = bytes.len() - index.head_end;
         let length = index.content_length(bytes)?.unwrap_or(there);
         if length > there {

@@ -20,11 +20,12 @@ impl<'a> Message<'a> {
     pub fn salvage(bytes: &'a [u8], limits: &Limits) -> Option<Self> {
         let bytes = &bytes[leading_breaks(bytes)..];
         let mut start = None;
-        let index = Index::build(bytes, limits, OnFault::Keep, |end| {
+        let mut index = Index::new();
+        let filled = index.fill(bytes, limits, OnFault::Keep, |end| {
             start = request_line(&bytes[..end]);
             Ok(())
-        })
-        .ok()?;
+        });
+        filled.ok()?;
         let needed = [Name::From, Name::To, Name::CallId, Name::CSeq];
         if !needed.iter().all(|&name| index.present.has(name)) {
             return None;

@@ -147,20 +147,13 @@ impl Name {
             0 => Self::Other,
             1 => compact(octets[start]),
             2..=LENGTH_MAX => {
-                let name = &octets[start..start + length];
-                let Some(candidate) = SLOTS[slot(name)] else { return Self::Other };
+                let Some(candidate) = SLOTS[slot(&octets[start..start + length])] else { return Self::Other };
                 let known = &KNOWN[candidate as usize];
-                if known.length as usize != length {
-                    return Self::Other;
+                if usize::from(known.length) == length && known.is_at(&octets[start..]) {
+                    candidate
+                } else {
+                    Self::Other
                 }
-                let mut word = 0;
-                while word * 8 < length {
-                    if lower_word(octets, start + word * 8, length - word * 8) != known.words[word] {
-                        return Self::Other;
-                    }
-                    word += 1;
-                }
-                candidate
             }
             _ => Self::Other,
         }
@@ -203,14 +196,41 @@ const fn compact(letter: u8) -> Name {
 /// `P-Access-Network-Info` is the longest name of the list.
 const LENGTH_MAX: usize = 21;
 
-/// A name in lower case, in words of eight octets, the last one filled with zeros.
+/// Words of eight octets that hold the longest name.
+const WORDS: usize = LENGTH_MAX.div_ceil(8);
+
+/// A name in lower case, in words whose octets behind the name are zero.
 struct Known {
     length: u8,
-    words: [u64; LENGTH_MAX.div_ceil(8)],
+    words: [u64; WORDS],
+    /// Ones where the name has octets.
+    masks: [u64; WORDS],
+}
+
+impl Known {
+    /// Whether the name stands at the start of `octets`, in any case.
+    ///
+    /// Setting bit 5 makes letters small and maps no other octet of a line onto a letter or a hyphen: CR,
+    /// which would become a hyphen, ends a line.
+    #[inline(always)]
+    fn is_at(&self, octets: &[u8]) -> bool {
+        const LOWER: u64 = 0x2020_2020_2020_2020;
+        let mut filled = [0; WORDS * 8];
+        let window = octets.first_chunk().unwrap_or_else(|| {
+            filled[..octets.len()].copy_from_slice(octets);
+            &filled
+        });
+        let mut differs = 0;
+        let (words, _) = window.as_chunks::<8>();
+        for (at, word) in words.iter().enumerate() {
+            differs |= ((u64::from_le_bytes(*word) | LOWER) ^ self.words[at]) & self.masks[at];
+        }
+        differs == 0
+    }
 }
 
 static KNOWN: [Known; ALL.len()] = {
-    let mut known = [const { Known { length: 0, words: [0; LENGTH_MAX.div_ceil(8)] } }; ALL.len()];
+    let mut known = [const { Known { length: 0, words: [0; WORDS], masks: [0; WORDS] } }; ALL.len()];
     let mut i = 0;
     while i < ALL.len() {
         let name = ALL[i].as_str().as_bytes();
@@ -219,6 +239,7 @@ static KNOWN: [Known; ALL.len()] = {
         let mut at = 0;
         while at < name.len() {
             known[i].words[at / 8] |= ((name[at] | 0x20) as u64) << (at % 8 * 8);
+            known[i].masks[at / 8] |= 0xff << (at % 8 * 8);
             at += 1;
         }
         i += 1;
@@ -246,25 +267,6 @@ const fn slot(name: &[u8]) -> usize {
     let last = (name[name.len() - 1] | 0x20) as usize;
     let middle = (name[name.len() / 2] | 0x20) as usize;
     (first * 53 + last * 56 + middle * 39 + name.len() * 7) & 511
-}
-
-/// Up to eight octets from `at` on as a little-endian word in lower case, zeros after the last.
-///
-/// Setting bit 5 makes letters small and maps no other octet of a line onto a letter or a hyphen: CR, which
-/// would become a hyphen, ends a line.
-#[inline]
-fn lower_word(octets: &[u8], at: usize, length: usize) -> u64 {
-    const LOWER: u64 = 0x2020_2020_2020_2020;
-    let mask = if length >= 8 { u64::MAX } else { (1 << (length * 8)) - 1 };
-    match octets.get(at..at + 8) {
-        Some(word) => (u64::from_le_bytes(word.try_into().expect("eight octets were taken")) | LOWER) & mask,
-        None => {
-            let mut word = [0; 8];
-            let length = length.min(8);
-            word[..length].copy_from_slice(&octets[at..at + length]);
-            (u64::from_le_bytes(word) | LOWER) & mask
-        }
-    }
 }
 
 #[cfg(test)]
