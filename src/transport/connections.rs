@@ -1,0 +1,295 @@
+//! The connections of one worker: a table of slots with generations, a count for each source, and the choice of
+//! who has to go when there is no more room.
+//!
+//! Knows nothing of sockets: what a connection is stays open (`C`).
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv6Addr};
+
+use dataplane::flow::{ConnectionId, WorkerId};
+
+/// Connections of one worker. Eight workers then hold half a million phones, at 6 kB each in 400 MB a worker.
+pub const CONNECTIONS_MAX: usize = 65_536;
+
+/// Connections of one source on one worker: an office of some thousand phones behind one address has room, and
+/// sixteen such sources are needed to fill the table.
+pub const PER_SOURCE_MAX: u32 = 4_096;
+
+/// How many connections are compared to find one that was silent for long. Among so many the stalest is older
+/// than 98 % of the table, and a full table costs each newcomer the same few microseconds.
+const SAMPLE_MAX: usize = 64;
+
+/// How many slots are looked at to find as many: a table that shrank may be mostly empty.
+const SAMPLE_SLOTS_MAX: usize = 4_096;
+
+/// Connections by id. An id that was given out and ended finds nothing, though its slot may be in use again.
+pub struct Connections<C> {
+    worker: WorkerId,
+    slots: Vec<Slot<C>>,
+    /// Freed slots, the longest free first, so that generations go round as late as possible.
+    free: VecDeque<u32>,
+    sources: HashMap<IpAddr, u32>,
+    connections_max: usize,
+    per_source_max: u32,
+    first_generation: u32,
+    sampled: usize,
+    swept: usize,
+}
+
+struct Slot<C> {
+    generation: u32,
+    held: Option<Held<C>>,
+}
+
+struct Held<C> {
+    source: IpAddr,
+    connection: C,
+}
+
+/// Why there is no room for one more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    /// The table is full: somebody stale must go first.
+    Table,
+    /// The source has its share.
+    Source,
+}
+
+impl<C> Connections<C> {
+    /// An empty table for `worker`. Every slot's generations begin after `first_generation`: a random one makes
+    /// ids of before a restart, which bindings and route sets may still carry, find nothing.
+    pub fn new(worker: WorkerId, first_generation: u32, connections_max: usize, per_source_max: u32) -> Self {
+        Self {
+            worker,
+            first_generation: first_generation & ConnectionId::GENERATION_MAX,
+            slots: Vec::new(),
+            free: VecDeque::new(),
+            sources: HashMap::new(),
+            connections_max: connections_max.min(u32::MAX as usize),
+            per_source_max,
+            sampled: 0,
+            swept: 0,
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// True if there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Says whether one more from `address` would find room.
+    pub fn room_for(&self, address: IpAddr) -> Result<(), Full> {
+        if self.sources.get(&source(address)).is_some_and(|count| *count >= self.per_source_max) {
+            Err(Full::Source)
+        } else if self.len() >= self.connections_max {
+            Err(Full::Table)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Takes one more from `address`; `open` makes it, told its id.
+    pub fn insert(
+        &mut self,
+        address: IpAddr,
+        open: impl FnOnce(ConnectionId) -> C,
+    ) -> Result<ConnectionId, Full> {
+        self.room_for(address)?;
+        let index = match self.free.pop_front() {
+            Some(index) => index,
+            None => {
+                self.slots.push(Slot { generation: self.first_generation, held: None });
+                (self.slots.len() - 1) as u32
+            }
+        };
+        let slot = &mut self.slots[index as usize];
+        slot.generation =
+            if slot.generation >= ConnectionId::GENERATION_MAX { 1 } else { slot.generation + 1 };
+        let id = ConnectionId::new(self.worker, slot.generation, index);
+        let source = source(address);
+        slot.held = Some(Held { source, connection: open(id) });
+        *self.sources.entry(source).or_default() += 1;
+        Ok(id)
+    }
+
+    /// The connection `id`, if it still is.
+    pub fn find(&mut self, id: ConnectionId) -> Option<&mut C> {
+        if id.worker() != self.worker {
+            return None;
+        }
+        let slot = self.slots.get_mut(id.slot() as usize)?;
+        if slot.generation != id.generation() {
+            return None;
+        }
+        slot.held.as_mut().map(|held| &mut held.connection)
+    }
+
+    /// Ends `id` and gives back what it was.
+    pub fn remove(&mut self, id: ConnectionId) -> Option<C> {
+        self.find(id)?;
+        let held = self.slots.get_mut(id.slot() as usize)?.held.take()?;
+        self.free.push_back(id.slot());
+        if let Some(count) = self.sources.get_mut(&held.source) {
+            *count -= 1;
+            if *count == 0 {
+                self.sources.remove(&held.source);
+            }
+        }
+        Some(held.connection)
+    }
+
+    /// A connection that can be spared: of a sample, the one of lowest `rank`. Those of rank `None` stay.
+    pub fn stalest<R: Ord>(&mut self, rank: impl Fn(&C) -> Option<R>) -> Option<ConnectionId> {
+        let mut stalest: Option<(R, ConnectionId)> = None;
+        let mut seen = 0;
+        for _ in 0..self.slots.len().min(SAMPLE_SLOTS_MAX) {
+            self.sampled = (self.sampled + 1) % self.slots.len();
+            let index = self.sampled;
+            let slot = &self.slots[index];
+            let Some(held) = &slot.held else { continue };
+            seen += 1;
+            if let Some(rank) = rank(&held.connection)
+                && stalest.as_ref().is_none_or(|(least, _)| rank < *least)
+            {
+                stalest = Some((rank, ConnectionId::new(self.worker, slot.generation, index as u32)));
+            }
+            if seen == SAMPLE_MAX {
+                break;
+            }
+        }
+        stalest.map(|(_, id)| id)
+    }
+
+    /// Looks at the next tenth of the table, so that ten calls have seen each connection once, and names those
+    /// that `is_over` says are.
+    pub fn sweep(&mut self, is_over: impl Fn(&C) -> bool) -> Vec<ConnectionId> {
+        let mut over = Vec::new();
+        for _ in 0..self.slots.len().div_ceil(10) {
+            self.swept = (self.swept + 1) % self.slots.len();
+            let slot = &self.slots[self.swept];
+            if slot.held.as_ref().is_some_and(|held| is_over(&held.connection)) {
+                over.push(ConnectionId::new(self.worker, slot.generation, self.swept as u32));
+            }
+        }
+        over
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &C> {
+        self.slots.iter().filter_map(|slot| slot.held.as_ref()).map(|held| &held.connection)
+    }
+}
+
+/// Whom an address counts for: itself, for IPv6 its /64, of which every host has as many addresses as it likes.
+fn source(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+    const B: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
+
+    fn table() -> Connections<u32> {
+        Connections::new(WorkerId(3), 0, 4, 3)
+    }
+
+    #[test]
+    fn an_ended_id_finds_nothing_though_its_slot_is_in_use() {
+        let mut table = table();
+        let first = table.insert(A, |_| 1).unwrap();
+        assert_eq!(table.remove(first), Some(1));
+
+        let second = table.insert(A, |_| 2).unwrap();
+
+        assert_eq!(first.slot(), second.slot());
+        assert_eq!(table.find(first), None);
+        assert_eq!(table.remove(first), None);
+        assert_eq!(table.find(second), Some(&mut 2));
+    }
+
+    #[test]
+    fn an_id_of_another_worker_finds_nothing() {
+        let mut table = table();
+        let id = table.insert(A, |_| 1).unwrap();
+
+        let foreign = ConnectionId::new(WorkerId(4), id.generation(), id.slot());
+
+        assert_eq!(table.find(foreign), None);
+        assert_eq!(table.find(ConnectionId::new(WorkerId(3), 1, 99)), None);
+    }
+
+    #[test]
+    fn generations_go_round_without_a_zero() {
+        let mut table = table();
+        let id = table.insert(A, |_| 1).unwrap();
+        table.slots[id.slot() as usize].generation = ConnectionId::GENERATION_MAX;
+        let last = ConnectionId::new(WorkerId(3), ConnectionId::GENERATION_MAX, id.slot());
+        assert_eq!(table.remove(last), Some(1));
+
+        let next = table.insert(A, |_| 2).unwrap();
+
+        assert_eq!(next.generation(), 1);
+    }
+
+    #[test]
+    fn one_source_leaves_room_for_others() {
+        let mut table = table();
+        let first = table.insert(A, |_| 1).unwrap();
+        table.insert(A, |_| 2).unwrap();
+        table.insert(A, |_| 3).unwrap();
+
+        assert_eq!(table.insert(A, |_| 4), Err(Full::Source));
+        assert!(table.insert(B, |_| 5).is_ok());
+        assert_eq!(table.insert(B, |_| 6), Err(Full::Table));
+
+        table.remove(first);
+        assert!(table.insert(A, |_| 7).is_ok());
+    }
+
+    #[test]
+    fn ipv6_addresses_of_one_network_are_one_source() {
+        let address = |text: &str| -> IpAddr { text.parse().unwrap() };
+
+        assert_eq!(source(address("2001:db8::1")), source(address("2001:db8::ffff:1")));
+        assert_ne!(source(address("2001:db8::1")), source(address("2001:db8:0:1::1")));
+    }
+
+    #[test]
+    fn the_stalest_is_of_lowest_rank() {
+        let mut table = table();
+        table.insert(A, |_| 30).unwrap();
+        let oldest = table.insert(A, |_| 10).unwrap();
+        table.insert(A, |_| 0).unwrap();
+
+        let stalest = table.stalest(|age| (*age > 0).then_some(*age));
+
+        assert_eq!(stalest, Some(oldest));
+        assert_eq!(self::table().stalest(|age| Some(*age)), None);
+    }
+
+    #[test]
+    fn ten_sweeps_see_every_connection() {
+        let mut table = Connections::new(WorkerId(0), ConnectionId::GENERATION_MAX - 1, 100, 100);
+        for n in 0..37 {
+            table.insert(A, |_| n).unwrap();
+        }
+
+        let mut seen: Vec<u32> = (0..10).flat_map(|_| table.sweep(|_| true)).map(|id| id.slot()).collect();
+
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), 37);
+        assert_eq!(table.iter().count(), 37);
+    }
+}

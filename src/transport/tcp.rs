@@ -1,0 +1,607 @@
+//! SIP over TCP (RFC 3261 §18): listening, and one accepted connection.
+//!
+//! A connection never waits. Its owner waits for what [`Connection::interest`] names and then calls
+//! [`Connection::receive`] or [`Connection::write_on`].
+//!
+//! ```text
+//!             end of stream                    all written, or
+//!  ┌──────┐ ───────────────► ┌────────────┐    64·T1 are over
+//!  │ Open │                  │ HalfClosed │ ─────────────────────────────► gone
+//!  └──────┘ ─────┐           └────────────┘                                 ▲
+//!                │ close           │ close                                  │ end of stream,
+//!                ▼                 ▼                                        │ or LINGER is over
+//!             ┌─────────────────────┐  all written: our end of stream  ┌───────────┐
+//!             │       Closing       │ ───────────────────────────────► │ Lingering │
+//!             └─────────────────────┘                                  └───────────┘
+//! ```
+//! Lingering reads on and throws away: closing with octets unread would reset the connection, and a reset may
+//! overtake the answer that says why.
+
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::time::Duration;
+
+use dataplane::flow::Flow;
+use dataplane::now::Mono;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+use super::stream::{Piece, Stream};
+
+/// Connections that the kernel has accepted and we have not: all phones of a large office at once.
+const BACKLOG: i32 = 4_096;
+
+/// Octets that may wait for a peer that does not read: four of the longest messages. More means that it takes
+/// nothing any longer, and its memory would be ours.
+const PENDING_MAX: usize = 256 * 1024;
+
+/// How long octets on the wire may stay unconfirmed before the system gives the connection up: as long as a
+/// transaction lives (64·T1), so that a phone gone without a word is found out by the first call to it.
+const UNCONFIRMED_MAX: Duration = Duration::from_secs(32);
+
+/// How long a connection may be in each state that should pass.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// From the first octet of a message to its last, and from accepting to the first message: a peer that needs
+    /// longer is broken or hostile.
+    pub message: Duration,
+    /// Nothing whole was heard: longer than the longest time between two REGISTERs.
+    pub idle: Duration,
+    /// A queue that does not become shorter.
+    pub stuck: Duration,
+    /// The peer has ended its side: 64·T1, by when every answer has come.
+    pub half_closed: Duration,
+    /// We have ended ours: enough for the answer to arrive and the peer to close.
+    pub linger: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message: Duration::from_secs(30),
+            idle: Duration::from_secs(2 * 3600),
+            stuck: Duration::from_secs(32),
+            half_closed: Duration::from_secs(32),
+            linger: Duration::from_secs(2),
+        }
+    }
+}
+
+/// Binds a non-blocking listening socket that shares `address` with those of the other workers
+/// (`SO_REUSEPORT`): the kernel spreads connections over them by hash.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // Connections of before a restart may still be dying (TIME-WAIT, RFC 9293 §3.6.1).
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// One accepted connection.
+#[derive(Debug)]
+pub struct Connection {
+    io: Rc<TcpStream>,
+    wake: Rc<Notify>,
+    flow: Flow,
+    stream: Stream,
+    state: State,
+    /// Not yet taken by the system; empty and without a buffer as a rule.
+    pending: Vec<u8>,
+    /// How many octets of `pending` it has taken since.
+    written: usize,
+    /// When something whole was heard last.
+    heard: Mono,
+    /// Since when something whole is overdue.
+    begun: Option<Mono>,
+    /// Since when `pending` has not become shorter.
+    stuck: Mono,
+    spoke: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    HalfClosed { since: Mono },
+    Closing,
+    Lingering { since: Mono },
+}
+
+/// What reading came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Wait for more.
+    Open,
+    /// The connection is over.
+    Ended,
+}
+
+/// What became of octets to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writing {
+    /// The system has all of it.
+    Done,
+    /// Some wait; call [`Connection::write_on`] when the connection is writable.
+    Waiting,
+    /// Dropped: the connection is being closed.
+    Refused,
+    /// The peer takes nothing any longer; end the connection.
+    Slow,
+    /// The connection is over.
+    Ended,
+}
+
+/// Why a connection has to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overdue {
+    /// A message was begun and not finished, or none ever came.
+    HalfMessage,
+    /// Nothing was heard.
+    Idle,
+    /// The peer takes nothing.
+    Slow,
+    /// It was closing and had its time.
+    Closed,
+}
+
+/// The answer to a ping (RFC 5626 §4.4.1).
+const PONG: &[u8] = b"\r\n";
+
+impl Connection {
+    /// Takes over what was accepted at `now`. `wake` is notified when there is something to write or close.
+    pub fn new(io: TcpStream, flow: Flow, wake: Rc<Notify>, now: Mono) -> Self {
+        // Neither changes what the peer sees, so a system that refuses them is no reason not to serve.
+        let _ = io.set_nodelay(true);
+        let _ = SockRef::from(&io).set_tcp_user_timeout(Some(UNCONFIRMED_MAX));
+        Self {
+            io: Rc::new(io),
+            wake,
+            flow,
+            stream: Stream::new(),
+            state: State::Open,
+            pending: Vec::new(),
+            written: 0,
+            heard: now,
+            begun: Some(now),
+            stuck: now,
+            spoke: false,
+        }
+    }
+
+    /// The way to its peer.
+    pub fn flow(&self) -> Flow {
+        self.flow
+    }
+
+    /// The socket, to wait on.
+    pub fn io(&self) -> &Rc<TcpStream> {
+        &self.io
+    }
+
+    /// Notified when [`Self::interest`] has changed or the connection was removed.
+    pub fn wake(&self) -> &Rc<Notify> {
+        &self.wake
+    }
+
+    /// True while messages can be sent to the peer.
+    pub fn is_usable(&self) -> bool {
+        matches!(self.state, State::Open | State::HalfClosed { .. })
+    }
+
+    /// True while octets wait for the system to take them.
+    pub fn is_writing(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// What to wait for; `None`: for nothing but [`Self::wake`].
+    pub fn interest(&self) -> Option<Interest> {
+        let writable = (!self.pending.is_empty()).then_some(Interest::WRITABLE);
+        match self.state {
+            State::Open => {
+                Some(writable.map_or(Interest::READABLE, |writable| writable | Interest::READABLE))
+            }
+            State::HalfClosed { .. } | State::Closing => writable,
+            State::Lingering { .. } => Some(Interest::READABLE),
+        }
+    }
+
+    /// How much it would be missed if there were no room for all: those that never said anything first, then
+    /// those silent for longest.
+    pub fn worth(&self) -> (bool, Mono) {
+        (self.spoke, self.heard)
+    }
+
+    /// Reads once into `scratch` and gives out what has become whole, with what to answer it on. Pings are
+    /// answered here; `pings` counts them.
+    pub fn receive(
+        &mut self,
+        now: Mono,
+        scratch: &mut [u8],
+        pings: &mut u64,
+        mut on_piece: impl FnMut(Piece<'_>),
+    ) -> Reading {
+        if !matches!(self.state, State::Open | State::Lingering { .. }) {
+            return Reading::Open;
+        }
+        let octets = match self.io.try_read(scratch) {
+            Ok(0) => return self.end_of_stream(now),
+            Ok(count) => &scratch[..count],
+            Err(error) if is_transient(&error) => return Reading::Open,
+            Err(_) => return Reading::Ended,
+        };
+        if self.state != State::Open {
+            return Reading::Open;
+        }
+        let mut pongs = 0;
+        let mut messages = 0_usize;
+        self.stream.feed(octets, |piece| {
+            match piece {
+                Piece::Ping => pongs += 1,
+                Piece::Message(_) => messages += 1,
+                Piece::Misframed { .. } => {}
+            }
+            if piece != Piece::Ping {
+                on_piece(piece);
+            }
+        });
+        if messages + pongs > 0 {
+            self.heard = now;
+            self.spoke |= messages > 0;
+            self.begun = self.begun.filter(|_| !self.spoke);
+        }
+        self.begun = if self.stream.is_inside() || !self.spoke { self.begun.or(Some(now)) } else { None };
+        *pings += pongs as u64;
+        match pongs {
+            0 => Reading::Open,
+            _ => match self.send(now, &PONG.repeat(pongs)) {
+                Writing::Slow | Writing::Ended => Reading::Ended,
+                Writing::Done | Writing::Waiting | Writing::Refused => Reading::Open,
+            },
+        }
+    }
+
+    fn end_of_stream(&mut self, now: Mono) -> Reading {
+        if self.state == State::Open {
+            // RFC 9293 §3.6: the peer may still read, so what is under way is still answered.
+            self.state = State::HalfClosed { since: now };
+            self.stream = Stream::new();
+            self.begun = None;
+            Reading::Open
+        } else {
+            Reading::Ended
+        }
+    }
+
+    /// Sends one message, or as much of it as the system takes now; the rest waits.
+    pub fn send(&mut self, now: Mono, octets: &[u8]) -> Writing {
+        if !self.is_usable() {
+            return Writing::Refused;
+        }
+        let mut left = octets;
+        if self.pending.is_empty() {
+            match write_some(&self.io, left) {
+                Ok(count) => left = &left[count..],
+                Err(_) => return Writing::Ended,
+            }
+            if left.is_empty() {
+                return Writing::Done;
+            }
+            self.stuck = now;
+        }
+        if self.pending.len() - self.written + left.len() > PENDING_MAX {
+            return Writing::Slow;
+        }
+        self.pending.extend_from_slice(left);
+        self.wake.notify_one();
+        Writing::Waiting
+    }
+
+    /// Writes on what waits.
+    pub fn write_on(&mut self, now: Mono) -> Writing {
+        if self.pending.is_empty() {
+            return Writing::Done;
+        }
+        match write_some(&self.io, &self.pending[self.written..]) {
+            Ok(0) => {}
+            Ok(count) => {
+                self.written += count;
+                self.stuck = now;
+            }
+            Err(_) => return Writing::Ended,
+        }
+        if self.written < self.pending.len() {
+            // Half of it is enough to make the move of the rest worth while.
+            if self.written > self.pending.len() / 2 {
+                self.pending.drain(..self.written);
+                self.written = 0;
+            }
+            return Writing::Waiting;
+        }
+        self.pending = Vec::new();
+        self.written = 0;
+        if self.state == State::Closing {
+            return self.linger(now);
+        }
+        Writing::Done
+    }
+
+    /// Ends the connection once what waits has been written. Nothing more is read as a message or sent.
+    pub fn close(&mut self, now: Mono) -> Writing {
+        if !self.is_usable() {
+            return Writing::Refused;
+        }
+        let ended = matches!(self.state, State::HalfClosed { .. });
+        self.state = State::Closing;
+        self.stream = Stream::new();
+        self.begun = None;
+        self.wake.notify_one();
+        match (self.pending.is_empty(), ended) {
+            (false, _) => Writing::Waiting,
+            // Both sides have ended: nothing is left that a reset could destroy.
+            (true, true) => Writing::Ended,
+            (true, false) => self.linger(now),
+        }
+    }
+
+    fn linger(&mut self, now: Mono) -> Writing {
+        self.state = State::Lingering { since: now };
+        match SockRef::from(&*self.io).shutdown(Shutdown::Write) {
+            Ok(()) => Writing::Done,
+            Err(_) => Writing::Ended,
+        }
+    }
+
+    /// Says why the connection has to go at `now`, if it has to.
+    pub fn overdue(&self, now: Mono, limits: &Limits) -> Option<Overdue> {
+        if !self.pending.is_empty() && now.since(self.stuck) > limits.stuck {
+            return Some(Overdue::Slow);
+        }
+        match self.state {
+            State::Open if self.begun.is_some_and(|begun| now.since(begun) > limits.message) => {
+                Some(Overdue::HalfMessage)
+            }
+            State::Open => (now.since(self.heard) > limits.idle).then_some(Overdue::Idle),
+            State::HalfClosed { since } => (now.since(since) > limits.half_closed).then_some(Overdue::Closed),
+            State::Lingering { since } => (now.since(since) > limits.linger).then_some(Overdue::Closed),
+            State::Closing => None, // Bounded by `stuck`.
+        }
+    }
+}
+
+/// Writes as much as the system takes without waiting.
+fn write_some(io: &TcpStream, octets: &[u8]) -> io::Result<usize> {
+    let mut written = 0;
+    while written < octets.len() {
+        match io.try_write(&octets[written..]) {
+            Ok(0) => break,
+            Ok(count) => written += count,
+            Err(error) if is_transient(&error) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(written)
+}
+
+fn is_transient(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use dataplane::flow::{ConnectionId, ListenerId, WorkerId};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    const OPTIONS: &[u8] = b"OPTIONS sip:edge SIP/2.0\r\nContent-Length: 0\r\n\r\n";
+    const NOW: Mono = Mono(1_000_000_000);
+    const DEADLINE: Duration = Duration::from_secs(10);
+
+    /// Runs `test` with the edge's and the phone's end of one connection.
+    fn with_connection<F: Future<Output = ()>>(test: impl FnOnce(Connection, TcpStream) -> F) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            let phone = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (io, remote) = listener.accept().await.unwrap();
+            let connection = Some(ConnectionId::new(WorkerId(0), 1, 0));
+            let flow = Flow { listener: ListenerId(0), remote, connection };
+            let connection = Connection::new(io, flow, Rc::new(Notify::new()), NOW);
+            tokio::time::timeout(DEADLINE, test(connection, phone)).await.expect("the test ends in time");
+        });
+    }
+
+    /// Drives `connection` once: waits for what it waits for and moves octets.
+    async fn drive(connection: &mut Connection, seen: &mut Vec<String>) -> Reading {
+        let interest = connection.interest().expect("something to wait for");
+        connection.io().clone().ready(interest).await.unwrap();
+        if matches!(connection.write_on(NOW), Writing::Ended | Writing::Slow) {
+            return Reading::Ended;
+        }
+        connection.receive(NOW, &mut [0; 4096], &mut 0, |piece| {
+            seen.push(match piece {
+                Piece::Message(octets) => String::from_utf8_lossy(octets).into_owned(),
+                Piece::Misframed { kind, .. } => format!("{kind:?}"),
+                Piece::Ping => unreachable!("pings are answered below"),
+            });
+        })
+    }
+
+    fn options() -> String {
+        String::from_utf8_lossy(OPTIONS).into_owned()
+    }
+
+    #[test]
+    fn octet_by_octet_and_two_in_a_segment_are_whole_messages() {
+        with_connection(async |mut connection, mut phone| {
+            let mut seen = Vec::new();
+            phone.set_nodelay(true).unwrap();
+
+            for octet in OPTIONS.chunks(1) {
+                phone.write_all(octet).await.unwrap();
+                drive(&mut connection, &mut seen).await;
+            }
+            phone.write_all(&OPTIONS.repeat(2)).await.unwrap();
+            while seen.len() < 3 {
+                drive(&mut connection, &mut seen).await;
+            }
+
+            assert_eq!(seen, [options(), options(), options()]);
+        });
+    }
+
+    #[test]
+    fn a_ping_is_answered_with_one_line_break() {
+        with_connection(async |mut connection, mut phone| {
+            phone.write_all(b"\r\n\r\n").await.unwrap();
+            drive(&mut connection, &mut Vec::new()).await;
+            assert_eq!(connection.send(NOW, b"next"), Writing::Done);
+
+            let mut answer = [0; 6];
+            phone.read_exact(&mut answer).await.unwrap();
+            assert_eq!(&answer, b"\r\nnext");
+        });
+    }
+
+    #[test]
+    fn who_has_ended_its_side_is_still_answered() {
+        with_connection(async |mut connection, mut phone| {
+            let mut seen = Vec::new();
+            phone.write_all(OPTIONS).await.unwrap();
+            phone.shutdown().await.unwrap();
+            while connection.interest().is_some() {
+                assert_eq!(drive(&mut connection, &mut seen).await, Reading::Open);
+            }
+
+            assert_eq!(connection.send(NOW, b"answer"), Writing::Done);
+            assert_eq!(connection.close(NOW), Writing::Ended);
+            drop(connection);
+
+            let mut answer = Vec::new();
+            phone.read_to_end(&mut answer).await.unwrap();
+            assert_eq!((seen, answer), (vec![options()], b"answer".to_vec()));
+        });
+    }
+
+    #[test]
+    fn the_answer_to_doubtful_framing_arrives_before_the_end() {
+        with_connection(async |mut connection, mut phone| {
+            let mut seen = Vec::new();
+            // What follows must neither be read as a message nor reset the connection before the answer is there.
+            let doubtful = [b"OPTIONS sip:edge SIP/2.0\r\nContent-Length: -1\r\n\r\n", OPTIONS].concat();
+            phone.write_all(&doubtful).await.unwrap();
+            drive(&mut connection, &mut seen).await;
+            assert_eq!(connection.send(NOW, b"400"), Writing::Done);
+            phone.write_all(OPTIONS).await.unwrap();
+
+            assert_eq!(connection.close(NOW), Writing::Done);
+            assert_eq!(connection.send(NOW, b"more"), Writing::Refused);
+
+            let mut answer = Vec::new();
+            phone.read_to_end(&mut answer).await.unwrap();
+            drop(phone);
+            while drive(&mut connection, &mut seen).await == Reading::Open {}
+            assert_eq!((seen, answer), (vec!["ContentLength".to_owned()], b"400".to_vec()));
+        });
+    }
+
+    #[test]
+    fn a_phone_that_does_not_read_costs_a_bounded_queue() {
+        with_connection(async |mut connection, phone| {
+            let message = [b'x'; 10_000];
+
+            let mut writing = Writing::Done;
+            while writing != Writing::Slow {
+                writing = connection.send(NOW, &message);
+                assert!(matches!(writing, Writing::Done | Writing::Waiting | Writing::Slow));
+                assert!(connection.pending.len() <= PENDING_MAX);
+            }
+
+            assert!(connection.is_writing());
+            assert_eq!(
+                connection.overdue(NOW + Duration::from_secs(31), &Limits::default()),
+                Some(Overdue::HalfMessage)
+            );
+            assert_eq!(
+                connection.overdue(NOW + Duration::from_secs(33), &Limits::default()),
+                Some(Overdue::Slow)
+            );
+            drop(phone);
+        });
+    }
+
+    #[test]
+    fn what_waited_arrives_in_order_and_the_buffer_goes() {
+        with_connection(async |mut connection, mut phone| {
+            let mut sent = Vec::new();
+            let mut number = 0_u32;
+            while !connection.is_writing() || sent.len() < 100 {
+                let message = number.to_be_bytes().repeat(1_000);
+                assert!(matches!(connection.send(NOW, &message), Writing::Done | Writing::Waiting));
+                sent.extend_from_slice(&message);
+                number += 1;
+            }
+
+            let total = sent.len();
+            let reader = tokio::spawn(async move {
+                let mut received = vec![0; total];
+                phone.read_exact(&mut received).await.unwrap();
+                (received, phone)
+            });
+            while connection.is_writing() {
+                connection.io().clone().ready(Interest::WRITABLE).await.unwrap();
+                assert!(matches!(connection.write_on(NOW), Writing::Done | Writing::Waiting));
+            }
+
+            let (received, _phone) = reader.await.unwrap();
+            assert!(received == sent);
+            assert_eq!(connection.pending.capacity(), 0);
+        });
+    }
+
+    #[test]
+    fn a_reset_ends_the_connection_and_nothing_else() {
+        with_connection(async |mut connection, phone| {
+            SockRef::from(&phone).set_linger(Some(Duration::ZERO)).unwrap();
+            drop(phone);
+
+            while drive(&mut connection, &mut Vec::new()).await == Reading::Open {}
+
+            assert_eq!(connection.send(NOW, b"too late"), Writing::Ended);
+        });
+    }
+
+    #[test]
+    fn half_messages_and_silence_have_their_time() {
+        with_connection(async |mut connection, mut phone| {
+            let limits = Limits::default();
+            let after = |seconds| NOW + Duration::from_secs(seconds);
+            assert_eq!(connection.overdue(after(30), &limits), None);
+            assert_eq!(connection.overdue(after(31), &limits), Some(Overdue::HalfMessage));
+
+            phone.write_all(OPTIONS).await.unwrap();
+            drive(&mut connection, &mut Vec::new()).await;
+            assert_eq!(connection.overdue(after(7200), &limits), None);
+            assert_eq!(connection.overdue(after(7201), &limits), Some(Overdue::Idle));
+
+            phone.write_all(&OPTIONS[..9]).await.unwrap();
+            drive(&mut connection, &mut Vec::new()).await;
+            assert_eq!(connection.overdue(after(31), &limits), Some(Overdue::HalfMessage));
+
+            phone.write_all(&OPTIONS[9..]).await.unwrap();
+            drive(&mut connection, &mut Vec::new()).await;
+            assert_eq!(connection.overdue(after(31), &limits), None);
+
+            assert_eq!(connection.close(NOW), Writing::Done);
+            assert_eq!(connection.overdue(after(3), &limits), Some(Overdue::Closed));
+        });
+    }
+}
