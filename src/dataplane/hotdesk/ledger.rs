@@ -154,12 +154,8 @@ impl Ledger {
         if beyond > 0 && request.on_limit == OnLimit::Refuse {
             return Err(Refusal::SeatLimit);
         }
-        for displaced in &seats[..beyond] {
-            if self.device_is_reserved(&displaced.device) {
-                return Err(Refusal::Busy);
-            }
-            ended.push(Seat::clone(displaced));
-        }
+        // Their devices are free: a change at a device where somebody sits reserves that extension as well.
+        ended.extend(seats[..beyond].iter().map(|displaced| Seat::clone(displaced)));
         may_change(device)?;
         for seat in ended.iter().filter(|seat| seat.device != *device) {
             may_change(&seat.device)?;
