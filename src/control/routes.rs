@@ -1,0 +1,275 @@
+//! Each path of the API: what it takes, what it does, what it says.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::{DefaultBodyLimit, Extension, Query, Request, State};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use dataplane::hotdesk::Seat;
+use dataplane::input::Command;
+use dataplane::output::Done;
+use dataplane::refusal::Refusal;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
+use tracing::info;
+
+use super::Edge;
+use super::access::{self, Bearer};
+use super::view::SeatView;
+use crate::telemetry::metrics;
+
+/// Octets of a request's body; the longest that means anything has some hundred.
+const BODY_OCTETS_MAX: usize = 64 * 1024;
+
+/// A worker that has not answered by then has other troubles.
+const COMMAND_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// From a request's header to its answer; what is left above [`COMMAND_TIME_MAX`] is for the body to arrive.
+const REQUEST_TIME_MAX: Duration = Duration::from_secs(15);
+
+/// The whole API over `edge`.
+pub(super) fn router<E: Edge>(edge: E) -> Router {
+    let trusted = Router::new()
+        .route("/v1/seats", get(seats::<E>))
+        .route("/v1/login", post(log_in::<E>))
+        .route("/v1/logout", post(log_out::<E>))
+        .route_layer(middleware::from_fn_with_state(edge.clone(), access::require::<E>));
+    Router::new()
+        .route("/health", get(health))
+        .route("/ready", get(ready::<E>))
+        .route("/metrics", get(measure::<E>))
+        .merge(trusted)
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn(hurry))
+        .layer(DefaultBodyLimit::max(BODY_OCTETS_MAX))
+        .with_state(edge)
+}
+
+/// Why a request came to nothing.
+#[derive(Debug, Serialize)]
+pub(super) struct Problem {
+    #[serde(skip)]
+    status: StatusCode,
+    /// For programs; stable.
+    error: &'static str,
+    /// For people.
+    message: Cow<'static, str>,
+    /// Where in the request it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+}
+
+impl Problem {
+    pub(super) fn new(
+        status: StatusCode,
+        error: &'static str,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { status, error, message: message.into(), field: None }
+    }
+
+    fn malformed(message: String) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, Refusal::Malformed.code(), message)
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let status = match refusal {
+            Refusal::Malformed => StatusCode::BAD_REQUEST,
+            Refusal::UnknownTenant | Refusal::UnknownDevice => StatusCode::NOT_FOUND,
+            // Trusted callers give no PIN and may know which extensions there are.
+            Refusal::Credentials => return unknown_extension(),
+            Refusal::Busy
+            | Refusal::SettingsChanged
+            | Refusal::StoreUnavailable
+            | Refusal::PinUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::CONFLICT,
+        };
+        Self::new(status, refusal.code(), refusal.phrase())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(&self)).into_response();
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+fn unknown_extension() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "unknown-extension", "Unknown extension")
+}
+
+async fn unknown_path() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "unknown-path", "No such path")
+}
+
+async fn wrong_method() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong-method", "This path takes another method, see Allow")
+}
+
+/// Ends a request that takes too long, most likely because its body does not arrive.
+async fn hurry(request: Request, next: Next) -> Response {
+    timeout(REQUEST_TIME_MAX, next.run(request)).await.unwrap_or_else(|_| {
+        Problem::new(StatusCode::REQUEST_TIMEOUT, "slow", "The request did not arrive in time")
+            .into_response()
+    })
+}
+
+// --- What anybody may ask ---
+
+#[derive(Serialize)]
+struct Status {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<&'static str>,
+}
+
+/// The process is alive.
+async fn health() -> Json<Status> {
+    Json(Status { status: "ok", store: None })
+}
+
+/// The edge takes calls. A store that is away does not count: calls and seats go on without it.
+async fn ready<E: Edge>(State(edge): State<E>) -> (StatusCode, Json<Status>) {
+    let store = if edge.figures().store.reachable { "ok" } else { "away" };
+    let (code, status) = if edge.is_serving() {
+        (StatusCode::OK, "ready")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "draining")
+    };
+    (code, Json(Status { status, store: Some(store) }))
+}
+
+/// Prometheus text.
+async fn measure<E: Edge>(State(edge): State<E>) -> Response {
+    let page = metrics::page(&edge.figures(), &edge.settings(), &edge.seats());
+    ([(CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE))], page).into_response()
+}
+
+// --- What a token opens ---
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Which {
+    tenant: Option<Box<str>>,
+}
+
+/// Who sits where, by tenant and device.
+async fn seats<E: Edge>(
+    State(edge): State<E>,
+    which: Result<Query<Which>, QueryRejection>,
+) -> Result<Response, Problem> {
+    #[derive(Serialize)]
+    struct Seats<'a> {
+        seats: Vec<SeatView<'a>>,
+    }
+
+    let Query(Which { tenant }) = which.map_err(|rejection| Problem::malformed(rejection.body_text()))?;
+    let settings = edge.settings();
+    if tenant.as_deref().is_some_and(|tenant| settings.tenant(tenant).is_none()) {
+        return Err(Refusal::UnknownTenant.into());
+    }
+    let mut seats = edge.seats();
+    seats.retain(|seat| tenant.as_ref().is_none_or(|tenant| seat.device.tenant == *tenant));
+    seats.sort_unstable_by(|a, b| a.device.cmp(&b.device));
+    let seats =
+        seats.iter().map(|seat| SeatView::new(seat, &settings, edge.address_of(&seat.device))).collect();
+    Ok(Json(Seats { seats }).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LogIn {
+    tenant: Box<str>,
+    device: Box<str>,
+    extension: Box<str>,
+}
+
+/// Seats an extension at a device, whoever sat there and wherever else it sat, as the tenant's policy allows.
+async fn log_in<E: Edge>(
+    State(edge): State<E>,
+    Extension(bearer): Extension<Bearer>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let LogIn { tenant, device, extension } = parse(body)?;
+    let settings = edge.settings();
+    let known = settings.tenant(&tenant).ok_or(Refusal::UnknownTenant)?;
+    known.device(&device).ok_or(Refusal::UnknownDevice)?;
+    known.extension(&extension).ok_or_else(unknown_extension)?;
+    info!(by = %bearer.0, %tenant, %device, %extension, "log-in asked for at the control API");
+    order(&edge, Command::LogIn { tenant, device, extension }).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LogOut {
+    tenant: Box<str>,
+    device: Box<str>,
+    #[serde(default)]
+    now: bool,
+}
+
+/// Ends the seat at a device, at once or when its calls have ended.
+async fn log_out<E: Edge>(
+    State(edge): State<E>,
+    Extension(bearer): Extension<Bearer>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let LogOut { tenant, device, now } = parse(body)?;
+    let settings = edge.settings();
+    settings.tenant(&tenant).ok_or(Refusal::UnknownTenant)?.device(&device).ok_or(Refusal::UnknownDevice)?;
+    info!(by = %bearer.0, %tenant, %device, now, "log-out asked for at the control API");
+    order(&edge, Command::LogOut { tenant, device, now }).await
+}
+
+/// Reads a JSON body; the answer to a bad one says where it is bad.
+fn parse<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, Problem> {
+    let body = body.map_err(|rejection| {
+        let error =
+            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE { "too-large" } else { "malformed" };
+        Problem::new(rejection.status(), error, rejection.body_text())
+    })?;
+    let mut json = serde_json::Deserializer::from_slice(&body);
+    let parsed = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        Problem { field: (path != ".").then_some(path), ..Problem::malformed(error.inner().to_string()) }
+    })?;
+    json.end().map_err(|error| Problem::malformed(error.to_string()))?;
+    Ok(parsed)
+}
+
+/// Has `command` done and says what came of it.
+async fn order(edge: &impl Edge, command: Command) -> Result<Response, Problem> {
+    #[derive(Serialize)]
+    struct Outcome<'a> {
+        outcome: &'static str,
+        seat: SeatView<'a>,
+    }
+
+    let done = timeout(COMMAND_TIME_MAX, edge.command(command)).await.map_err(|_| {
+        let message = "No answer yet; whether it was done is unknown, asking again is safe";
+        Problem::new(StatusCode::GATEWAY_TIMEOUT, "no-answer", message)
+    })?;
+    let (code, outcome, seat): (_, _, Seat) = match done? {
+        Done::LoggedIn(seat) => (StatusCode::OK, "logged-in", seat),
+        Done::LoggedOut(seat) => (StatusCode::OK, "logged-out", seat),
+        Done::Deferred(seat) => (StatusCode::ACCEPTED, "deferred", seat),
+    };
+    let settings = edge.settings();
+    let seat = SeatView::new(&seat, &settings, edge.address_of(&seat.device));
+    Ok((code, Json(Outcome { outcome, seat })).into_response())
+}

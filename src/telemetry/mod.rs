@@ -1,0 +1,3 @@
+//! What the edge tells its operator about itself.
+
+pub mod metrics;
