@@ -1,6 +1,8 @@
 //! The 200 to a REGISTER (RFC 3261 §10.3 step 8), written from the table: also for a retransmission, so that nothing
 //! has to be kept to answer it again.
 
+use smallvec::SmallVec;
+
 use super::update::Sender;
 use crate::location::{Binding, Location};
 use crate::now::Mono;
@@ -26,14 +28,20 @@ pub(crate) fn write_granted(
 }
 
 fn write_contact(response: &mut sip::Compose<'_>, binding: &Binding<'_>, now: Mono) {
-    let mut digits = [0; 20];
-    let expires = decimal(binding.remaining(now), &mut digits);
-    let mut q = *b";q=0.000";
-    let q = if binding.q < 1000 { thousandths(binding.q, &mut q) } else { b"" };
-    let (before, after): (&[u8], &[u8]) =
-        if binding.instance.is_empty() { (b"", b"") } else { (b";+sip.instance=\"<", b">\"") };
-    let parts = [b"<", &*binding.uri, b">;expires=", expires, q, before, &*binding.instance, after];
-    response.header_parts(sip::Name::Contact, &parts);
+    let mut line = SmallVec::<[u8; 256]>::new();
+    line.push(b'<');
+    line.extend_from_slice(&binding.uri);
+    line.extend_from_slice(b">;expires=");
+    line.extend_from_slice(decimal(binding.remaining(now), &mut [0; 20]));
+    if binding.q < 1000 {
+        line.extend_from_slice(thousandths(binding.q, &mut [0; 8]));
+    }
+    if !binding.instance.is_empty() {
+        line.extend_from_slice(b";+sip.instance=\"<");
+        line.extend_from_slice(&binding.instance);
+        line.extend_from_slice(b">\"");
+    }
+    response.header(sip::Name::Contact, &line);
 }
 
 fn decimal(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {
@@ -48,8 +56,9 @@ fn decimal(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {
     }
 }
 
-/// Puts `q` below 1000 behind the point of `;q=0.000`, without trailing zeros.
+/// `;q=0.` and `q` below 1000, without trailing zeros.
 fn thousandths(q: u16, text: &mut [u8; 8]) -> &[u8] {
+    *text = *b";q=0.000";
     for (place, unit) in text[5..].iter_mut().zip([100, 10, 1]) {
         *place = b'0' + (q / unit % 10) as u8;
     }
@@ -76,8 +85,7 @@ mod tests {
         for (q, text) in
             [(0, ";q=0.0"), (700, ";q=0.7"), (330, ";q=0.33"), (5, ";q=0.005"), (999, ";q=0.999")]
         {
-            let mut room = *b";q=0.000";
-            assert_eq!(thousandths(q, &mut room), text.as_bytes());
+            assert_eq!(thousandths(q, &mut [0; 8]), text.as_bytes());
         }
     }
 }

@@ -60,6 +60,25 @@ pub(super) struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
+    /// Whether the URI may be bound at all. A contact that is bound already needs no second look: a refresh does
+    /// without taking its URI apart.
+    pub(super) fn vet(
+        &self,
+        request: &sip::Message<'_>,
+        tenant: &Tenant,
+        flow: &Flow,
+    ) -> Result<(), Refused> {
+        let uri = sip::Uri::parse(self.uri).ok().filter(sip::Uri::is_sip).ok_or(Refused::BadContact)?;
+        if self.uri.len() > URI_LENGTH_MAX {
+            return Err(Refused::BadContact);
+        }
+        let may_be_elsewhere = self.seconds == 0 || tenant.registrar.third_party_contacts;
+        if !may_be_elsewhere && is_foreign(&uri, request, tenant, flow) {
+            return Err(Refused::ForeignContact);
+        }
+        Ok(())
+    }
+
     /// The phone itself is known by its instance (RFC 5626 §4.1): two with the same private address behind different
     /// NATs are two. Without, contacts are compared as URIs (§10.3 step 7, §19.1.4).
     pub(super) fn is_same(&self, uri: &[u8], instance: &[u8]) -> bool {
@@ -86,14 +105,14 @@ pub(super) enum Contacts<'a> {
 
 /// Finds what will be refused whatever the record says, before anything is done for the REGISTER.
 pub(crate) fn check(request: &sip::Message<'_>, tenant: &Tenant, flow: &Flow) -> Result<(), Refused> {
-    read(request, tenant, flow).map(|_| ())
+    match read(request, tenant)?.contacts {
+        Contacts::All => Ok(()),
+        Contacts::Each(wanted) => wanted.iter().try_for_each(|contact| contact.vet(request, tenant, flow)),
+    }
 }
 
-pub(super) fn read<'a>(
-    request: &sip::Message<'a>,
-    tenant: &Tenant,
-    flow: &Flow,
-) -> Result<Request<'a>, Refused> {
+/// Reads a REGISTER. Its contact URIs have yet to be vetted.
+pub(super) fn read<'a>(request: &sip::Message<'a>, tenant: &Tenant) -> Result<Request<'a>, Refused> {
     let (Ok(call_id), Ok(cseq)) = (request.call_id(), request.cseq()) else {
         return Err(Refused::BadRequest);
     };
@@ -114,14 +133,7 @@ pub(super) fn read<'a>(
         if each.len() == CONTACTS_PER_AOR_MAX {
             return Err(Refused::TooMany);
         }
-        let uri = contact.addr.uri().ok().filter(sip::Uri::is_sip).ok_or(Refused::BadContact)?;
-        if contact.addr.uri_raw.len() > URI_LENGTH_MAX {
-            return Err(Refused::BadContact);
-        }
         let seconds = granted(contact.expires.or(header), policy)?;
-        if seconds > 0 && !policy.third_party_contacts && is_foreign(&uri, request, tenant, flow) {
-            return Err(Refused::ForeignContact);
-        }
         let wanted = Wanted {
             uri: contact.addr.uri_raw,
             instance: contact.instance.filter(|instance| is_instance(instance)).unwrap_or_default(),

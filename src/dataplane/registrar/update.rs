@@ -78,8 +78,8 @@ pub(crate) fn update(
     now: Mono,
     registration: &Registration<'_>,
 ) -> Outcome {
-    let Registration { request, flow, tenant, user, proof, print, .. } = *registration;
-    let wanted = read(request, tenant, &flow);
+    let Registration { request, tenant, user, proof, print, .. } = *registration;
+    let wanted = read(request, tenant);
     location.update(&tenant.id, user.as_bytes(), now, upkeep, |draft| {
         let mut is_repeated = false;
         if let Some(proof) = proof {
@@ -162,6 +162,12 @@ fn update_each(
     let mut places = SmallVec::<[Option<usize>; 2]>::new();
     let mut is_old = false;
     for contact in wanted {
+        let is_bound = |binding: &Binding<'_>| sender.owns(binding) && *binding.uri == *contact.uri;
+        if !draft.bindings().iter().any(is_bound)
+            && let Err(refused) = contact.vet(registration.request, registration.tenant, &registration.flow)
+        {
+            return Outcome::Refused(refused);
+        }
         let place = draft
             .bindings()
             .iter()
