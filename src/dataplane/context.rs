@@ -1,8 +1,13 @@
 //! What all rooms of one worker stand on: settings, tables, keys, random, counts; and, for the time of one
 //! input, the transactions and the way out.
 
+use std::hash::Hasher as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 use crate::attendant::CallKey;
 use crate::auth::Challenge;
@@ -107,6 +112,24 @@ impl Context {
         self.settings.listener(flow.listener).expect("a flow names a listener of this edge")
     }
 
+    /// The To tag of an answer without a transaction: the same for every retransmission of a request (§8.2.7).
+    pub(crate) fn stateless_tag(&self, request: &sip::Message<'_>) -> [u8; TAG_LENGTH] {
+        let mut hasher = SipHasher13::new_with_key(&self.tables.branch_key);
+        for field in [
+            request.call_id().unwrap_or_default(),
+            request.header(sip::Name::CSeq).unwrap_or_default(),
+            request.top_via().ok().and_then(|via| via.branch).unwrap_or_default(),
+        ] {
+            hasher.write(field);
+            hasher.write_u8(0);
+        }
+        let hash = hasher.finish128();
+        let mut tag = [0; TAG_LENGTH];
+        let octets = [hash.h1.to_ne_bytes(), hash.h2.to_ne_bytes()].concat();
+        URL_SAFE_NO_PAD.encode_slice(&octets[..12], &mut tag).expect("12 octets are 16 characters");
+        tag
+    }
+
     /// A fresh tag.
     pub(crate) fn tag(&mut self) -> [u8; TAG_LENGTH] {
         self.random.token()
@@ -126,7 +149,7 @@ impl Context {
 impl Work<'_> {
     /// Answers without a transaction (§8.2.7).
     pub(crate) fn answer(&mut self, flow: &Flow, request: &sip::Message<'_>, answer: Answer<'_>) {
-        let tag = self.ctx.tag();
+        let tag = self.ctx.stateless_tag(request);
         self.out.message(*flow, |buffer| write_answer(buffer, request, flow, &tag, answer));
     }
 
@@ -156,7 +179,7 @@ impl Work<'_> {
         } else {
             (401, "Unauthorized", sip::Name::WwwAuthenticate)
         };
-        let tag = self.ctx.tag();
+        let tag = self.ctx.stateless_tag(request);
         let nonce = self.ctx.tables.nonces.make(self.now.mono, self.ctx.random.bytes());
         let challenge = Challenge::new(tenant.realm(), &nonce, stale, &tenant.registrar);
         self.out.message(*flow, |buffer| {

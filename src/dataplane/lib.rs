@@ -30,6 +30,8 @@ mod seating;
 pub mod settings;
 mod slots;
 mod tables;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod transaction;
 
 use std::sync::Arc;
@@ -82,7 +84,12 @@ impl Dataplane {
         tables.location.adopt(now.mono, &mut upkeep, (u64::from(worker.0), u64::from(workers)));
         let random = Random::new(seed);
         let ctx = Context { worker, settings, keys, tables, random, counters: Counters::default(), upkeep };
-        Self { ctx, transactions, rooms: Rooms::new(), events: Vec::new(), patrol_at: now.mono + PATROL }
+        let mut rooms = Rooms::new();
+        if worker == WorkerId(0) {
+            // Seats out of the store may be of devices and extensions that are no more.
+            rooms.on_configured(&ctx, &ctx.settings);
+        }
+        Self { ctx, transactions, rooms, events: Vec::new(), patrol_at: now.mono + PATROL }
     }
 
     /// Takes one thing that happened; what follows from it at once is in `out`.
@@ -116,10 +123,10 @@ impl Dataplane {
             Input::Told(notice) => rooms.on_notice(&mut work, notice),
             Input::Configured(settings) => {
                 work.transactions.configure(now.mono, settings.timers);
-                work.ctx.settings = settings;
+                let before = std::mem::replace(&mut work.ctx.settings, settings);
                 // One worker sees to what follows for all.
                 if work.ctx.worker == WorkerId(0) {
-                    rooms.on_configured(&mut work);
+                    rooms.on_configured(work.ctx, &before);
                 }
             }
             Input::Keyed(keys) => work.ctx.keys = keys,

@@ -44,6 +44,11 @@ impl Pending {
         Self { waiting: Slots::new(WAITING_MAX), registers: HashSet::new() }
     }
 
+    /// True if no further question can be asked now. Whoever must not lose what he asks for looks first.
+    pub(crate) fn is_full(&self) -> bool {
+        self.waiting.len() >= WAITING_MAX
+    }
+
     /// Remembers what the answer to a question is for; `None`: too many questions are open.
     pub(crate) fn insert(&mut self, waiting: Waiting) -> Option<QueryId> {
         self.waiting.insert(waiting).map(|key| QueryId(key.0))

@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::attendant::Attendant;
-use crate::context::Work;
+use crate::context::{Context, Work};
 use crate::effect::{Asker, Effect, LogIn};
-use crate::hotdesk::{self, Cause, Place, Proposed, SeatChange, Surface};
+use crate::hotdesk::{self, Cause, DeferredEnd, Place, Proposed, SeatChange, Surface};
 use crate::location::{Holder, device_hash};
 use crate::now::Mono;
 use crate::output::{Output, Report};
@@ -37,6 +37,8 @@ const RETRIES_MAX: usize = 1024;
 
 /// A seat that is to end.
 pub(crate) struct Ending {
+    /// Of the settings under which it was taken.
+    pub(crate) customer: Box<str>,
     pub(crate) device: Place,
     /// Only this sitting; `None`: whoever sits there.
     pub(crate) only_epoch: Option<u64>,
@@ -70,6 +72,9 @@ impl Seating {
         pin: Pin,
     ) -> Option<Effect> {
         let tables = &work.ctx.tables;
+        if pending.is_full() {
+            return Some(refused(log_in, Refusal::Busy));
+        }
         let own = match may_log_in(&work.ctx.settings, &log_in) {
             Ok((_, _, extension)) => extension.and_then(|extension| extension.pin.clone()),
             Err(refusal) => return Some(refused(log_in, refusal)),
@@ -84,13 +89,9 @@ impl Seating {
             return Some(wrong_pin(work, log_in));
         };
         let waiting = Waiting::Pin { log_in, hash: hash.clone(), known };
-        match pending.insert(waiting) {
-            Some(query) => {
-                work.out.push(Output::Ask(query, Query::VerifyPin { hash, pin }));
-                None
-            }
-            None => None, // as many PINs as can wait are waiting: the phone's own patience ends this one
-        }
+        let query = pending.insert(waiting)?;
+        work.out.push(Output::Ask(query, Query::VerifyPin { hash, pin }));
+        None
     }
 
     /// The PIN backend answered.
@@ -151,6 +152,9 @@ impl Seating {
         {
             return; // The caller hung up before anything was decided.
         }
+        if pending.is_full() {
+            return effects.push(refused(log_in, Refusal::Busy));
+        }
         let settings = Arc::clone(&work.ctx.settings);
         let (tenant, extension) = match may_log_in(&settings, &log_in) {
             Ok((tenant, _, Some(extension))) => (tenant, extension),
@@ -188,7 +192,6 @@ impl Seating {
                     return commit(work, proposal, log_in.asker, effects);
                 }
                 let record = Record::Seats((**proposal.change()).clone());
-                // With no room to wait in, the reservation comes back by its lease and is written then.
                 if let Some(query) = pending.insert(Waiting::Seats { proposal, asker: log_in.asker }) {
                     work.out.push(Output::Ask(query, Query::Save(record)));
                 }
@@ -231,13 +234,20 @@ impl Seating {
         ending: Ending,
         effects: &mut Vec<Effect>,
     ) {
-        let Ending { device, only_epoch, cause, surface } = ending;
+        let Ending { customer, device, only_epoch, cause, surface } = ending;
         let settings = Arc::clone(&work.ctx.settings);
-        let customer = settings.tenant(&device.tenant).map_or(&*device.tenant, |tenant| &tenant.customer);
-        let request = hotdesk::End { customer, device: &device, only_epoch, cause, surface };
+        let request = hotdesk::End { customer: &customer, device: &device, only_epoch, cause, surface };
         let may_change = |device: &Place| emergency_free(&work.ctx.tables, &settings, device, work.now.mono);
         let change = match work.ctx.tables.seats.end_now(request, may_change, work.now) {
             Ok(change) => change,
+            // Nobody will ask again for an end that nobody asked for: it waits until it can happen.
+            Err(Refusal::Busy | Refusal::EmergencyHold) if matches!(asker, Asker::Nobody) => {
+                if let Some(epoch) = only_epoch {
+                    let end = DeferredEnd { customer, epoch, cause, surface };
+                    work.ctx.tables.reloads.owe_end(&device, end);
+                }
+                return;
+            }
             Err(refusal) => {
                 effects.push(Effect::Refused { asker, device, extension: "".into(), refusal });
                 return;
@@ -292,7 +302,8 @@ impl Seating {
             let holder = Holder { device: device_hash(&device.tenant, &device.name), epoch };
             if !has_binding(work, &extension, holder) {
                 let (cause, surface) = (Cause::LogOut, Surface::Native);
-                let ending = Ending { device, only_epoch: Some(epoch), cause, surface };
+                let customer = customer_of(&work.ctx.settings, &device);
+                let ending = Ending { customer, device, only_epoch: Some(epoch), cause, surface };
                 self.end(work, pending, Asker::Nobody, ending, effects);
             }
         }
@@ -369,9 +380,12 @@ fn emergency_free(tables: &Tables, settings: &Settings, device: &Place, now: Mon
     if held { Err(Refusal::EmergencyHold) } else { Ok(()) }
 }
 
-/// True if no call is up at a device: an end that nobody there asked for, and its reload, may happen now.
+/// True if no call is up at a device, and no emergency call was a short while ago: an end that nobody there asked
+/// for, and its reload, may happen now.
 pub(crate) fn is_idle(work: &Work<'_>, device: &Place) -> bool {
-    work.ctx.tables.calls.is_idle(device, work.now.mono, work.ctx.settings.timers.call_max)
+    let Context { tables, settings, .. } = &*work.ctx;
+    tables.calls.is_idle(device, work.now.mono, settings.timers.call_max)
+        && emergency_free(tables, settings, device, work.now.mono).is_ok()
 }
 
 /// True if the device still has a binding of the extension.
@@ -382,6 +396,11 @@ pub(crate) fn has_binding(work: &Work<'_>, extension: &Place, holder: Holder) ->
         has |= binding.holder == Some(holder);
     });
     has
+}
+
+/// Whose seats those of a device are among.
+pub(crate) fn customer_of(settings: &Settings, device: &Place) -> Box<str> {
+    settings.tenant(&device.tenant).map_or(&device.tenant, |tenant| &tenant.customer).clone()
 }
 
 /// What a change of seats looks like to the operator.

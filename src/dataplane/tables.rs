@@ -4,11 +4,11 @@ use siphasher::sip::SipHasher13;
 use std::hash::Hasher as _;
 
 use crate::auth::Nonces;
-use crate::hotdesk::{Calls, Marks, Pins, Reloads, Seats};
+use crate::hotdesk::{Calls, Cause, Marks, Pins, Reloads, Seat, SeatChange, Seats, Surface};
 use crate::location::Location;
 use crate::now::Now;
 use crate::phone::Instances;
-use crate::query::Restored;
+use crate::query::{Record, Restored};
 use crate::settings::Settings;
 
 /// What all workers see.
@@ -62,11 +62,11 @@ impl Tables {
         }
     }
 
-    /// Takes over what the store kept, before any worker starts. Returns how many stored entries could not be:
-    /// they are unreadable, or belong to a tenant that is no more.
-    pub fn restore(&self, restored: Restored, settings: &Settings, now: Now) -> usize {
+    /// Takes over what the store kept, before any worker starts.
+    pub fn restore(&self, restored: Restored, settings: &Settings, now: Now) -> Unplaced {
         let customer_of = |tenant: &str| Some(&*settings.tenant(tenant)?.customer);
-        let mut unreadable = self.seats.restore(restored.seats, &restored.epochs, customer_of).len();
+        let seats = self.seats.restore(restored.seats, &restored.epochs, customer_of);
+        let mut unreadable = 0;
         let expires_max =
             settings.tenants.iter().map(|tenant| tenant.registrar.expires_max).max().unwrap_or_default();
         for (aor, record) in restored.bindings {
@@ -74,6 +74,28 @@ impl Tables {
                 unreadable += 1;
             }
         }
-        unreadable
+        let endings = seats.into_iter().map(|seat| Record::Seats(removed(seat, now))).collect();
+        Unplaced { unreadable, endings }
+    }
+}
+
+/// What could not be taken over from the store.
+#[derive(Debug, Default)]
+pub struct Unplaced {
+    /// Stored bindings that cannot be read.
+    pub unreadable: usize,
+    /// Seats of tenants that are no more end; the store is to hear of it, or they come back at every start.
+    pub endings: Vec<Record>,
+}
+
+fn removed(seat: Seat, now: Now) -> SeatChange {
+    SeatChange {
+        customer: seat.device.tenant.clone(),
+        epoch: seat.epoch,
+        ended: vec![seat],
+        begun: None,
+        cause: Cause::Removed,
+        surface: Surface::Configuration,
+        at: now.wall,
     }
 }

@@ -13,6 +13,7 @@ use crate::output::{Output, Report};
 use crate::proxy::{self, InDialog, Plan, Target};
 use crate::query::Pin;
 use crate::refusal::Refusal;
+use crate::registrar;
 use crate::settings::{Account, Tenant};
 use crate::transaction::{self, Key};
 
@@ -142,7 +143,7 @@ impl Rooms {
         let opener: Box<str> = name.into();
         let device = match account {
             Account::Device(_) => Some(Place::new(&tenant.id, &opener)),
-            Account::Extension(_) => device_behind(work, &tenant, flow),
+            Account::Extension(_) => registrar::device_of_flow(work.ctx, &tenant, &opener, flow, work.now),
         };
         let seat = match account {
             Account::Device(_) => work.ctx.tables.seats.seat_at(&tenant.customer, &tenant.id, &opener),
@@ -291,7 +292,9 @@ impl Rooms {
     ) {
         let device = match account {
             Account::Device(_) => Some(Place::new(&tenant.id, tenant.credentials(account).0)),
-            Account::Extension(_) => device_behind(work, tenant, flow),
+            Account::Extension(_) => {
+                registrar::device_of_flow(work.ctx, tenant, tenant.credentials(account).0, flow, work.now)
+            }
         };
         let Some(device) = device else {
             // Q5 of PRODUCT.md: codes are for the phones of the pool.
@@ -360,13 +363,6 @@ fn table_full(work: &mut Work<'_>, flow: &Flow, request: &sip::Message<'_>) {
 fn is_service_sos(opaque: &[u8]) -> bool {
     let opaque = opaque.to_ascii_lowercase();
     opaque == b"service:sos" || opaque.starts_with(b"service:sos.")
-}
-
-/// The hot-desk device a flow belongs to, where it is one of this tenant.
-fn device_behind(work: &Work<'_>, tenant: &Tenant, flow: &Flow) -> Option<Place> {
-    let aor = work.ctx.tables.location.device_of_flow(flow, work.now.mono)?;
-    (aor.tenant == tenant.id && tenant.device(&aor.user).is_some())
-        .then(|| Place::new(&aor.tenant, &aor.user))
 }
 
 /// Where an emergency call goes: every address of the route, one after the other.

@@ -11,7 +11,7 @@ use crate::attendant::Attendant;
 use crate::context::{Answer, Owner, Work};
 use crate::effect::{Asker, Effect, LogIn};
 use crate::flow::{Flow, WorkerId};
-use crate::hotdesk::{Cause, Place, Surface};
+use crate::hotdesk::{Cause, DeferredEnd, Place, Surface};
 use crate::input::{Command, Notice, ReplyId};
 use crate::notifier::Notifier;
 use crate::now::Mono;
@@ -19,7 +19,7 @@ use crate::output::{Output, Report};
 use crate::pending::{Pending, Waiting};
 use crate::proxy::{self, InDialog, Proxy};
 use crate::query::QueryId;
-use crate::seating::{Ending, Seating};
+use crate::seating::{Ending, Seating, customer_of};
 use crate::transaction::{self, Event, Reception, Response};
 
 /// The cores of one worker.
@@ -30,7 +30,7 @@ pub(crate) struct Rooms {
     pub(crate) pending: Pending,
     pub(crate) seating: Seating,
     /// Seats whose device or extension is gone from the settings: ended a few at a time.
-    pub(crate) leaving: VecDeque<(Place, u64)>,
+    pub(crate) leaving: VecDeque<(Place, DeferredEnd)>,
     effects: Vec<Effect>,
 }
 
@@ -284,7 +284,8 @@ impl Rooms {
                 self.seating.log_in(work, &mut self.pending, &mut self.attendant, log_in, &mut self.effects);
             }
             Effect::LogOut { asker, device, surface } => {
-                let ending = Ending { device, only_epoch: None, cause: Cause::LogOut, surface };
+                let customer = customer_of(&work.ctx.settings, &device);
+                let ending = Ending { customer, device, only_epoch: None, cause: Cause::LogOut, surface };
                 self.seating.end(work, &mut self.pending, asker, ending, &mut self.effects);
             }
             Effect::Granted { asker, change } => self.granted(work, asker, &change),

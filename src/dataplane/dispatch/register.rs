@@ -300,6 +300,7 @@ impl Rooms {
         let grace = tenant.seats.native_logout_grace;
         if grace.is_zero() {
             let ending = Ending {
+                customer: tenant.customer.clone(),
                 device,
                 only_epoch: Some(holder.epoch),
                 cause: Cause::LogOut,
@@ -328,7 +329,7 @@ fn answer_registered(
     user: &str,
     sender: Sender,
 ) {
-    let tag = work.ctx.tag();
+    let tag = work.ctx.stateless_tag(request);
     let Work { ctx, out, now, .. } = work;
     let options = sip::ResponseOptions { source: Some(flow.remote), to_tag: Some(&tag), record_route: false };
     out.message(*flow, |buffer| {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Rooms;
-use crate::context::Work;
+use crate::context::{Context, Work};
 use crate::effect::{Asker, Effect};
 use crate::hotdesk::{Cause, DeferredEnd, Place, Seat, SeatChange, Surface};
 use crate::input::{Notice, ReplyId};
@@ -12,8 +12,8 @@ use crate::notifier::Eviction;
 use crate::output::{Done, Output, Report};
 use crate::proxy::{self, Target};
 use crate::refusal::Refusal;
-use crate::seating::{self, Ending};
-use crate::settings::Tenant;
+use crate::seating::{self, Ending, customer_of};
+use crate::settings::{Settings, Tenant};
 
 impl Rooms {
     pub(super) fn granted(&mut self, work: &mut Work<'_>, asker: Asker, change: &Arc<SeatChange>) {
@@ -67,6 +67,9 @@ impl Rooms {
         self.effects = effects;
         work.out.push(Output::Tell(Notice::SeatsChanged(Arc::clone(change))));
 
+        // Where it was dialled the phone is told when its call is over; the attendant sees to that.
+        let here = change.begun.as_ref().or(change.ended.first()).map(|seat| &seat.device);
+        let dialled_at = here.filter(|_| change.surface == Surface::Dialled);
         for seat in &change.ended {
             let Some(tenant) = work.ctx.settings.tenant(&seat.device.tenant).cloned() else { continue };
             let by_phone_itself = change.cause == Cause::LogOut && change.surface == Surface::Native;
@@ -75,7 +78,7 @@ impl Rooms {
                 work.ctx.tables.marks.mark(&seat.device, &seat.extension, work.now.mono, silence);
             }
             if !by_phone_itself {
-                self.put_out(work, &tenant, seat);
+                self.put_out(work, &tenant, seat, dialled_at == Some(&seat.device));
             }
         }
         if let Some(seat) = &change.begun {
@@ -89,7 +92,7 @@ impl Rooms {
 
     /// A device lost its seat. What it registered for the extension is told to reload, then goes; its own
     /// account stays and is told when it is idle.
-    fn put_out(&mut self, work: &mut Work<'_>, tenant: &Arc<Tenant>, seat: &Seat) {
+    fn put_out(&mut self, work: &mut Work<'_>, tenant: &Arc<Tenant>, seat: &Seat, told_later: bool) {
         let holder =
             Holder { device: device_hash(&seat.device.tenant, &seat.device.name), epoch: seat.epoch };
         let extension = seat.extension.name.as_bytes();
@@ -102,12 +105,12 @@ impl Rooms {
             .filter(|contact| contact.holder == Some(holder))
             .collect();
         let reload = tenant.device(&seat.device.name).map_or_else(Default::default, |device| device.reload);
-        let idle = seating::is_idle(work, &seat.device);
+        let now = !told_later && seating::is_idle(work, &seat.device);
         let mut told = false;
         for contact in held {
             let eviction = Eviction { extension: seat.extension.clone(), holder };
             let eviction = match Target::of_contact(&contact, &seat.extension.name, Some(&seat.device.name)) {
-                Some(target) if idle && seat.extension.tenant == seat.device.tenant => {
+                Some(target) if now && seat.extension.tenant == seat.device.tenant => {
                     told = true;
                     self.notifier.tell(work, tenant, reload, target, Some(eviction))
                 }
@@ -115,7 +118,7 @@ impl Rooms {
             };
             self.evict(work, eviction);
         }
-        if !told {
+        if !told && !told_later {
             self.effects.push(Effect::Reload(seat.device.clone()));
         }
     }
@@ -124,7 +127,7 @@ impl Rooms {
     pub(super) fn evict(&mut self, work: &mut Work<'_>, eviction: Option<Eviction>) {
         let Some(Eviction { extension, holder }) = eviction else { return };
         let (tenant, user) = (&*extension.tenant, extension.name.as_bytes());
-        let crate::context::Context { tables, upkeep, counters, .. } = &mut *work.ctx;
+        let Context { tables, upkeep, counters, .. } = &mut *work.ctx;
         let keep = |binding: &Binding<'_>| binding.holder != Some(holder);
         let removed = tables.location.retain(tenant, user, work.now.mono, upkeep, keep).len();
         if removed > 0 {
@@ -139,6 +142,7 @@ impl Rooms {
         let due = tables.reloads.take_if_idle(device, || seating::is_idle(work, device));
         if let Some(end) = due.end {
             let ending = Ending {
+                customer: end.customer,
                 device: device.clone(),
                 only_epoch: Some(end.epoch),
                 cause: end.cause,
@@ -169,57 +173,56 @@ impl Rooms {
             return work.out.push(refuse(Refusal::NobodySits));
         };
         if now || seating::is_idle(work, &device) {
-            let ending =
-                Ending { device, only_epoch: Some(seat.epoch), cause: Cause::Forced, surface: Surface::Api };
+            let ending = Ending {
+                customer: tenant.customer.clone(),
+                device,
+                only_epoch: Some(seat.epoch),
+                cause: Cause::Forced,
+                surface: Surface::Api,
+            };
             return self.seating.end(work, &mut self.pending, Asker::Api(reply), ending, &mut self.effects);
         }
-        self.defer_end(work, &device, &tenant.customer, seat.epoch, Cause::Forced, Surface::Api);
+        let end = DeferredEnd {
+            customer: tenant.customer.clone(),
+            epoch: seat.epoch,
+            cause: Cause::Forced,
+            surface: Surface::Api,
+        };
+        self.defer_end(work, &device, end);
         work.out.push(Output::Reply(reply, Ok(Done::Deferred((*seat).clone()))));
     }
 
-    fn defer_end(
-        &mut self,
-        work: &mut Work<'_>,
-        device: &Place,
-        customer: &str,
-        epoch: u64,
-        cause: Cause,
-        surface: Surface,
-    ) {
-        let end = DeferredEnd { customer: customer.into(), epoch, cause, surface };
+    fn defer_end(&mut self, work: &mut Work<'_>, device: &Place, end: DeferredEnd) {
         work.ctx.tables.reloads.owe_end(device, end);
         // The last call may have ended while this was decided.
         self.effects.push(Effect::Idle(device.clone()));
     }
 
-    /// New settings: whoever sits at a device, or as an extension, that is gone or switched off, leaves.
-    pub(crate) fn on_configured(&mut self, work: &mut Work<'_>) {
-        for seat in work.ctx.tables.seats.snapshot() {
-            let settings = &work.ctx.settings;
-            let device =
-                settings.tenant(&seat.device.tenant).and_then(|tenant| tenant.device(&seat.device.name));
-            let extension = settings
-                .tenant(&seat.extension.tenant)
-                .and_then(|tenant| tenant.extension(&seat.extension.name));
+    /// Settings that are new to the seats: whoever sits at a device, or as an extension, that is gone or switched
+    /// off, or at a tenant that has changed its customer, leaves. `before` are the settings the seats are of.
+    pub(crate) fn on_configured(&mut self, ctx: &Context, before: &Settings) {
+        for seat in ctx.tables.seats.snapshot() {
+            let tenant = ctx.settings.tenant(&seat.device.tenant);
+            let device = tenant.and_then(|tenant| tenant.device(&seat.device.name));
+            let home = ctx.settings.tenant(&seat.extension.tenant);
+            let extension = home.and_then(|tenant| tenant.extension(&seat.extension.name));
+            let customer = customer_of(before, &seat.device);
             let stays = device.is_some_and(|device| device.enabled)
-                && extension.is_some_and(|extension| extension.enabled);
+                && extension.is_some_and(|extension| extension.enabled)
+                && customer == customer_of(&ctx.settings, &seat.device);
             if !stays {
-                self.leaving.push_back((seat.device.clone(), seat.epoch));
+                let (cause, surface) = (Cause::Removed, Surface::Configuration);
+                let end = DeferredEnd { customer, epoch: seat.epoch, cause, surface };
+                self.leaving.push_back((seat.device.clone(), end));
             }
         }
-        self.carry_out(work);
     }
 
     /// Ends at most `limit` seats that the settings no longer know; those in a call when the call is over.
     pub(crate) fn see_off(&mut self, work: &mut Work<'_>, limit: usize) {
         for _ in 0..limit {
-            let Some((device, epoch)) = self.leaving.pop_front() else { break };
-            let customer = work
-                .ctx
-                .settings
-                .tenant(&device.tenant)
-                .map_or_else(|| device.tenant.clone(), |tenant| tenant.customer.clone());
-            self.defer_end(work, &device, &customer, epoch, Cause::Removed, Surface::Configuration);
+            let Some((device, end)) = self.leaving.pop_front() else { break };
+            self.defer_end(work, &device, end);
         }
         self.carry_out(work);
     }

@@ -50,6 +50,9 @@ const CALLS_MAX: usize = 65_536;
 /// It bounds what a fork loop can cost (RFC 5393).
 const BRANCHES_MAX: usize = 16;
 
+/// An address of the emergency route that has not said a word after so many T1, 4 s by default, is passed over.
+const EMERGENCY_PATIENCE: u32 = 8;
+
 /// What to do with a request that may be forwarded.
 pub(crate) struct Plan {
     pub(crate) tenant: Arc<Tenant>,
@@ -342,32 +345,34 @@ impl Proxy {
         if call.answered || call.branches.iter().any(|branch| !branch.ended) {
             return;
         }
-        self.with_request(work, key, |proxy, work, request| proxy.next_group(work, key, request, effects));
+        let is_there = self
+            .with_request(work, key, |proxy, work, request| proxy.next_group(work, key, request, effects));
+        if !is_there {
+            self.conclude(work, key, effects);
+        }
     }
 
-    /// Runs `act` with the request as its server transaction keeps it.
+    /// Runs `act` with the request as its server transaction keeps it. False: that has ended (its connection is
+    /// gone), and nobody waits for an answer.
     fn with_request(
         &mut self,
         work: &mut Work<'_>,
         key: ProxyKey,
         act: impl FnOnce(&mut Self, &mut Work<'_>, &sip::Message<'_>),
-    ) {
-        let Some(call) = self.calls.get(key) else { return };
+    ) -> bool {
+        let Some(call) = self.calls.get(key) else { return false };
         let mut octets = std::mem::take(&mut self.scratch);
         octets.clear();
         octets.extend_from_slice(work.transactions.request(call.server).unwrap_or_default());
-        match sip::Message::parse(&octets, &sip::Limits::default()) {
-            Ok(request) => act(self, work, &request),
-            // The server transaction has ended (its connection is gone): nobody waits for an answer.
-            Err(_) => {
-                if let Some(call) = self.calls.get_mut(key) {
-                    close(work, call);
-                }
-            }
+        let request = sip::Message::parse(&octets, &sip::Limits::default());
+        let is_there = request.is_ok();
+        if let Ok(request) = request {
+            act(self, work, &request);
         }
         if self.scratch.capacity() < octets.capacity() {
             self.scratch = octets;
         }
+        is_there
     }
 
     /// The caller hung up before an answer (§16.10).
@@ -577,9 +582,15 @@ fn start_branch(
     };
     let outgoing = outgoing(plan, call.flow, &target, &via, &record_route);
     let loop_hash = transaction::loop_hash(request);
-    // Only a phone that rings is given up early; a peer has Timer B (RULES §4).
-    let no_answer = (call.invite && target.account.is_some() && !plan.in_dialog)
-        .then_some(work.ctx.settings.timers.no_answer_from_phone);
+    // A phone that says nothing is given up early, and so is a gateway for emergencies that may have another
+    // address; other peers have Timer B.
+    let timers = &work.ctx.settings.timers;
+    let no_answer = match &target.account {
+        _ if !call.invite || plan.in_dialog => None,
+        _ if plan.emergency => Some(timers.t1 * EMERGENCY_PATIENCE),
+        Some(_) => Some(timers.no_answer_from_phone),
+        None => None,
+    };
     let begun = work.transactions.begin_client(
         work.now.mono,
         target.flow,
