@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 use std::io::Write;
 
 use crate::header::name::Name;
-use crate::index::{Line, Names};
+use crate::index::{Counts, Line};
 use crate::message::Message;
 use crate::octets::{self, clean, push_decimal, push_line, push_uri, push_value};
 
@@ -48,10 +48,10 @@ impl<'o> Compose<'o> {
         out.push(b' ');
         push_value(out, reason.as_bytes());
         out.extend_from_slice(b"\r\n");
-        let mut seen = Names::default();
+        let mut seen = Counts::new();
         for (number, line) in request.index.lines.iter().enumerate() {
             let whole = &request.bytes[usize::from(line.start)..request.index.line_end(number)];
-            let first = seen.insert(line.name);
+            let first = seen.add(line.name);
             match line.name {
                 Name::Via if first => copy_top_via(out, request, line, whole, options.source),
                 Name::To if first => {

@@ -1,9 +1,9 @@
 //! The header index: one pass over the head that finds its lines, names them, and proves them clean.
 
-use smallvec::SmallVec;
+use core::ops::{Deref, DerefMut};
 
 use crate::error::{ErrorKind, ParseError};
-use crate::header::name::Name;
+use crate::header::name::{COUNT, Name};
 use crate::host::decimal;
 use crate::limits::Limits;
 use crate::octets::{self, TOKEN};
@@ -22,51 +22,92 @@ pub(crate) struct Line {
     pub(crate) name: Name,
 }
 
-/// A set of header names.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Names(u128);
+/// How many lines each header has, up to 255.
+#[derive(Debug, Clone)]
+pub(crate) struct Counts([u8; COUNT]);
 
-impl Names {
-    pub(crate) const fn of(names: &[Name]) -> Self {
-        let mut set = 0;
-        let mut at = 0;
-        while at < names.len() {
-            set |= 1 << names[at] as u8;
-            at += 1;
+impl Counts {
+    pub(crate) const fn new() -> Self {
+        Self([0; COUNT])
+    }
+
+    /// Counts a line; says whether it is the first of its name.
+    #[inline(always)]
+    pub(crate) const fn add(&mut self, name: Name) -> bool {
+        let count = &mut self.0[name as usize];
+        *count = count.saturating_add(1);
+        *count == 1
+    }
+
+    #[inline(always)]
+    pub(crate) const fn has(&self, name: Name) -> bool {
+        self.0[name as usize] > 0
+    }
+
+    #[inline(always)]
+    pub(crate) const fn repeats(&self, name: Name) -> bool {
+        self.0[name as usize] > 1
+    }
+}
+
+/// The lines of a head in their order. An array that is a `Vec` once it is full: its filling is the hottest
+/// loop of the crate, and a plain array makes it a third shorter than `SmallVec`.
+#[derive(Debug, Clone)]
+pub(crate) struct Lines {
+    inline: [Line; LINES_INLINE],
+    len: usize,
+    /// All lines, once there are more than `inline` holds.
+    spilled: Vec<Line>,
+}
+
+impl Lines {
+    pub(crate) const fn new() -> Self {
+        Self { inline: [Line::unread(0); LINES_INLINE], len: 0, spilled: Vec::new() }
+    }
+
+    pub(crate) const fn len(&self) -> usize {
+        self.len
+    }
+
+    #[inline(always)]
+    fn push(&mut self, line: Line) {
+        match self.inline.get_mut(self.len) {
+            Some(place) => *place = line,
+            None => self.spill(line),
         }
-        Self(set)
+        self.len += 1;
     }
+
+    #[cold]
+    fn spill(&mut self, line: Line) {
+        if self.spilled.is_empty() {
+            self.spilled.extend_from_slice(&self.inline);
+        }
+        self.spilled.push(line);
+    }
+}
+
+impl Deref for Lines {
+    type Target = [Line];
 
     #[inline(always)]
-    pub(crate) const fn has(self, name: Name) -> bool {
-        self.0 & (1 << name as u8) != 0
+    fn deref(&self) -> &[Line] {
+        self.inline.get(..self.len).unwrap_or(&self.spilled)
     }
+}
 
-    /// Adds a name; says whether it is new.
+impl DerefMut for Lines {
     #[inline(always)]
-    pub(crate) const fn insert(&mut self, name: Name) -> bool {
-        let new = !self.has(name);
-        self.0 |= 1 << name as u8;
-        new
-    }
-
-    /// Some name that is in both.
-    pub(crate) fn first_of(self, names: &[Name]) -> Option<Name> {
-        names.iter().copied().find(|&name| self.has(name))
-    }
-
-    pub(crate) const fn meets(self, other: Self) -> bool {
-        self.0 & other.0 != 0
+    fn deref_mut(&mut self) -> &mut [Line] {
+        self.inline.get_mut(..self.len).unwrap_or(&mut self.spilled)
     }
 }
 
 /// The index of one head.
 #[derive(Debug, Clone)]
 pub(crate) struct Index {
-    pub(crate) lines: SmallVec<[Line; LINES_INLINE]>,
-    pub(crate) present: Names,
-    /// Names that are there more than once.
-    pub(crate) repeated: Names,
+    pub(crate) lines: Lines,
+    pub(crate) counts: Counts,
     /// Length of the start line without its CRLF.
     pub(crate) start_line: usize,
     /// Where the empty line begins.
@@ -86,15 +127,8 @@ pub(crate) enum OnFault {
 }
 
 impl Index {
-    pub(crate) fn new() -> Self {
-        Index {
-            lines: SmallVec::new(),
-            present: Names(0),
-            repeated: Names(0),
-            start_line: 0,
-            fields_end: 0,
-            head_end: 0,
-        }
+    pub(crate) const fn new() -> Self {
+        Index { lines: Lines::new(), counts: Counts::new(), start_line: 0, fields_end: 0, head_end: 0 }
     }
 
     /// Indexes the head at the start of `octets` into this new index.
@@ -109,11 +143,6 @@ impl Index {
     ) -> Result<(), ParseError> {
         let head_max = usize::from(limits.head_max);
         let mut breaks = Breaks::new(&octets[..octets.len().min(head_max)]);
-        let unterminated = |at: usize| {
-            let kind =
-                if octets.len() > head_max { ErrorKind::HeadTooLarge } else { ErrorKind::HeadUnterminated };
-            ParseError::new(kind, at)
-        };
         let first = match breaks.next() {
             Some(Break::Line(next)) => next,
             Some(Break::Bare(at)) => return Err(ParseError::new(ErrorKind::BareLineBreak, at)),
@@ -121,58 +150,78 @@ impl Index {
         };
         start_line(first - 2)?;
         self.start_line = first - 2;
-        let mut at = first;
-        let ended = 'head: loop {
+        self.fields_end = first;
+        let ended = self.find_lines(octets, &mut breaks, limits);
+        match ended {
+            Ok(()) => {}
+            Err(_) if on_fault == OnFault::Keep => self.head_end = self.fields_end,
+            Err(error) => return Err(error),
+        }
+        self.read_lines(octets, on_fault)
+    }
+
+    /// Finds where the lines begin and where the head ends. On a fault the lines before it are found and
+    /// `fields_end` is where the one with the fault begins.
+    #[inline(never)]
+    fn find_lines(
+        &mut self,
+        octets: &[u8],
+        breaks: &mut Breaks<'_>,
+        limits: &Limits,
+    ) -> Result<(), ParseError> {
+        let unterminated = |at: usize| {
+            let too_large = octets.len() > usize::from(limits.head_max);
+            let kind = if too_large { ErrorKind::HeadTooLarge } else { ErrorKind::HeadUnterminated };
+            ParseError::new(kind, at)
+        };
+        loop {
+            let start = self.fields_end;
             let mut next = match breaks.next() {
                 Some(Break::Line(next)) => next,
-                Some(Break::Bare(bad)) => break Err(ParseError::new(ErrorKind::BareLineBreak, bad)),
-                None => break Err(unterminated(at)),
+                Some(Break::Bare(bad)) => return Err(ParseError::new(ErrorKind::BareLineBreak, bad)),
+                None => return Err(unterminated(start)),
             };
-            if next == at + 2 {
-                break Ok(next);
+            if next == start + 2 {
+                self.head_end = next;
+                return Ok(());
             }
             // A line that begins with white space continues the one before it (§7.3.1).
             while let Some(b' ' | b'\t') = octets.get(next) {
                 match breaks.next() {
                     Some(Break::Line(after)) => next = after,
-                    Some(Break::Bare(bad)) => {
-                        break 'head Err(ParseError::new(ErrorKind::BareLineBreak, bad));
-                    }
-                    None => break 'head Err(unterminated(at)),
+                    Some(Break::Bare(bad)) => return Err(ParseError::new(ErrorKind::BareLineBreak, bad)),
+                    None => return Err(unterminated(start)),
                 }
             }
             if self.lines.len() == limits.headers_max {
-                break Err(ParseError::new(ErrorKind::TooManyHeaders, at));
+                return Err(ParseError::new(ErrorKind::TooManyHeaders, start));
             }
-            let line = match Line::read(octets, at, next - 2) {
-                Ok(line) => line,
-                Err(_) if on_fault == OnFault::Keep => Line::unreadable(at, next - 2),
-                Err(error) => return Err(error),
-            };
-            self.note(line);
-            at = next;
-        };
-        self.fields_end = at;
-        match ended {
-            Ok(head_end) => self.head_end = head_end,
-            Err(_) if on_fault == OnFault::Keep => self.head_end = at,
-            Err(error) => return Err(error),
+            self.lines.push(Line::unread(start as u16));
+            self.fields_end = next;
         }
-        Ok(())
     }
 
-    #[inline(always)]
-    fn note(&mut self, line: Line) {
-        if !self.present.insert(line.name) {
-            self.repeated.insert(line.name);
+    /// Reads name and value of each line found.
+    fn read_lines(&mut self, octets: &[u8], on_fault: OnFault) -> Result<(), ParseError> {
+        // Backwards, because a line ends where the next one begins.
+        let mut end = self.fields_end;
+        for line in self.lines.iter_mut().rev() {
+            let start = usize::from(line.start);
+            match line.read(&octets[start..end]) {
+                Ok(()) => {}
+                Err(_) if on_fault == OnFault::Keep => {}
+                Err(kind) => return Err(ParseError::new(kind, start)),
+            }
+            self.counts.add(line.name);
+            end = start;
         }
-        self.lines.push(line);
+        Ok(())
     }
 
     /// The lines of one header, in their order.
     #[inline]
     pub(crate) fn of(&self, name: Name) -> impl Iterator<Item = &Line> + Clone {
-        let lines = if self.present.has(name) { self.lines.as_slice() } else { &[] };
+        let lines: &[Line] = if self.counts.has(name) { &self.lines } else { &[] };
         lines.iter().filter(move |line| line.name == name)
     }
 
@@ -185,7 +234,7 @@ impl Index {
     pub(crate) fn content_length(&self, octets: &[u8]) -> Result<Option<usize>, ParseError> {
         let Some(line) = self.of(Name::ContentLength).next() else { return Ok(None) };
         let at = usize::from(line.value);
-        if self.repeated.has(Name::ContentLength) {
+        if self.counts.repeats(Name::ContentLength) {
             return Err(ParseError::new(ErrorKind::ContentLengthRepeated, at));
         }
         // Digits and nothing else: whoever wraps, signs or guesses here reads the next message elsewhere.
@@ -196,34 +245,53 @@ impl Index {
 }
 
 impl Line {
-    /// Reads the line from `start` to `end`, its CRLF not included. Both lie within the first 64 KiB.
-    #[inline(always)]
-    fn read(octets: &[u8], start: usize, end: usize) -> Result<Self, ParseError> {
-        let fail = Err(ParseError::new(ErrorKind::HeaderName, start));
-        let Some(colon) = colon(octets, start, end) else { return fail };
-        let mut name_end = colon;
-        while name_end > start && matches!(octets[name_end - 1], b' ' | b'\t') {
-            name_end -= 1;
-        }
-        let name = Name::at(octets, start, name_end - start);
-        if name == Name::Other && !octets::all(&octets[start..name_end], TOKEN) {
-            return fail;
-        }
-        let after = &octets[colon + 1..end];
-        let value = octets::trim_start(after);
-        let value_start = end - value.len();
-        let value_end = value_start + octets::trim_end(value).len();
-        Ok(Line { start: start as u16, value: value_start as u16, value_end: value_end as u16, name })
+    /// A line of which only the start is known: an unknown header without value.
+    const fn unread(start: u16) -> Self {
+        Line { start, value: start, value_end: start, name: Name::Other }
     }
 
-    const fn unreadable(start: usize, end: usize) -> Self {
-        Line { start: start as u16, value: end as u16, value_end: end as u16, name: Name::Other }
+    /// Reads name and value of this line, given with its last CRLF.
+    #[inline(always)]
+    fn read(&mut self, line: &[u8]) -> Result<(), ErrorKind> {
+        let Some(colon) = colon(line) else { return Err(ErrorKind::HeaderName) };
+        let mut name_len = colon;
+        if colon > 0 && line[colon - 1] <= b' ' {
+            name_len = trim_blanks_end(&line[..colon]).len();
+        }
+        let name = Name::at(line, name_len);
+        if name == Name::Other && !octets::all(&line[..name_len], TOKEN) {
+            return Err(ErrorKind::HeaderName);
+        }
+        let after = &line[colon + 1..line.len() - 2];
+        // One space is what everybody writes.
+        let value = match after {
+            [b' ', visible, ..] if *visible > b' ' => &after[1..],
+            _ => octets::trim_start(after),
+        };
+        let value_start = line.len() - 2 - value.len();
+        let value_end = value_start + octets::trim_end(value).len();
+        *self = Line {
+            start: self.start,
+            value: self.start + value_start as u16,
+            value_end: self.start + value_end as u16,
+            name,
+        };
+        Ok(())
     }
 
     #[inline]
     pub(crate) fn value_in<'a>(&self, octets: &'a [u8]) -> &'a [u8] {
         &octets[usize::from(self.value)..usize::from(self.value_end)]
     }
+}
+
+/// A name without the blanks before its colon. A line break there is part of the name, and so a fault.
+#[cold]
+fn trim_blanks_end(mut name: &[u8]) -> &[u8] {
+    while let [rest @ .., b' ' | b'\t'] = name {
+        name = rest;
+    }
+    name
 }
 
 #[cfg(test)]

@@ -52,27 +52,36 @@ impl<'a> Message<'a> {
     /// been looked at: see [`Message::validate`].
     pub fn parse(bytes: &'a [u8], limits: &Limits) -> Result<Self, ParseError> {
         let skipped = leading_breaks(bytes);
-        Self::parse_at(&bytes[skipped..], limits)
-            .map_err(|error| ParseError { at: error.at + skipped, ..error })
+        // A message is built where it will stay; what it says before `fill` is done is never seen.
+        let mut message = Message {
+            bytes: &bytes[skipped..],
+            start: StartLine::Status { code: 0, reason: b"" },
+            index: Index::new(),
+            strict: limits.strict,
+        };
+        match message.fill(limits) {
+            Ok(()) => Ok(message),
+            Err(error) => Err(ParseError { at: error.at + skipped, ..error }),
+        }
     }
 
-    fn parse_at(bytes: &'a [u8], limits: &Limits) -> Result<Self, ParseError> {
-        let mut start = StartLine::Status { code: 0, reason: b"" };
-        let mut index = Index::new();
-        index.fill(bytes, limits, OnFault::Refuse, |end| {
-            start = StartLine::parse(&bytes[..end])?;
+    fn fill(&mut self, limits: &Limits) -> Result<(), ParseError> {
+        let bytes = self.bytes;
+        self.index.fill(bytes, limits, OnFault::Refuse, |end| {
+            self.start = StartLine::parse(&bytes[..end])?;
             Ok(())
         })?;
-        let there = bytes.len() - index.head_end;
-        let length = index.content_length(bytes)?.unwrap_or(there);
+        let head_end = self.index.head_end;
+        let there = bytes.len() - head_end;
+        let length = self.index.content_length(bytes)?.unwrap_or(there);
         if length > there {
-            return Err(ParseError::new(ErrorKind::BodyTruncated, index.head_end));
+            return Err(ParseError::new(ErrorKind::BodyTruncated, head_end));
         }
-        let end = index.head_end + length;
-        if end > limits.message_max {
-            return Err(ParseError::new(ErrorKind::BodyTooLarge, index.head_end));
+        self.bytes = &bytes[..head_end + length];
+        if self.bytes.len() > limits.message_max {
+            return Err(ParseError::new(ErrorKind::BodyTooLarge, head_end));
         }
-        Ok(Message { bytes: &bytes[..end], start, index, strict: limits.strict })
+        Ok(())
     }
 
     /// The message from its start line to the end of its body.
@@ -149,7 +158,7 @@ impl<'a> Message<'a> {
     /// Whether there is a line of this header.
     #[must_use]
     pub const fn has(&self, name: Name) -> bool {
-        self.index.present.has(name)
+        self.index.counts.has(name)
     }
 
     /// The value of the first line of a header.
@@ -381,6 +390,9 @@ impl<'a> Message<'a> {
 
 /// How many octets of line breaks stand before the start line.
 pub(crate) fn leading_breaks(bytes: &[u8]) -> usize {
+    if bytes.first() != Some(&b'\r') {
+        return 0;
+    }
     bytes.chunks_exact(2).take_while(|pair| pair == b"\r\n").count() * 2
 }
 

@@ -8,14 +8,15 @@ use nom::bytes::complete::{take_while, take_while1};
 pub(crate) const TOKEN: u8 = 1;
 /// Letters, digits, `-`, `.`, and `_`, which networks use although the grammar has it not.
 pub(crate) const HOST: u8 = 1 << 1;
-/// What may stand before the `@` of a SIP URI: liberally all that cannot end a URI or its brackets.
+/// What may stand before the `@` of a SIP URI, or behind its port: liberally all that cannot end a URI or its
+/// brackets, but `@`.
 pub(crate) const USER: u8 = 1 << 2;
 /// Decimal digits.
 pub(crate) const DIGIT: u8 = 1 << 3;
 /// An unquoted parameter value of a header. Liberally all that does not end it: phones write `@` and `=`
 /// there, and RFC 5118 §4.5 wants IPv6 without brackets read.
 pub(crate) const VALUE: u8 = 1 << 4;
-/// Parameters and headers of a URI.
+/// What may stand in a URI of any scheme.
 pub(crate) const URI: u8 = 1 << 5;
 /// `word`, and what else may stand in a Call-ID: anything visible.
 pub(crate) const VISIBLE: u8 = 1 << 6;
@@ -45,8 +46,11 @@ const fn classes() -> [u8; 256] {
         if visible {
             class |= VISIBLE;
         }
+        if visible && !matches!(c, b'<' | b'>' | b'"') {
+            class |= URI;
+        }
         if visible && !matches!(c, b'<' | b'>' | b'"' | b'@') {
-            class |= USER | URI;
+            class |= USER;
         }
         if visible && !matches!(c, b'<' | b'>' | b'"' | b';' | b',') {
             class |= VALUE;
@@ -119,7 +123,9 @@ pub(crate) fn quoted(input: &[u8]) -> Parsed<'_, &[u8]> {
 /// `text` without white space before it.
 #[inline]
 pub(crate) fn trim_start(mut text: &[u8]) -> &[u8] {
+    // All white space is below the visible characters: the usual case takes one comparison.
     while let [first, rest @ ..] = text
+        && *first <= b' '
         && is(*first, LWS)
     {
         text = rest;
@@ -131,6 +137,7 @@ pub(crate) fn trim_start(mut text: &[u8]) -> &[u8] {
 #[inline]
 pub(crate) fn trim_end(mut text: &[u8]) -> &[u8] {
     while let [rest @ .., last] = text
+        && *last <= b' '
         && is(*last, LWS)
     {
         text = rest;

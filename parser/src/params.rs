@@ -1,7 +1,7 @@
 //! Parameters of headers and URIs: `;name`, `;name=value`.
 
 use crate::error::{Parsed, fault};
-use crate::octets::{self, LWS, TOKEN, VALUE};
+use crate::octets::{self, TOKEN, VALUE};
 use nom::Parser;
 
 /// The parameters behind a URI or a header value, kept as written and split on demand.
@@ -116,7 +116,7 @@ fn value_of(input: &[u8]) -> Parsed<'_, &[u8]> {
 
 /// Whether a URI parameter part (`;…`) holds nothing that cannot be there.
 pub(crate) fn are_uri_params(raw: &[u8]) -> bool {
-    raw.iter().all(|&octet| octets::is(octet, octets::URI) && !octets::is(octet, LWS))
+    raw.iter().all(|&octet| octets::is(octet, octets::USER))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The line scan: where the lines of a head end. Sixty-four octets are looked at in one step.
 //!
-//! A step yields two masks, one bit an octet: where the CRs and where the LFs are. A line end is an LF whose
-//! predecessor is a CR; any other LF or CR is a bare one. So one pass finds the lines and proves that none
-//! hides inside another.
+//! A step yields a mask, one bit an octet, of those that *may* be a line break: one comparison finds CR and LF
+//! together with a few control characters that headers hardly ever hold. Each candidate is then looked at. So
+//! one pass finds the lines and proves that none hides inside another.
 
 /// Octets looked at in one step: as many as a mask has bits.
 const BLOCK: usize = u64::BITS as usize;
@@ -12,99 +12,98 @@ const BLOCK: usize = u64::BITS as usize;
 pub(crate) enum Break {
     /// The first octet after a CRLF.
     Line(usize),
-    /// A CR without LF or an LF without CR, at this octet or the one before it.
+    /// A CR without LF, or an LF without CR.
     Bare(usize),
 }
 
 /// Walks over the line ends of a head.
 pub(crate) struct Breaks<'a> {
     octets: &'a [u8],
-    /// Where the block lies that the masks speak of.
+    /// Where the block lies that the mask speaks of.
     base: usize,
-    /// Octets of the block that are LF, or ought to be because a CR precedes them; not yet reported.
-    stops: u64,
-    /// Those of `stops` that break the rule.
-    bare: u64,
-    /// The block before ended in a CR.
-    carry: u64,
+    /// Candidates in the block, not yet looked at.
+    candidates: u64,
+    /// The octet after the last line end.
+    line_start: usize,
 }
 
 impl<'a> Breaks<'a> {
     pub(crate) fn new(octets: &'a [u8]) -> Self {
-        let mut breaks = Self { octets, base: 0, stops: 0, bare: 0, carry: 0 };
-        breaks.load();
-        breaks
+        Self { octets, base: 0, candidates: candidates_at(octets, 0), line_start: 0 }
     }
 
-    /// The next line end, or `None` when there is none before the end of the octets.
+    /// The next line end, or `None` when there is none before the end of the octets. A CR that is the last
+    /// octet of all is none yet.
     #[inline(always)]
     pub(crate) fn next(&mut self) -> Option<Break> {
-        while self.stops == 0 {
-            self.base += BLOCK;
-            if self.base >= self.octets.len() {
-                return None;
+        loop {
+            while self.candidates == 0 {
+                self.base += BLOCK;
+                if self.base >= self.octets.len() {
+                    return None;
+                }
+                self.candidates = candidates_at(self.octets, self.base);
             }
-            self.load();
-        }
-        let bit = self.stops & self.stops.wrapping_neg();
-        self.stops ^= bit;
-        let at = self.base + bit.trailing_zeros() as usize;
-        if self.bare & bit != 0 {
-            return Some(Break::Bare(at));
-        }
-        Some(Break::Line(at + 1))
-    }
-
-    #[inline(always)]
-    fn load(&mut self) {
-        let left = &self.octets[self.base..];
-        match left.first_chunk::<BLOCK>() {
-            Some(block) => self.judge(masks(block)),
-            None => {
-                // The last octets, filled up with what is no line break. Nothing is said of the filling.
-                let mut block = [0; BLOCK];
-                block[..left.len()].copy_from_slice(left);
-                self.judge(masks(&block));
-                self.stops &= (1 << left.len()) - 1;
+            let at = self.base + self.candidates.trailing_zeros() as usize;
+            self.candidates &= self.candidates - 1;
+            match self.octets[at..] {
+                [b'\r', b'\n', ..] => {
+                    // The LF is the next candidate, or the first of the next block.
+                    self.candidates &= self.candidates.wrapping_sub(1);
+                    self.line_start = at + 2;
+                    return Some(Break::Line(at + 2));
+                }
+                // The LF of a line end whose CR was the last octet of the block before.
+                [b'\n', ..] if at > 0 && at + 1 == self.line_start => {}
+                [b'\n', ..] | [b'\r', _, ..] => return Some(Break::Bare(at)),
+                _ => {}
             }
         }
-    }
-
-    #[inline(always)]
-    fn judge(&mut self, (cr, lf): (u64, u64)) {
-        let due = (cr << 1) | self.carry;
-        self.carry = cr >> (BLOCK - 1);
-        self.stops = lf | due;
-        self.bare = lf ^ due;
     }
 }
 
-/// Where CR and where LF stand in `block`, the first octet in the lowest bit.
+/// The candidates in the block at `base`.
+#[inline(always)]
+fn candidates_at(octets: &[u8], base: usize) -> u64 {
+    match octets[base..].first_chunk::<BLOCK>() {
+        Some(block) => candidates(block),
+        None => candidates_in_rest(&octets[base..]),
+    }
+}
+
+/// The same for the last octets: filled up with what is no candidate.
+#[inline(never)]
+fn candidates_in_rest(rest: &[u8]) -> u64 {
+    let mut block = [0; BLOCK];
+    block[..rest.len()].copy_from_slice(rest);
+    candidates(&block)
+}
+
+/// Where the octets from 0x08 to 0x0F stand in `block`, the first octet in the lowest bit.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-#[expect(unsafe_code, reason = "vector instructions are worth it here: the scan is most of the first stage")]
-fn masks(block: &[u8; BLOCK]) -> (u64, u64) {
-    // SAFETY: the only demand of `sse2_masks` is a processor with SSE2, and every x86-64 has it.
-    unsafe { sse2_masks(block) }
+#[expect(unsafe_code, reason = "vector instructions are worth it here: the scan is much of the first stage")]
+fn candidates(block: &[u8; BLOCK]) -> u64 {
+    // SAFETY: the only demand of `sse2_candidates` is a processor with SSE2, and every x86-64 has it.
+    unsafe { sse2_candidates(block) }
 }
 
-/// Needs SSE2 and nothing else: the load is built from two words, so no pointer is involved, and the compiler
-/// makes one instruction of it.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "sse2")]
 #[inline]
-fn sse2_masks(block: &[u8; BLOCK]) -> (u64, u64) {
-    use core::arch::x86_64::{_mm_cmpeq_epi8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8};
-
-    let word = |at: usize| {
-        i64::from_le_bytes(block[at..at + 8].try_into().expect("a block has eight words of eight octets"))
+#[expect(unsafe_code, reason = "a vector is loaded through a pointer")]
+fn sse2_candidates(block: &[u8; BLOCK]) -> u64 {
+    use core::arch::x86_64::{
+        _mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
     };
-    let (cr, lf) = (_mm_set1_epi8(b'\r' as i8), _mm_set1_epi8(b'\n' as i8));
-    let mut found = (0, 0);
-    for at in (0..BLOCK).step_by(16) {
-        let octets = _mm_set_epi64x(word(at + 8), word(at));
-        found.0 |= u64::from(_mm_movemask_epi8(_mm_cmpeq_epi8(octets, cr)) as u32) << at;
-        found.1 |= u64::from(_mm_movemask_epi8(_mm_cmpeq_epi8(octets, lf)) as u32) << at;
+
+    let (lanes, _) = block.as_chunks::<16>();
+    let mut found = 0;
+    for (at, lane) in lanes.iter().enumerate() {
+        // SAFETY: `lane` is sixteen readable octets, and this load asks for no alignment.
+        let octets = unsafe { _mm_loadu_si128(lane.as_ptr().cast()) };
+        let matches = _mm_cmpeq_epi8(_mm_or_si128(octets, _mm_set1_epi8(0x07)), _mm_set1_epi8(0x0f));
+        found |= u64::from(_mm_movemask_epi8(matches) as u32) << (at * 16);
     }
     found
 }
@@ -112,33 +111,26 @@ fn sse2_masks(block: &[u8; BLOCK]) -> (u64, u64) {
 /// The same for every other machine.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline]
-fn masks(block: &[u8; BLOCK]) -> (u64, u64) {
-    portable_masks(block)
+fn candidates(block: &[u8; BLOCK]) -> u64 {
+    portable_candidates(block)
 }
 
 #[cfg(any(test, not(target_arch = "x86_64")))]
-fn portable_masks(block: &[u8; BLOCK]) -> (u64, u64) {
-    let mut found = (0, 0);
-    for (at, &octet) in block.iter().enumerate() {
-        found.0 |= u64::from(octet == b'\r') << at;
-        found.1 |= u64::from(octet == b'\n') << at;
-    }
-    found
+fn portable_candidates(block: &[u8; BLOCK]) -> u64 {
+    block.iter().enumerate().fold(0, |found, (at, &octet)| found | u64::from(octet | 0x07 == 0x0f) << at)
 }
 
-/// Where the colon after a header name stands, looked for from `from` to `end`.
+/// Where the first colon of a line stands.
 #[inline(always)]
-pub(crate) fn colon(octets: &[u8], from: usize, end: usize) -> Option<usize> {
+pub(crate) fn colon(line: &[u8]) -> Option<usize> {
     // All names but a few long ones show their colon here.
-    let mut at = from;
-    if let Some(window) = octets[from..].first_chunk::<WINDOW>() {
-        let found = from + colon_in(window).trailing_zeros() as usize;
-        at = from + WINDOW;
-        if found < at {
-            return (found < end).then_some(found);
+    if let Some(window) = line.first_chunk() {
+        let found = colon_in(window).trailing_zeros() as usize;
+        if found < WINDOW {
+            return Some(found);
         }
     }
-    memchr::memchr(b':', octets.get(at..end)?).map(|found| at + found)
+    memchr::memchr(b':', line)
 }
 
 /// Octets in which the colon is looked for in one step.
@@ -152,14 +144,13 @@ fn colon_in(window: &[u8; WINDOW]) -> u32 {
     #[target_feature(enable = "sse2")]
     #[inline]
     fn sse2_colon_in(window: &[u8; WINDOW]) -> u32 {
-        use core::arch::x86_64::{_mm_cmpeq_epi8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8};
+        use core::arch::x86_64::{_mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_set1_epi8};
 
-        let [low, high] = [0, 8].map(|at| {
-            i64::from_le_bytes(window[at..at + 8].try_into().expect("a window has two words of eight octets"))
-        });
-        _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_set_epi64x(high, low), _mm_set1_epi8(b':' as i8))) as u32
+        // SAFETY: `window` is sixteen readable octets, and this load asks for no alignment.
+        let octets = unsafe { _mm_loadu_si128(window.as_ptr().cast()) };
+        _mm_movemask_epi8(_mm_cmpeq_epi8(octets, _mm_set1_epi8(b':' as i8))) as u32
     }
-    // SAFETY: as for `masks`, every x86-64 has SSE2.
+    // SAFETY: as for `candidates`, every x86-64 has SSE2.
     unsafe { sse2_colon_in(window) }
 }
 
@@ -180,16 +171,20 @@ mod tests {
         core::iter::from_fn(|| breaks.next()).collect()
     }
 
-    /// The definition, octet by octet. A CR that is the last octet of all says nothing yet.
+    /// The definition, octet by octet: a CRLF ends a line, any other CR or LF is bare. A CR that is the last
+    /// octet of all says nothing yet.
     fn by_definition(octets: &[u8]) -> Vec<Break> {
-        let mut found = Vec::new();
-        for at in 0..octets.len() {
-            let after_cr = at > 0 && octets[at - 1] == b'\r';
-            match (after_cr, octets[at] == b'\n') {
-                (true, true) => found.push(Break::Line(at + 1)),
-                (false, false) => {}
-                _ => found.push(Break::Bare(at)),
+        let (mut found, mut at) = (Vec::new(), 0);
+        while at < octets.len() {
+            match octets[at..] {
+                [b'\r', b'\n', ..] => {
+                    at += 1;
+                    found.push(Break::Line(at + 1));
+                }
+                [b'\n', ..] | [b'\r', _, ..] => found.push(Break::Bare(at)),
+                _ => {}
             }
+            at += 1;
         }
         found
     }
@@ -198,21 +193,20 @@ mod tests {
     fn lines_and_bare_breaks_are_told_apart() {
         assert_eq!(all(b"a\r\nb\r\n\r\n"), [Break::Line(3), Break::Line(6), Break::Line(8)]);
         assert_eq!(all(b"a\nb"), [Break::Bare(1)]);
-        assert_eq!(all(b"a\rb"), [Break::Bare(2)]);
+        assert_eq!(all(b"a\rb"), [Break::Bare(1)]);
+        assert_eq!(all(b"\n\r\r\n\n\t\r"), [Break::Bare(0), Break::Bare(1), Break::Line(4), Break::Bare(4)]);
         assert_eq!(all(b""), []);
     }
 
     #[test]
     fn the_colon_is_found_wherever_it_stands() {
         for length in 0..40 {
+            assert_eq!(colon(&vec![b'x'; length]), None);
             for at in 0..length {
                 let mut line = vec![b'x'; length];
-                line[at] = b':';
-                line.extend_from_slice(b"\r\n:");
+                line[at..].fill(b':');
 
-                assert_eq!(colon(&line, 0, length), Some(at));
-                assert_eq!(colon(&line, 0, at), None);
-                assert_eq!(colon(&line, at + 1, length), None);
+                assert_eq!(colon(&line), Some(at));
             }
         }
     }
@@ -233,7 +227,7 @@ mod tests {
                 pair.copy_from_slice(&[[b'\r', b'\n', word as u8, b'x'][(word >> 8) as usize % 4], (word >> 4) as u8]);
             }
 
-            prop_assert_eq!(masks(&octets), portable_masks(&octets));
+            prop_assert_eq!(candidates(&octets), portable_candidates(&octets));
         }
     }
 }

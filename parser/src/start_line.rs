@@ -2,7 +2,7 @@
 
 use crate::error::{ErrorKind, ParseError};
 use crate::method::Method;
-use crate::octets::{self, TOKEN};
+use crate::octets::{self, TOKEN, URI};
 
 /// The first line of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,9 @@ pub enum StartLine<'a> {
 
 const VERSION: &[u8] = b"SIP/2.0";
 
+/// What a request line ends with.
+const END: &[u8; 8] = b" SIP/2.0";
+
 impl<'a> StartLine<'a> {
     /// Reads a start line given without its CRLF.
     pub(crate) fn parse(line: &'a [u8]) -> Result<Self, ParseError> {
@@ -36,29 +39,16 @@ impl<'a> StartLine<'a> {
     }
 
     fn request(line: &'a [u8]) -> Result<Self, ParseError> {
-        let fail = |kind, at| Err(ParseError::new(kind, at));
-        let method_end = line.iter().position(|&octet| !octets::is(octet, TOKEN)).unwrap_or(line.len());
-        let Some(version) = version_of(line) else { return fail(ErrorKind::NotSip, 0) };
-        let version_start = line.len() - version.len();
-        if method_end == 0 || line[method_end] != b' ' {
-            return fail(ErrorKind::Method, method_end);
+        let method_end = line.iter().position(|&octet| !octets::is(octet, TOKEN)).unwrap_or(0);
+        if method_end > 0
+            && let Some(uri) = line[method_end..].strip_prefix(b" ")
+            && let Some((uri, end)) = uri.split_last_chunk::<{ END.len() }>()
+            && end.eq_ignore_ascii_case(END)
+            && octets::all(uri, URI)
+        {
+            return Ok(Self::Request { method: Method::from_bytes(&line[..method_end]), uri });
         }
-        let uri_start = method_end + 1;
-        if version.ends_with(b" ") || version_start <= uri_start {
-            return fail(ErrorKind::StartLine, version_start);
-        }
-        let uri = &line[uri_start..version_start - 1];
-        // Anything blank in here is a separator too many (RFC 4475 §3.1.2.8, §3.1.2.9).
-        if let Some(at) = uri.iter().position(|&octet| octet <= b' ') {
-            return fail(ErrorKind::StartLine, uri_start + at);
-        }
-        if !octets::all(uri, octets::USER | octets::URI) && !uri_with_at(uri) {
-            return fail(ErrorKind::RequestUri, uri_start);
-        }
-        if !version.eq_ignore_ascii_case(VERSION) {
-            return fail(ErrorKind::Version, version_start);
-        }
-        Ok(Self::Request { method: Method::from_bytes(&line[..method_end]), uri })
+        Err(request_fault(line, method_end))
     }
 
     fn status(line: &'a [u8]) -> Result<Self, ParseError> {
@@ -85,18 +75,31 @@ impl<'a> StartLine<'a> {
     }
 }
 
-/// What stands after the last space if it looks like the version of a SIP request, with the blanks that
-/// may wrongly follow it.
-fn version_of(line: &[u8]) -> Option<&[u8]> {
+/// What is wrong with a line that is no request line, and where.
+#[cold]
+fn request_fault(line: &[u8], method_end: usize) -> ParseError {
     let text = octets::trim_end(line);
-    let start = memchr::memrchr(b' ', text)? + 1;
-    text[start..].get(..4).filter(|prefix| prefix.eq_ignore_ascii_case(b"SIP/"))?;
-    Some(&line[start..])
-}
-
-/// URI octets, one `@` and more among them.
-fn uri_with_at(uri: &[u8]) -> bool {
-    !uri.is_empty() && uri.iter().all(|&octet| octet == b'@' || octets::is(octet, octets::URI))
+    let version_start = memchr::memrchr(b' ', text).map_or(0, |space| space + 1);
+    let version = &text[version_start..];
+    if !version.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"SIP/")) {
+        return ParseError::new(ErrorKind::NotSip, 0);
+    }
+    if method_end == 0 || line[method_end] != b' ' {
+        return ParseError::new(ErrorKind::Method, method_end);
+    }
+    // Anything blank besides two single spaces is a separator too many (RFC 4475 §3.1.2.8 to §3.1.2.10).
+    let uri_start = method_end + 1;
+    let uri = line.get(uri_start..version_start.saturating_sub(1)).unwrap_or_default();
+    if let Some(at) = uri.iter().position(|&octet| octet <= b' ') {
+        return ParseError::new(ErrorKind::StartLine, uri_start + at);
+    }
+    if text.len() != line.len() {
+        return ParseError::new(ErrorKind::StartLine, text.len());
+    }
+    if !octets::all(uri, URI) {
+        return ParseError::new(ErrorKind::RequestUri, uri_start);
+    }
+    ParseError::new(ErrorKind::Version, version_start)
 }
 
 #[cfg(test)]
@@ -117,7 +120,7 @@ mod tests {
         assert_eq!(kind(b"INVITE  sip:a@b SIP/2.0"), ErrorKind::StartLine);
         assert_eq!(kind(b"INVITE sip:a@b  SIP/2.0"), ErrorKind::StartLine);
         assert_eq!(kind(b"INVITE sip:a@b SIP/2.0 "), ErrorKind::StartLine);
-        assert_eq!(kind(b"INVITE SIP/2.0"), ErrorKind::StartLine);
+        assert_eq!(kind(b"INVITE SIP/2.0"), ErrorKind::RequestUri);
         assert_eq!(kind(b"INVITE  SIP/2.0"), ErrorKind::RequestUri);
         assert_eq!(kind(b"INVITE <sip:a@b> SIP/2.0"), ErrorKind::RequestUri);
         assert_eq!(kind(b"INV\x01TE sip:a@b SIP/2.0"), ErrorKind::Method);

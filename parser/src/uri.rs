@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::error::{ErrorKind, Fault, ParseError};
 use crate::host::{Host, host_port};
-use crate::octets::{self, USER};
+use crate::octets::{self, URI, USER};
 use crate::params::{Params, are_uri_params};
 
 /// The scheme of a URI.
@@ -84,8 +84,7 @@ impl<'a> Uri<'a> {
             Scheme::Sip | Scheme::Sips => uri.read_sip(opaque).map_err(fail)?,
             Scheme::Tel => uri.read_tel(opaque).map_err(fail)?,
             Scheme::Urn | Scheme::Other(_) => {
-                if opaque.is_empty() || !opaque.iter().all(|&octet| octet == b'@' || octets::is(octet, USER))
-                {
+                if !octets::all(opaque, URI) {
                     return Err(fail(opaque));
                 }
             }

@@ -5,7 +5,6 @@ use crate::header::cseq::CSeq;
 use crate::header::name::Name;
 use crate::header::name_addr::NameAddr;
 use crate::header::via::Via;
-use crate::index::Names;
 use crate::message::Message;
 use crate::octets;
 use crate::start_line::StartLine;
@@ -51,8 +50,7 @@ impl<'a> Message<'a> {
     /// A mandatory header is missing, repeated or malformed; From, To or the Request-URI hold no URI; CSeq
     /// names another method. For a request [`ErrorKind::status`] is the answer; a response is dropped.
     pub fn validate(&self) -> Result<Mandatory<'a>, ParseError> {
-        if self.index.repeated.meets(const { Names::of(&SINGLE) }) {
-            let name = self.index.repeated.first_of(&SINGLE).expect("the sets meet");
+        if let Some(name) = SINGLE.into_iter().find(|&name| self.index.counts.repeats(name)) {
             return Err(ParseError::new(ErrorKind::Repeated(name), 0));
         }
         let mandatory = Mandatory {

@@ -10,13 +10,16 @@ macro_rules! names {
         #[repr(u8)]
         #[non_exhaustive]
         pub enum Name {
-            $(#[doc = concat!("`", $spelling, "`, ", $source, ".")] $variant,)*
-            /// A name that is not in this list.
+            /// A name that is not in this list. It comes first so that a line not yet read is all zeros.
             Other,
+            $(#[doc = concat!("`", $spelling, "`, ", $source, ".")] $variant,)*
         }
 
         /// All names but [`Name::Other`], in the order of the enum.
         const ALL: &[Name] = &[$(Name::$variant),*];
+
+        /// How many names there are, [`Name::Other`] included.
+        pub(crate) const COUNT: usize = ALL.len() + 1;
 
         impl Name {
             /// The name as RFCs spell it; empty for [`Name::Other`].
@@ -136,25 +139,21 @@ impl Name {
     /// The name these octets spell, in any case, long or compact.
     #[must_use]
     pub fn from_bytes(name: &[u8]) -> Self {
-        Self::at(name, 0, name.len())
+        Self::at(name, name.len())
     }
 
-    /// The name spelt by `length` octets of `octets` from `start` on. What follows them may be read, too: a
-    /// whole word is loaded wherever the buffer has one.
-    #[inline]
-    pub(crate) fn at(octets: &[u8], start: usize, length: usize) -> Self {
+    /// The name that `line` begins with, `length` octets of it.
+    #[inline(always)]
+    pub(crate) fn at(line: &[u8], length: usize) -> Self {
         match length {
-            0 => Self::Other,
-            1 => compact(octets[start]),
             2..=LENGTH_MAX => {
-                let Some(candidate) = SLOTS[slot(&octets[start..start + length])] else { return Self::Other };
-                let known = &KNOWN[candidate as usize];
-                if usize::from(known.length) == length && known.is_at(&octets[start..]) {
-                    candidate
-                } else {
-                    Self::Other
+                let words = Words::of(line, length);
+                match SLOTS[words.slot()] {
+                    Some(candidate) if KNOWN[candidate as usize - 1] == words => candidate,
+                    _ => Self::Other,
                 }
             }
+            1 => compact(line[0]),
             _ => Self::Other,
         }
     }
@@ -196,78 +195,108 @@ const fn compact(letter: u8) -> Name {
 /// `P-Access-Network-Info` is the longest name of the list.
 const LENGTH_MAX: usize = 21;
 
-/// Words of eight octets that hold the longest name.
-const WORDS: usize = LENGTH_MAX.div_ceil(8);
-
-/// A name in lower case, in words whose octets behind the name are zero.
-struct Known {
-    length: u8,
-    words: [u64; WORDS],
-    /// Ones where the name has octets.
-    masks: [u64; WORDS],
+/// A name in lower case, in words of eight octets; what is behind the name is zero. Words overlap: together
+/// they hold every octet of a name of up to 24.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Words {
+    length: usize,
+    /// The first eight octets.
+    head: u64,
+    /// The last eight octets; the head of a name that has no more.
+    tail: u64,
+    /// The octets behind the head, of a name of more than sixteen.
+    middle: u64,
 }
 
-impl Known {
-    /// Whether the name stands at the start of `octets`, in any case.
+impl Words {
+    /// The words of the name of `length` octets that `line` begins with. `length` is at most [`LENGTH_MAX`].
     ///
     /// Setting bit 5 makes letters small and maps no other octet of a line onto a letter or a hyphen: CR,
     /// which would become a hyphen, ends a line.
     #[inline(always)]
-    fn is_at(&self, octets: &[u8]) -> bool {
+    const fn of(line: &[u8], length: usize) -> Self {
         const LOWER: u64 = 0x2020_2020_2020_2020;
-        let mut filled = [0; WORDS * 8];
-        let window = octets.first_chunk().unwrap_or_else(|| {
-            filled[..octets.len()].copy_from_slice(octets);
-            &filled
-        });
-        let mut differs = 0;
-        let (words, _) = window.as_chunks::<8>();
-        for (at, word) in words.iter().enumerate() {
-            differs |= ((u64::from_le_bytes(*word) | LOWER) ^ self.words[at]) & self.masks[at];
+        let (mask, tail_at) = REACH[length];
+        Words {
+            length,
+            head: (word_at(line, 0) | LOWER) & mask,
+            tail: (word_at(line, tail_at as usize) | LOWER) & mask,
+            middle: if length > 16 { word_at(line, 8) | LOWER } else { 0 },
         }
-        differs == 0
+    }
+
+    /// A perfect hash of the names above; the factor was found by trial.
+    #[inline(always)]
+    const fn slot(&self) -> usize {
+        const FACTOR: u64 = 0x0260_94c2_ac8d_63a3;
+        let mixed = (self.head ^ self.tail.rotate_left(32)).wrapping_mul(FACTOR);
+        (mixed >> (64 - SLOTS_LOG2)) as usize
     }
 }
 
-static KNOWN: [Known; ALL.len()] = {
-    let mut known = [const { Known { length: 0, words: [0; WORDS], masks: [0; WORDS] } }; ALL.len()];
+/// For each length the octets of the head that belong to the name, and where the tail begins.
+const REACH: [(u64, u8); LENGTH_MAX + 1] = {
+    let mut reach = [(u64::MAX, 0); LENGTH_MAX + 1];
+    let mut length = 0;
+    while length <= LENGTH_MAX {
+        if length < 8 {
+            reach[length].0 = (1 << (length * 8)) - 1;
+        } else {
+            reach[length].1 = length as u8 - 8;
+        }
+        length += 1;
+    }
+    reach
+};
+
+/// Eight octets from `at` on, little-endian, zeros where there are none.
+#[inline(always)]
+const fn word_at(line: &[u8], at: usize) -> u64 {
+    let (_, rest) = line.split_at(at);
+    match rest.first_chunk() {
+        Some(word) => u64::from_le_bytes(*word),
+        None => last_word(rest),
+    }
+}
+
+#[cold]
+const fn last_word(rest: &[u8]) -> u64 {
+    let mut word = 0;
+    let mut at = 0;
+    while at < rest.len() {
+        word |= (rest[at] as u64) << (at * 8);
+        at += 1;
+    }
+    word
+}
+
+static KNOWN: [Words; ALL.len()] = {
+    let mut known = [const { Words { length: 0, head: 0, tail: 0, middle: 0 } }; ALL.len()];
     let mut i = 0;
     while i < ALL.len() {
         let name = ALL[i].as_str().as_bytes();
         assert!(name.len() <= LENGTH_MAX, "LENGTH_MAX is the longest name");
-        known[i].length = name.len() as u8;
-        let mut at = 0;
-        while at < name.len() {
-            known[i].words[at / 8] |= ((name[at] | 0x20) as u64) << (at % 8 * 8);
-            known[i].masks[at / 8] |= 0xff << (at % 8 * 8);
-            at += 1;
-        }
+        known[i] = Words::of(name, name.len());
         i += 1;
     }
     known
 };
 
+const SLOTS_LOG2: u32 = 9;
+
 /// Each name has a slot of its own; the compiler checks that no two share one.
-static SLOTS: [Option<Name>; 512] = {
-    let mut slots = [None; 512];
+static SLOTS: [Option<Name>; 1 << SLOTS_LOG2] = {
+    let mut slots = [None; 1 << SLOTS_LOG2];
     let mut i = 0;
     while i < ALL.len() {
-        let slot = slot(ALL[i].as_str().as_bytes());
-        assert!(slots[slot].is_none(), "two names share a slot: choose other factors in `slot`");
+        let name = ALL[i].as_str().as_bytes();
+        let slot = Words::of(name, name.len()).slot();
+        assert!(slots[slot].is_none(), "two names share a slot: choose another factor");
         slots[slot] = Some(ALL[i]);
         i += 1;
     }
     slots
 };
-
-/// A perfect hash of the names above: first, middle and last letter, and the length. The factors were found
-/// by trial.
-const fn slot(name: &[u8]) -> usize {
-    let first = (name[0] | 0x20) as usize;
-    let last = (name[name.len() - 1] | 0x20) as usize;
-    let middle = (name[name.len() / 2] | 0x20) as usize;
-    (first * 53 + last * 56 + middle * 39 + name.len() * 7) & 511
-}
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,7 @@
 
 use crate::error::{ErrorKind, ParseError, Parsed, fault, whole};
 use crate::header::name::Name;
-use crate::octets::{self, LWS, TOKEN, USER};
+use crate::octets::{self, LWS, TOKEN, URI};
 use crate::params::{Params, params};
 use crate::uri::Uri;
 
@@ -98,8 +98,7 @@ impl<'a> NameAddr<'a> {
 
     /// `addr-spec` without brackets: a semicolon after it begins the header's parameters.
     fn bare_uri(input: &'a [u8], reading: Reading) -> Parsed<'a, (Option<&'a [u8]>, &'a [u8])> {
-        let goes_on =
-            |octet: &u8| *octet == b'@' || (!matches!(octet, b';' | b',') && octets::is(*octet, USER));
+        let goes_on = |octet: &u8| !matches!(octet, b';' | b',') && octets::is(*octet, URI);
         let end = input.iter().position(|octet| !goes_on(octet)).unwrap_or(input.len());
         let uri = &input[..end];
         // §20.10: a URI that contains a question mark must stand in brackets (RFC 4475 §3.1.2.13).
