@@ -207,7 +207,7 @@ pub struct Tenant {
 }
 
 /// The parts of a [`Tenant`], to build one from.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct TenantParts {
     /// See [`Tenant::id`].
     pub id: Box<str>,

@@ -1,0 +1,134 @@
+//! What an office is built from: the quick start's tenant, for tests to change before the doors open.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::wire::Quality;
+use crate::auth;
+use crate::settings::{
+    Codes, Device, Emergency, Extension, Listener, PinHash, Protocol, Reload, SeatPolicy, Settings, Site,
+    Tenant, TenantParts, Timers,
+};
+
+/// The edge's address: UDP is listener 0, TCP listener 1.
+const EDGE: &str = "192.0.2.1:5060";
+
+/// People of every tenant: number, name, PIN.
+const PEOPLE: [(&str, &str, &str); 3] =
+    [("1001", "John Smith", "7738"), ("1002", "Ann Lee", "2468"), ("1003", "Max Weber", "1357")];
+
+/// An office before its doors open. Every field may be changed; [`Blueprint::settings`] reads them.
+#[derive(Debug)]
+pub struct Blueprint {
+    /// All that is random follows from it.
+    pub seed: u64,
+    /// Workers of the edge, at least 1.
+    pub workers: u8,
+    /// The store outlives the edge: log-ins and new bindings wait for it.
+    pub durable: bool,
+    /// SIP timers and limits of time.
+    pub timers: Timers,
+    /// How well the wire delivers datagrams.
+    pub quality: Quality,
+    /// The tenants; the first is that of both listeners.
+    pub tenants: Vec<TenantParts>,
+}
+
+impl Blueprint {
+    /// The quick start: tenant `demo`, devices `desk-1` to `desk-3`, extensions 1001 to 1003, one worker, a store
+    /// that outlives the edge, a wire that delivers.
+    pub fn demo(seed: u64) -> Self {
+        Self {
+            seed,
+            workers: 1,
+            durable: true,
+            timers: Timers::default(),
+            quality: Quality::PERFECT,
+            tenants: vec![tenant("demo", "demo.hotdesk")],
+        }
+    }
+
+    /// A device of the first tenant.
+    pub fn device(&mut self, id: &str) -> &mut Device {
+        self.tenants[0].devices.iter_mut().find(|device| &*device.id == id).expect("the device exists")
+    }
+
+    /// An extension of the first tenant.
+    pub fn extension(&mut self, number: &str) -> &mut Extension {
+        let mut extensions = self.tenants[0].extensions.iter_mut();
+        extensions.find(|extension| &*extension.number == number).expect("the extension exists")
+    }
+
+    /// Policy of the first tenant.
+    pub fn seats(&mut self) -> &mut SeatPolicy {
+        &mut self.tenants[0].seats
+    }
+
+    /// One generation of settings.
+    pub fn settings(&self, generation: u64) -> Settings {
+        let local: SocketAddr = EDGE.parse().expect("an address");
+        let listener = |protocol| Listener {
+            protocol,
+            local,
+            advertise_host: local.ip().to_string().into(),
+            advertise_port: local.port(),
+            tenant: self.tenants.first().map(|tenant| tenant.id.clone()),
+        };
+        let listeners = vec![listener(Protocol::Udp), listener(Protocol::Tcp)];
+        let tenants = self.tenants.iter().map(|parts| Arc::new(Tenant::new(parts.clone()))).collect();
+        Settings::new(generation, "office", listeners, tenants, self.timers, self.durable)
+    }
+}
+
+/// A tenant as the quick start has it, under any name.
+pub fn tenant(id: &str, domain: &str) -> TenantParts {
+    let device = |number: u8| {
+        let id = format!("desk-{number}");
+        Device {
+            mac: Some([0x00, 0x11, 0x22, 0x33, 0x44, 0x50 + number]),
+            name: format!("Open Desk {number}").into(),
+            site: Some(0),
+            room: format!("Desk {number}").into(),
+            reload: Reload::CheckSync,
+            enabled: true,
+            secret: auth::secret(&id, domain, &password(&id)),
+            id: id.into(),
+        }
+    };
+    let extension = |(number, name, pin): (&str, &str, &str)| Extension {
+        number: number.into(),
+        name: name.into(),
+        pin: Some(pin_hash(pin)),
+        secret: auth::secret(number, domain, &password(number)),
+        devices_max: 1,
+        own_phones_max: 2,
+        enabled: true,
+    };
+    TenantParts {
+        id: id.into(),
+        customer: "".into(),
+        domains: vec![domain.into()],
+        codes: Codes { login: "*11".into(), logout: "*12".into() },
+        emergency: Emergency { numbers: vec!["112".into(), "911".into()], ..Emergency::default() },
+        seats: SeatPolicy { native: true, ..SeatPolicy::default() },
+        sites: vec![Site {
+            id: "hq".into(),
+            name: "Headquarters".into(),
+            emergency_caller: Some("+12125550100".into()),
+            networks: vec!["10.2.0.0/16".parse().expect("a network")],
+        }],
+        devices: (1..=3).map(device).collect(),
+        extensions: PEOPLE.into_iter().map(extension).collect(),
+        ..TenantParts::default()
+    }
+}
+
+/// The digest password of every account of the office.
+pub fn password(user: &str) -> String {
+    format!("demo-{user}")
+}
+
+/// What stands for a PHC string here: the office's PIN backend reads it back.
+pub fn pin_hash(pin: &str) -> PinHash {
+    PinHash(format!("$office${pin}").into())
+}

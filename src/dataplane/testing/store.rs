@@ -1,0 +1,76 @@
+//! The store of the office: what would survive `kill -9`, and a mood.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use crate::flow::WorkerId;
+use crate::hotdesk::{Place, Seat};
+use crate::query::{QueryId, Record, Restored};
+
+/// How the store behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreMood {
+    /// It writes and answers after this long.
+    Writes(Duration),
+    /// It takes questions and answers none until [`Office::release_store`](super::Office::release_store).
+    Holds,
+    /// It answers that it could not.
+    Fails,
+}
+
+/// What is durable, and how more becomes so.
+#[derive(Debug)]
+pub struct Store {
+    /// How it behaves from now on.
+    pub mood: StoreMood,
+    pub(super) held: VecDeque<(WorkerId, QueryId, Record)>,
+    seats: BTreeMap<Place, Seat>,
+    epochs: BTreeMap<Box<str>, u64>,
+    bindings: BTreeMap<Box<str>, Box<[u8]>>,
+}
+
+impl Store {
+    pub(super) fn new() -> Self {
+        Self {
+            mood: StoreMood::Writes(Duration::from_millis(1)),
+            held: VecDeque::new(),
+            seats: BTreeMap::new(),
+            epochs: BTreeMap::new(),
+            bindings: BTreeMap::new(),
+        }
+    }
+
+    /// One seat a device: what begins takes its device's place; what ends goes where the epoch kept is its own.
+    pub(super) fn write(&mut self, record: Record) {
+        match record {
+            Record::Seats(change) => {
+                let epoch = self.epochs.entry(change.customer.clone()).or_default();
+                *epoch = (*epoch).max(change.epoch);
+                for seat in &change.ended {
+                    if self.seats.get(&seat.device).is_some_and(|kept| kept.epoch == seat.epoch) {
+                        self.seats.remove(&seat.device);
+                    }
+                }
+                if let Some(seat) = change.begun {
+                    self.seats.insert(seat.device.clone(), seat);
+                }
+            }
+            Record::Bindings { aor, record: Some(record) } => drop(self.bindings.insert(aor, record)),
+            Record::Bindings { aor, record: None } => drop(self.bindings.remove(&aor)),
+        }
+    }
+
+    /// What a new edge is given at its start.
+    pub fn restored(&self) -> Restored {
+        Restored {
+            seats: self.seats.values().cloned().collect(),
+            epochs: self.epochs.iter().map(|(customer, epoch)| (customer.clone(), *epoch)).collect(),
+            bindings: self.bindings.iter().map(|(aor, record)| (aor.clone(), record.clone())).collect(),
+        }
+    }
+
+    /// The seat a restart would find at a device.
+    pub fn seat_at(&self, tenant: &str, device: &str) -> Option<&Seat> {
+        self.seats.get(&Place::new(tenant, device))
+    }
+}
