@@ -70,6 +70,10 @@ impl Rooms {
         // Where it was dialled the phone is told when its call is over; the attendant sees to that.
         let here = change.begun.as_ref().or(change.ended.first()).map(|seat| &seat.device);
         let dialled_at = here.filter(|_| change.surface == Surface::Dialled);
+        // Marks of before go with the log-in; whoever it puts out at the same device leaves one of its own.
+        if let Some(seat) = &change.begun {
+            work.ctx.tables.marks.logged_in(&seat.device);
+        }
         for seat in &change.ended {
             let Some(tenant) = work.ctx.settings.tenant(&seat.device.tenant).cloned() else { continue };
             let by_phone_itself = change.cause == Cause::LogOut && change.surface == Surface::Native;
@@ -82,7 +86,6 @@ impl Rooms {
             }
         }
         if let Some(seat) = &change.begun {
-            work.ctx.tables.marks.logged_in(&seat.device);
             // A phone that was dialled from hears it after its call; a phone that registered needs no word.
             if change.surface == Surface::Api {
                 self.effects.push(Effect::Reload(seat.device.clone()));
