@@ -1,0 +1,299 @@
+//! Calls through the proxy (RFC 3261 §16): forking, the best answer, silence, dialogs.
+
+use dataplane::testing::{CallState, Manner, Office};
+
+use crate::{SEED, last_answer, last_heard, seconds, three_desks};
+
+/// 1001 at desk-1 and at two ordinary phones; 1002 calls from `soft-2`.
+fn three_phones_of_one() -> Office {
+    let mut office = three_desks();
+    office.own_phone("soft-a", "1001").own_phone("soft-b", "1001").own_phone("soft-2", "1002");
+    office.log_in("1001", "desk-1");
+    office
+}
+
+#[test]
+fn all_phones_of_a_person_ring_and_the_losers_stop_when_one_answers() {
+    let mut office = three_phones_of_one();
+    for phone in ["desk-1", "soft-a", "soft-b"] {
+        office[phone].manner = Manner::Rings;
+    }
+    let call = office.call("soft-2", "1001");
+    assert_eq!(["desk-1", "soft-a", "soft-b"].map(|phone| office[phone].ringing()), [1, 1, 1]);
+
+    office.pick_up("soft-a");
+    office.settle();
+
+    assert_eq!(office.leg(call).state, CallState::Up);
+    assert_eq!(["desk-1", "soft-a", "soft-b"].map(|phone| office[phone].ringing()), [0, 0, 0]);
+    assert_eq!(office["desk-1"].requests("CANCEL").len(), 1);
+    assert_eq!(office["soft-b"].requests("CANCEL").len(), 1);
+    assert_eq!(office.leg(call).statuses.iter().filter(|status| **status == 200).count(), 1);
+}
+
+#[test]
+fn more_preferred_contacts_ring_first() {
+    let mut office = three_desks();
+    office.own_phone("soft-a", "1001").unbox("soft-b", "1001").own_phone("soft-2", "1002");
+    let contact = office["soft-b"].contact("1001");
+    office.register_with("soft-b", |register| {
+        register.set("Contact", &format!("<{contact}>;q=0.3"));
+    });
+    office["soft-a"].manner = Manner::Refuses(486);
+
+    let call = office.call("soft-2", "1001");
+
+    assert_eq!(office.outcome(call), Some(200));
+    assert_eq!(office["soft-b"].up(), 1);
+    let (first, second) = (last_heard(&office, "soft-a", "INVITE"), last_heard(&office, "soft-b", "INVITE"));
+    assert!(first.at < second.at);
+}
+
+#[test]
+fn caller_gets_the_best_of_all_answers() {
+    let mut office = three_phones_of_one();
+    office["desk-1"].manner = Manner::Refuses(486);
+    office["soft-a"].manner = Manner::Refuses(480);
+    office["soft-b"].manner = Manner::Refuses(503);
+
+    let call = office.call("soft-2", "1001");
+
+    assert_eq!(office.outcome(call), Some(486));
+}
+
+#[test]
+fn what_concerns_only_edge_and_phone_stays_inside() {
+    for (phone, caller) in [(503, 500), (408, 480), (401, 403), (430, 480)] {
+        let mut office = Office::new(SEED);
+        office.own_phone("soft-1", "1001").own_phone("soft-2", "1002");
+        office["soft-1"].manner = Manner::Refuses(phone);
+
+        let call = office.call("soft-2", "1001");
+
+        assert_eq!(office.outcome(call), Some(caller), "{phone}");
+    }
+}
+
+#[test]
+fn decline_everywhere_stops_the_other_phones() {
+    let mut office = three_phones_of_one();
+    office["desk-1"].manner = Manner::Rings;
+    office["soft-a"].manner = Manner::Rings;
+    office["soft-b"].manner = Manner::Refuses(603);
+
+    let call = office.call("soft-2", "1001");
+
+    assert_eq!(office.outcome(call), Some(603));
+    assert_eq!((office["desk-1"].ringing(), office["soft-a"].ringing()), (0, 0));
+}
+
+#[test]
+fn silent_phone_is_passed_over_after_eight_seconds_and_then_nobody_is_there() {
+    let mut office = three_desks();
+    office.own_phone("soft-a", "1001").unbox("soft-b", "1001").own_phone("soft-2", "1002");
+    let contact = office["soft-b"].contact("1001");
+    office.register_with("soft-b", |register| {
+        register.set("Contact", &format!("<{contact}>;q=0.3"));
+    });
+    office["soft-a"].manner = Manner::Silent;
+
+    let call = office.call("soft-2", "1001");
+    office.advance(seconds(7));
+    assert_eq!(office.outcome(call), None);
+    office.advance(seconds(2));
+    assert_eq!(office.outcome(call), Some(200), "the next contact");
+    office.hang_up(call);
+
+    office["soft-b"].manner = Manner::Silent;
+    let call = office.call("soft-2", "1001");
+    office.advance(seconds(18));
+    assert_eq!(office.outcome(call), Some(480));
+}
+
+#[test]
+fn phone_that_rings_for_ever_is_given_up_by_timer_c() {
+    let mut office = three_phones_of_one();
+    for phone in ["desk-1", "soft-a", "soft-b"] {
+        office[phone].manner = Manner::Rings;
+    }
+    let call = office.call("soft-2", "1001");
+
+    office.advance(seconds(199));
+    assert_eq!(office.outcome(call), None);
+    office.advance(seconds(4));
+
+    assert!(matches!(office.outcome(call), Some(408 | 480 | 487)), "{:?}", office.outcome(call));
+    assert_eq!(office["desk-1"].ringing(), 0);
+}
+
+#[test]
+fn caller_who_hangs_up_gets_487_and_the_phones_stop() {
+    let mut office = three_phones_of_one();
+    for phone in ["desk-1", "soft-a", "soft-b"] {
+        office[phone].manner = Manner::Rings;
+    }
+    let call = office.call("soft-2", "1001");
+
+    office.hang_up(call);
+
+    assert_eq!(office.outcome(call), Some(487));
+    assert_eq!(["desk-1", "soft-a", "soft-b"].map(|phone| office[phone].ringing()), [0, 0, 0]);
+    assert_eq!(last_answer(&office, "soft-2", "CANCEL").status(), Some(200));
+}
+
+#[test]
+fn answer_that_crosses_the_cancel_stands() {
+    let mut office = three_desks();
+    office.own_phone("soft-2", "1002");
+    office.log_in("1001", "desk-1");
+    office["desk-1"].manner = Manner::Rings;
+    let call = office.call("soft-2", "1001");
+
+    office.pick_up("desk-1");
+    office.put_down(call);
+    office.settle();
+
+    assert_eq!(office.outcome(call), Some(200));
+}
+
+#[test]
+fn call_lives_until_either_side_hangs_up() {
+    let mut office = three_desks();
+    office.log_in("1001", "desk-1");
+    office.log_in("1002", "desk-2");
+
+    for callee_hangs_up in [false, true] {
+        let call = office.call("desk-1", "1002");
+        let there = office.last_call("desk-2");
+        let re_invite = office.ask_within(call, "INFO", |_| {});
+        let back = office.ask_within(there, "INFO", |_| {});
+        assert_eq!((re_invite, back), (Some(200), Some(200)));
+
+        office.hang_up(if callee_hangs_up { there } else { call });
+
+        assert_eq!((office["desk-1"].up(), office["desk-2"].up()), (0, 0));
+    }
+}
+
+#[test]
+fn in_dialog_requests_carry_the_persons_name_one_way_and_the_phones_the_other() {
+    let mut office = three_desks();
+    office.log_in("1001", "desk-1");
+    office.log_in("1002", "desk-2");
+    let call = office.call("desk-1", "1002");
+    let there = office.last_call("desk-2");
+
+    office.ask_within(call, "INFO", |_| {});
+    let to_callee = last_heard(&office, "desk-2", "INFO");
+    office.ask_within(there, "INFO", |_| {});
+    let to_opener = last_heard(&office, "desk-1", "INFO");
+
+    assert_eq!(to_callee.header("From"), Some(office.leg(there).remote.as_str()), "as it was in the INVITE");
+    assert_eq!(to_opener.header("To"), Some(office.leg(call).local.as_str()), "as the phone wrote it");
+    let answer = last_answer(&office, "desk-2", "INFO");
+    assert_eq!(answer.header("To").map(str::to_owned), Some(office.leg(there).remote.clone()));
+}
+
+#[test]
+fn from_must_be_ones_own() {
+    let mut office = three_desks();
+    office.log_in("1001", "desk-1");
+    office.own_phone("soft-2", "1002").own_phone("soft-3", "1003");
+
+    for caller in ["desk-1", "soft-3"] {
+        let call = office.call_with(caller, "1002", |invite| {
+            invite.set("From", "\"Ann\" <sip:1002@demo.hotdesk>;tag=1");
+        });
+        assert_eq!(office.outcome(call), Some(403), "{caller}");
+    }
+    let as_its_person = office.call_with("desk-1", "1002", |invite| {
+        invite.set("From", "<sip:1001@demo.hotdesk>;tag=1");
+    });
+    assert_eq!(office.outcome(as_its_person), Some(200));
+}
+
+#[test]
+fn anonymous_caller_stays_anonymous() {
+    let mut office = three_desks();
+    office.log_in("1001", "desk-1");
+    office.own_phone("soft-2", "1002");
+
+    let call = office.call_with("desk-1", "1002", |invite| {
+        invite.set("From", "\"Anonymous\" <sip:anonymous@anonymous.invalid>;tag=1");
+    });
+
+    assert_eq!(office.outcome(call), Some(200));
+    let invite = last_heard(&office, "soft-2", "INVITE");
+    assert_eq!(invite.header("Privacy"), Some("id"));
+    assert!(invite.header("From").is_some_and(|from| from.contains("anonymous.invalid")));
+    assert_eq!(invite.header("P-Asserted-Identity"), None, "no phone hears who it was");
+    assert!(!invite.text.contains("sip:1001@demo.hotdesk"), "{}", invite.text);
+}
+
+#[test]
+fn identity_headers_of_phones_are_taken_off_whatever_their_spelling() {
+    let mut office = three_desks();
+    office.own_phone("soft-1", "1001").own_phone("soft-2", "1002");
+
+    let call = office.call_with("soft-1", "1002", |invite| {
+        invite
+            .add("P-Asserted-Identity", "<sip:boss@demo.hotdesk>")
+            .add("p-asserted-IDENTITY ", "<sip:boss@demo.hotdesk>")
+            .add("P-Preferred-Identity\t", "<sip:boss@demo.hotdesk>")
+            .add("REMOTE-PARTY-ID", "<sip:boss@demo.hotdesk>");
+    });
+
+    assert_eq!(office.outcome(call), Some(200));
+    let invite = last_heard(&office, "soft-2", "INVITE");
+    assert!(!invite.text.contains("boss"), "{}", invite.text);
+}
+
+#[test]
+fn credentials_for_the_edge_go_no_further() {
+    let mut office = three_desks();
+    office.own_phone("soft-1", "1001").own_phone("soft-2", "1002");
+
+    office.call("soft-1", "1002");
+
+    assert!(office["soft-1"].last_sent("INVITE").contains("Proxy-Authorization: Digest"));
+    let invite = last_heard(&office, "soft-2", "INVITE");
+    assert!(!invite.text.contains("uthorization"), "{}", invite.text);
+}
+
+#[test]
+fn connection_that_breaks_while_it_rings_is_given_up_at_once() {
+    let mut office = Office::new(SEED);
+    office.plug_in_stream("desk-1").own_phone("soft-2", "1002");
+    office.log_in("1001", "desk-1");
+    office["desk-1"].manner = Manner::Rings;
+    let call = office.call("soft-2", "1001");
+
+    office.lose("desk-1");
+
+    assert_eq!(office.outcome(call), Some(480));
+    let again = office.call("soft-2", "1001");
+    assert_eq!(office.outcome(again), Some(480), "no connection is made to a contact behind NAT");
+    assert_eq!(office.register("desk-1"), Some(200));
+    office["desk-1"].manner = Manner::Answers;
+    let back = office.call("soft-2", "1001");
+    assert_eq!(office.outcome(back), Some(200));
+}
+
+#[test]
+fn calls_between_datagrams_and_streams_find_their_way_back() {
+    let mut office = Office::new(SEED);
+    office.plug_in_stream("desk-1").plug_in("desk-2");
+    office.log_in("1001", "desk-1");
+    office.log_in("1002", "desk-2");
+
+    for (caller, callee, number) in [("desk-1", "desk-2", "1002"), ("desk-2", "desk-1", "1001")] {
+        let call = office.call(caller, number);
+        assert_eq!(office.outcome(call), Some(200));
+        assert_eq!(last_heard(&office, callee, "INVITE").headers("Record-Route").len(), 2, "RFC 5658");
+        let there = office.last_call(callee);
+        assert_eq!(office.ask_within(there, "INFO", |_| {}), Some(200));
+        assert_eq!(office.ask_within(call, "INFO", |_| {}), Some(200));
+        office.hang_up(there);
+        assert_eq!((office["desk-1"].up(), office["desk-2"].up()), (0, 0));
+    }
+}

@@ -1,0 +1,41 @@
+//! The whole of hot desking in an office in memory, with a clock of its own: what people and operators were promised,
+//! one test a promise.
+
+mod base_state;
+mod calls;
+mod emergency;
+mod log_in;
+mod moves;
+mod native;
+mod registrations;
+mod store;
+mod strangers;
+mod workers;
+
+use std::time::Duration;
+
+use dataplane::testing::{Heard, Office};
+
+/// Any number will do; a failing run is repeated with the same one.
+const SEED: u64 = 2543;
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// An office with all three devices on their desks.
+fn three_desks() -> Office {
+    let mut office = Office::new(SEED);
+    office.plug_in("desk-1").plug_in("desk-2").plug_in("desk-3");
+    office
+}
+
+/// The last request of a method a phone heard.
+fn last_heard(office: &Office, phone: &str, method: &str) -> Heard {
+    (*office[phone].requests(method).last().expect("it heard such a request")).clone()
+}
+
+/// The last response to a method a phone heard.
+fn last_answer(office: &Office, phone: &str, method: &str) -> Heard {
+    (*office[phone].responses_to(method).last().expect("it heard such a response")).clone()
+}

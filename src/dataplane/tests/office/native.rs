@@ -1,0 +1,227 @@
+//! Log-in by the phone's own wizard: a REGISTER for the extension from a known device (RULES §2).
+
+use dataplane::hotdesk::Surface;
+use dataplane::testing::{Manner, Office};
+
+use crate::{SEED, last_heard, seconds, three_desks};
+
+#[test]
+fn register_of_an_extension_from_a_device_is_a_log_in() {
+    let mut office = three_desks();
+
+    assert_eq!(office.native_log_in("desk-1", "1001"), Some(200));
+
+    let seat = office.seat_at("desk-1").expect("somebody sits there");
+    assert_eq!((&*seat.extension.name, seat.surface), ("1001", Surface::Native));
+    assert!(office.store.seat_at("demo", "desk-1").is_some());
+    office.own_phone("soft-2", "1002");
+    let call = office.call("soft-2", "1001");
+    assert_eq!(office.outcome(call), Some(200));
+    let invite = last_heard(&office, "desk-1", "INVITE");
+    assert_eq!(invite.uri(), office["desk-1"].contact("1001"), "the account's own contact rings");
+    assert_eq!(office["desk-1"].requests("INVITE").len(), 1, "and the phone but once");
+}
+
+#[test]
+fn native_phone_calls_as_its_person() {
+    let mut office = three_desks();
+    office.own_phone("soft-2", "1002");
+    office.native_log_in("desk-1", "1001");
+
+    let call = office.call("desk-1", "1002");
+
+    assert_eq!(office.outcome(call), Some(200));
+    let from = last_heard(&office, "soft-2", "INVITE");
+    assert!(from.header("From").is_some_and(|from| from.contains("<sip:1001@demo.hotdesk>")));
+}
+
+#[test]
+fn un_register_ends_the_seat() {
+    let mut office = three_desks();
+    office.native_log_in("desk-1", "1001");
+
+    assert_eq!(office.unregister("desk-1"), Some(200));
+
+    assert_eq!(office.device_of("1001"), None);
+    assert!(office.store.seat_at("demo", "desk-1").is_none());
+    assert_eq!(office.native_log_in("desk-1", "1001"), Some(200), "and the next REGISTER is a log-in again");
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
+}
+
+#[test]
+fn refresh_of_a_loser_never_brings_its_seat_back() {
+    let mut office = three_desks();
+    office.native_log_in("desk-1", "1001");
+    office.log_in("1001", "desk-2");
+
+    for _ in 0..3 {
+        assert_eq!(office.register("desk-1"), Some(403));
+        office.advance(seconds(300));
+    }
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-2"));
+
+    assert_eq!(office.unregister("desk-1"), Some(200));
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-2"), "the seat elsewhere is not its to end");
+    assert_eq!(office.register("desk-1"), Some(200), "after its un-REGISTER it is a log-in");
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
+}
+
+#[test]
+fn loser_that_keeps_still_long_enough_may_log_in_again() {
+    let mut office = three_desks();
+    office.native_log_in("desk-1", "1001");
+    office.log_in("1001", "desk-2");
+
+    // Its own refresh comes within five minutes, is refused, and is not repeated.
+    office.advance(seconds(301 + 15 * 60));
+
+    assert_eq!(office.register("desk-1"), Some(200));
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
+}
+
+#[test]
+fn refresh_after_another_took_the_device_brings_nobody_back() {
+    let mut office = three_desks();
+    office.native_log_in("desk-1", "1001");
+    office.switch_account("desk-1", "desk-1");
+    office.log_in("1002", "desk-1");
+
+    office.switch_account("desk-1", "1001");
+    assert_eq!(office.register("desk-1"), Some(403));
+
+    assert_eq!(office.device_of("1002").as_deref(), Some("desk-1"));
+    assert_eq!(office.device_of("1001"), None);
+}
+
+#[test]
+fn refresh_after_a_dialled_log_out_brings_nobody_back() {
+    let mut office = three_desks();
+    office.native_log_in("desk-1", "1001");
+    office.switch_account("desk-1", "desk-1");
+    assert_eq!(office.log_out("desk-1"), Some(200));
+
+    office.switch_account("desk-1", "1001");
+
+    assert_eq!(office.register("desk-1"), Some(403));
+    assert_eq!(office.device_of("1001"), None);
+}
+
+#[test]
+fn what_the_loser_registered_rings_no_more_and_goes_when_it_was_told() {
+    let mut office = three_desks();
+    office.own_phone("soft-2", "1002");
+    office.native_log_in("desk-1", "1001");
+    let before = office.tables().location.census().bindings;
+    office["desk-1"].manner = Manner::Rings;
+
+    office.log_in("1001", "desk-2");
+
+    assert_eq!(office.tables().location.census().bindings, before - 1);
+    assert!(office["desk-1"].reloads() >= 1);
+    office.call("soft-2", "1001");
+    assert_eq!((office["desk-1"].ringing(), office["desk-2"].up()), (0, 1));
+}
+
+#[test]
+fn un_register_of_a_seat_that_was_dialled_removes_bindings_alone() {
+    let mut office = three_desks();
+    office.log_in("1001", "desk-1");
+    assert_eq!(office.native_log_in("desk-1", "1001"), Some(200));
+
+    assert_eq!(office.unregister("desk-1"), Some(200));
+
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
+}
+
+#[test]
+fn binding_that_runs_out_ends_no_seat() {
+    let mut office = three_desks();
+    office.native_log_in("desk-1", "1001");
+
+    office.pull_plug("desk-1");
+    office.advance(seconds(1300));
+
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
+    assert_eq!(office.tables().location.census().bindings, 2);
+}
+
+#[test]
+fn reboot_of_a_native_phone_is_no_log_out() {
+    let mut office = three_desks();
+    office.native_log_in("desk-1", "1001");
+    let epoch = office.seat_at("desk-1").map(|seat| seat.epoch);
+
+    assert_eq!(office.reboot("desk-1"), Some(200));
+
+    assert_eq!(office.seat_at("desk-1").map(|seat| seat.epoch), epoch);
+}
+
+#[test]
+fn native_log_in_is_refused_where_the_tenant_has_none() {
+    let mut office = Office::with(SEED, |blueprint| blueprint.seats().native = false);
+    office.plug_in("desk-1");
+
+    assert_eq!(office.native_log_in("desk-1", "1001"), Some(403));
+    assert_eq!(office.device_of("1001"), None);
+}
+
+#[test]
+fn phone_that_deletes_its_own_account_is_known_by_its_instance() {
+    let mut office = Office::new(SEED);
+    office.unbox("desk-1", "desk-1").unbox("soft-1", "1001");
+    office["desk-1"].show_instance("urn:uuid:00000000-0000-1000-8000-001122334451");
+    office.register("desk-1");
+    office.unregister("desk-1");
+
+    assert_eq!(office.native_log_in("desk-1", "1001"), Some(200));
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
+
+    assert_eq!(office.register("soft-1"), Some(200), "a phone nobody knows is an ordinary one");
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
+}
+
+#[test]
+fn star_from_a_device_removes_its_own_and_from_an_ordinary_phone_never_the_seats() {
+    let mut office = three_desks();
+    office.own_phone("soft-1", "1001");
+    office.native_log_in("desk-1", "1001");
+    let star = |office: &mut Office, phone: &str| {
+        office.register_with(phone, |register| {
+            register.set("Contact", "*").set("Expires", "0");
+        })
+    };
+    let bound = |office: &Office| office.tables().location.contacts("demo", b"1001", office.now().mono).len();
+
+    assert_eq!(star(&mut office, "soft-1"), Some(200));
+    assert_eq!(bound(&office), 1);
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
+
+    office.register("soft-1");
+    assert_eq!(star(&mut office, "desk-1"), Some(200));
+    assert_eq!(bound(&office), 1);
+    assert_eq!(office.device_of("1001"), None, "it was the device's last binding of a seat taken natively");
+}
+
+#[test]
+fn seat_and_binding_wait_for_the_store_and_retransmissions_wait_with_them() {
+    let mut office = three_desks();
+    office.store.mood = dataplane::testing::StoreMood::Holds;
+
+    assert_eq!(office.native_log_in("desk-1", "1001"), None);
+    office.advance(seconds(3));
+    assert_eq!(office.device_of("1001"), None);
+    office.release_store();
+    office.settle();
+
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
+    let seats = office.reports.iter().filter(|it| matches!(it, dataplane::output::Report::SeatsChanged(_)));
+    assert_eq!(seats.count(), 1, "the retransmissions were no further log-ins");
+}
+
+#[test]
+fn disabled_device_takes_no_native_log_in() {
+    let mut office = Office::with(SEED, |blueprint| blueprint.device("desk-1").enabled = false);
+    office.plug_in("desk-1");
+
+    assert_eq!(office.native_log_in("desk-1", "1001"), Some(403));
+}

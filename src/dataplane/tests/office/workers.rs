@@ -1,0 +1,240 @@
+//! Several workers over the same tables, and a wire that does what it likes.
+
+use dataplane::testing::{Blueprint, CallState, Leg, Manner, Office, Quality};
+use proptest::prelude::*;
+
+use crate::{SEED, seconds};
+
+fn two_workers() -> Office {
+    let mut office = Office::with(SEED, |blueprint| blueprint.workers = 2);
+    office.plug_in("desk-1").plug_in("desk-2").plug_in("desk-3").own_phone("soft-2", "1002");
+    for (phone, worker) in [("desk-1", 0), ("desk-2", 1), ("desk-3", 0), ("soft-2", 1)] {
+        office.at_worker(phone, worker);
+    }
+    office
+}
+
+#[test]
+fn answers_that_reach_another_worker_are_brought_home() {
+    let mut office = two_workers();
+    office.log_in("1001", "desk-1");
+
+    let call = office.call("soft-2", "1001");
+
+    assert_eq!(office.outcome(call), Some(200));
+    assert!(office.counters().handed_over >= 1, "desk-1 answers to worker 0, the call is worker 1's");
+    office.hang_up(call);
+    assert_eq!(office["desk-1"].up(), 0);
+}
+
+#[test]
+fn log_in_on_one_worker_moves_the_call_that_rings_on_another() {
+    let mut office = two_workers();
+    office.log_in("1001", "desk-1");
+    office["desk-1"].manner = Manner::Rings;
+    office["desk-3"].manner = Manner::Rings;
+    let call = office.call("soft-2", "1001");
+
+    office.log_in("1001", "desk-3");
+
+    assert_eq!((office["desk-1"].ringing(), office["desk-3"].ringing()), (0, 1));
+    office.pick_up("desk-3");
+    office.settle();
+    assert_eq!(office.leg(call).state, CallState::Up);
+}
+
+#[test]
+fn in_dialog_requests_are_served_where_they_land() {
+    let mut office = two_workers();
+    office.log_in("1001", "desk-1");
+    let call = office.call("soft-2", "1001");
+    let there = office.last_call("desk-1");
+
+    office.at_worker("desk-1", 1).at_worker("soft-2", 0);
+    assert_eq!(office.ask_within(call, "INFO", |_| {}), Some(200));
+    assert_eq!(office.ask_within(there, "INFO", |_| {}), Some(200));
+    office.hang_up(there);
+
+    assert_eq!(office.leg(call).state, CallState::Over);
+}
+
+#[test]
+fn same_log_in_on_two_workers_at_once_leaves_one_seat() {
+    let mut office = two_workers();
+
+    let calls = ["desk-1", "desk-2"].map(|device| office.dial(device, "*11*1001*7738"));
+    office.settle();
+
+    assert_eq!(calls.map(|call| office.outcome(call)), [Some(200); 2]);
+    assert_eq!(office.devices_of("1001").len(), 1);
+}
+
+#[test]
+fn nonces_are_good_at_any_worker_and_only_once() {
+    let mut office = two_workers();
+
+    for worker in [1, 0, 1, 0] {
+        office.at_worker("desk-1", worker);
+        assert_eq!(office.register("desk-1"), Some(200));
+    }
+    let challenges =
+        office["desk-1"].responses_to("REGISTER").into_iter().filter(|it| it.status() == Some(401));
+    assert_eq!(challenges.count(), 1, "only the first was asked for credentials");
+}
+
+#[test]
+fn reload_ends_seats_once_whichever_worker_sees_to_it() {
+    let mut office = two_workers();
+    office.log_in("1001", "desk-2");
+
+    office.reconfigure(|blueprint| blueprint.device("desk-2").enabled = false);
+    office.advance(seconds(2));
+
+    assert_eq!(office.device_of("1001"), None);
+    let changes = office.reports.iter().filter(|it| matches!(it, dataplane::output::Report::SeatsChanged(_)));
+    assert_eq!(changes.count(), 2, "one log-in and one end");
+}
+
+/// What somebody does in the course of a morning.
+#[derive(Clone, Copy, Debug)]
+enum Deed {
+    LogIn { device: usize, person: usize },
+    LogOut { device: usize },
+    Native { device: usize, person: usize },
+    NativeOut { device: usize },
+    Call { device: usize, person: usize },
+    HangUp { call: usize },
+    ForceOut { device: usize },
+    Reboot { device: usize },
+    Wait { seconds: u64 },
+    Kill,
+}
+
+const DEVICES: [&str; 3] = ["desk-1", "desk-2", "desk-3"];
+const PEOPLE: [&str; 3] = ["1001", "1002", "1003"];
+
+fn deed() -> impl Strategy<Value = Deed> {
+    let (device, person) = (0..DEVICES.len(), 0..PEOPLE.len());
+    prop_oneof![
+        6 => (device.clone(), person.clone()).prop_map(|(device, person)| Deed::LogIn { device, person }),
+        2 => device.clone().prop_map(|device| Deed::LogOut { device }),
+        2 => (device.clone(), person.clone()).prop_map(|(device, person)| Deed::Native { device, person }),
+        1 => device.clone().prop_map(|device| Deed::NativeOut { device }),
+        4 => (device.clone(), person).prop_map(|(device, person)| Deed::Call { device, person }),
+        3 => (0_usize..8).prop_map(|call| Deed::HangUp { call }),
+        1 => device.clone().prop_map(|device| Deed::ForceOut { device }),
+        1 => device.prop_map(|device| Deed::Reboot { device }),
+        3 => (0_u64..40).prop_map(|seconds| Deed::Wait { seconds }),
+        1 => Just(Deed::Kill),
+    ]
+}
+
+/// What every look-up must find at every moment: nobody beyond his limit, no device with two, both maps alike.
+fn assert_consistent(office: &Office, limits: [usize; 3]) {
+    for (person, limit) in PEOPLE.into_iter().zip(limits) {
+        let devices = office.devices_of(person);
+        assert!(devices.len() <= limit, "{person} sits at {devices:?}");
+        for device in devices {
+            let seat = office.seat_at(&device);
+            assert_eq!(seat.map(|seat| seat.extension.name.to_string()).as_deref(), Some(person));
+        }
+    }
+}
+
+fn live_through(seed: u64, quality: Quality, deeds: &[Deed]) {
+    const LIMITS: [usize; 3] = [1, 2, 1];
+    let mut blueprint = Blueprint::demo(seed);
+    blueprint.workers = 2;
+    blueprint.quality = quality;
+    blueprint.extension("1002").devices_max = LIMITS[1] as u32;
+    let mut office = Office::open(blueprint);
+    for device in DEVICES {
+        office.unbox(device, device);
+        office.register(device);
+    }
+    let mut calls: Vec<Leg> = Vec::new();
+    for deed in deeds {
+        match *deed {
+            Deed::LogIn { device, person } => {
+                let dialled = office.log_in_string(PEOPLE[person]);
+                office.switch_account(DEVICES[device], DEVICES[device]);
+                calls.push(office.dial(DEVICES[device], &dialled));
+            }
+            Deed::LogOut { device } => {
+                office.switch_account(DEVICES[device], DEVICES[device]);
+                calls.push(office.dial(DEVICES[device], "*12"));
+            }
+            Deed::Native { device, person } => drop(office.native_log_in(DEVICES[device], PEOPLE[person])),
+            Deed::NativeOut { device } => drop(office.unregister(DEVICES[device])),
+            Deed::Call { device, person } => calls.push(office.dial(DEVICES[device], PEOPLE[person])),
+            Deed::HangUp { call } => {
+                if let Some(call) = calls.get(call) {
+                    office.put_down(*call);
+                }
+            }
+            Deed::ForceOut { device } => drop(office.force_out(DEVICES[device], false)),
+            Deed::Reboot { device } => drop(office.reboot(DEVICES[device])),
+            Deed::Wait { seconds: span } => office.advance(seconds(span)),
+            Deed::Kill => office.kill_and_restart(),
+        }
+        assert_consistent(&office, LIMITS);
+    }
+    // Home time: whatever is still up ends, and the edge forgets all of it before the next refresh is due.
+    for call in calls {
+        office.put_down(call);
+    }
+    office.quality = Quality::PERFECT;
+    office.advance(seconds(250));
+    assert_consistent(&office, LIMITS);
+    for device in DEVICES {
+        let stored = office.store.seat_at("demo", device).cloned();
+        assert_eq!(
+            office.seat_at(device).map(|seat| (*seat).clone()),
+            stored,
+            "the store knows who sits at {device}"
+        );
+    }
+    assert!(office.is_quiet(), "nothing is left of it after four minutes");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn morning_ends_with_everything_in_order(
+        seed in any::<u64>(),
+        poor in any::<bool>(),
+        deeds in proptest::collection::vec(deed(), 1..40),
+    ) {
+        live_through(seed, if poor { Quality::POOR } else { Quality::PERFECT }, &deeds);
+    }
+}
+
+#[test]
+fn log_ins_get_through_a_wire_that_loses_one_in_ten() {
+    for seed in 0..8 {
+        let mut office = Office::with(seed, |blueprint| blueprint.quality = Quality::POOR);
+        office.plug_in("desk-1").plug_in("desk-2");
+
+        office.log_in("1001", "desk-1");
+        office.log_in("1002", "desk-2");
+        let call = office.call("desk-1", "1002");
+
+        assert_eq!(office.outcome(call), Some(200), "seed {seed}");
+        office.hang_up(call);
+        assert_eq!((office["desk-1"].up(), office["desk-2"].up()), (0, 0), "seed {seed}");
+    }
+}
+
+#[test]
+fn run_is_the_same_for_the_same_seed() {
+    let transcript = || {
+        let mut office = Office::with(SEED, |blueprint| blueprint.quality = Quality::POOR);
+        office.plug_in("desk-1").plug_in("desk-2");
+        office.log_in("1001", "desk-1");
+        office.log_in("1001", "desk-2");
+        (office.clock(), office["desk-1"].heard().to_vec(), office["desk-2"].heard().to_vec())
+    };
+
+    assert_eq!(transcript(), transcript());
+}
