@@ -3,6 +3,7 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::error::{Parsed, fault};
+use crate::header::numbers::decimal;
 use crate::octets::{self, DIGIT, HOST};
 use nom::Parser;
 
@@ -85,12 +86,11 @@ pub(crate) fn host(input: &[u8]) -> Parsed<'_, Host<'_>> {
         let (raw, rest) = input.split_at(end + 2);
         return Ok((rest, Host::Ipv6 { addr, raw }));
     }
-    let (rest, raw) = octets::run(HOST).parse(input)?;
-    let host = match ipv4(raw) {
-        Some(addr) => Host::Ipv4 { addr, raw },
-        None => Host::Name(raw),
-    };
-    Ok((rest, host))
+    if let Some((addr, length)) = ipv4(input) {
+        let (raw, rest) = input.split_at(length);
+        return Ok((rest, Host::Ipv4 { addr, raw }));
+    }
+    octets::run(HOST).map(Host::Name).parse(input)
 }
 
 /// `host [ ":" port ]`. White space around the colon is allowed where the caller's grammar allows it (Via).
@@ -100,41 +100,38 @@ pub(crate) fn host_port(input: &[u8], blanks: bool) -> Parsed<'_, (Host<'_>, Opt
     let Some(after) = colon.strip_prefix(b":") else { return Ok((rest, (host, None))) };
     let after = if blanks { octets::trim_start(after) } else { after };
     let (rest, digits) = octets::run(DIGIT).parse(after)?;
-    match decimal(digits, u64::from(u16::MAX)) {
-        Some(port) => Ok((rest, (host, Some(port as u16)))),
+    match decimal(digits) {
+        Some(port) => Ok((rest, (host, Some(port)))),
         None => fault(after),
     }
 }
 
-/// Decimal digits as a number, if it is one and does not exceed `max`.
-pub(crate) fn decimal(digits: &[u8], max: u64) -> Option<u64> {
-    if digits.is_empty() {
-        return None;
-    }
-    let mut number = 0_u64;
-    for &digit in digits {
-        if !digit.is_ascii_digit() {
+/// The IPv4 address that `input` begins with, and its length: `1*3DIGIT` four times, and then the host ends.
+/// Leading zeros are decimal, as the grammar says.
+fn ipv4(input: &[u8]) -> Option<(Ipv4Addr, usize)> {
+    let (mut address, mut part, mut digits, mut dots, mut length) = (0_u32, 0_u32, 0, 0, 0);
+    for &octet in input {
+        if octet.is_ascii_digit() {
+            part = part * 10 + u32::from(octet - b'0');
+            digits += 1;
+            if digits > 3 {
+                return None;
+            }
+        } else if octet == b'.' {
+            if digits == 0 || part > 255 || dots == 3 {
+                return None;
+            }
+            address = address << 8 | part;
+            dots += 1;
+            (part, digits) = (0, 0);
+        } else if octets::is(octet, HOST) {
             return None;
+        } else {
+            break;
         }
-        number = number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
-        if number > max {
-            return None;
-        }
+        length += 1;
     }
-    Some(number)
-}
-
-/// `1*3DIGIT` four times. Leading zeros are decimal, as the grammar says.
-fn ipv4(raw: &[u8]) -> Option<Ipv4Addr> {
-    if !raw.first()?.is_ascii_digit() || raw.len() > 15 {
-        return None;
-    }
-    let mut octets = [0_u8; 4];
-    let mut parts = raw.split(|&octet| octet == b'.');
-    for octet in &mut octets {
-        *octet = decimal(parts.next()?, u64::from(u8::MAX))? as u8;
-    }
-    parts.next().is_none().then_some(Ipv4Addr::from(octets))
+    (dots == 3 && digits > 0 && part <= 255).then(|| (Ipv4Addr::from(address << 8 | part), length))
 }
 
 /// Eight groups, or six and a dotted quad, with room for the colon too many of RFC 5118 §4.10.
@@ -170,7 +167,11 @@ mod tests {
         assert!(matches!(Host::from_bytes(b"[2001:db8::1]"), Some(Host::Ipv6 { .. })));
         assert!(matches!(Host::from_bytes(b"2001:db8::9:255"), Some(Host::Ipv6 { .. })));
         assert!(matches!(Host::from_bytes(b"pbx_1.example.com"), Some(Host::Name(_))));
-        assert!(matches!(Host::from_bytes(b"192.0.2.256"), Some(Host::Name(_))));
+        for name in ["192.0.2.256", "192.0.2", "192.0.2.1.5", "192.0..1", "1.2.3.", "1234.0.0.1", "1.2.3.4a"]
+        {
+            assert!(matches!(Host::from_bytes(name.as_bytes()), Some(Host::Name(_))), "{name}");
+        }
+        assert_eq!(Host::from_bytes(b"010.0.2.255").and_then(|host| host.ip()), "10.0.2.255".parse().ok());
         assert!(Host::from_bytes(b"[2001:db8::1").is_none());
         assert!(Host::from_bytes(b"a b").is_none());
         assert!(Host::from_bytes(b"").is_none());

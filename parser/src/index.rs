@@ -4,7 +4,7 @@ use core::ops::{Deref, DerefMut};
 
 use crate::error::{ErrorKind, ParseError};
 use crate::header::name::{COUNT, Name};
-use crate::host::decimal;
+use crate::header::numbers::decimal;
 use crate::limits::Limits;
 use crate::octets::{self, TOKEN};
 use crate::scan::{Break, Breaks, colon};
@@ -238,7 +238,7 @@ impl Index {
             return Err(ParseError::new(ErrorKind::ContentLengthRepeated, at));
         }
         // Digits and nothing else: whoever wraps, signs or guesses here reads the next message elsewhere.
-        decimal(line.value_in(octets), u64::from(u32::MAX))
+        decimal::<u32>(line.value_in(octets))
             .map(|length| Some(length as usize))
             .ok_or(ParseError::new(ErrorKind::ContentLength, at))
     }

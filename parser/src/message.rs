@@ -7,10 +7,9 @@ use crate::header::cseq::CSeq;
 use crate::header::event::{Event, SubscriptionState};
 use crate::header::name::Name;
 use crate::header::name_addr::{NameAddr, Reading};
-use crate::header::numbers::{leading_seconds, seconds};
+use crate::header::numbers::{decimal, leading_seconds, seconds};
 use crate::header::tokens::Tokens;
 use crate::header::via::Via;
-use crate::host::decimal;
 use crate::index::{Index, Line, OnFault};
 use crate::limits::Limits;
 use crate::method::Method;
@@ -282,9 +281,7 @@ impl<'a> Message<'a> {
             return Ok(None);
         }
         self.whole(Name::MaxForwards, |value| {
-            decimal(value, u64::from(u8::MAX))
-                .map(|hops| Some(hops as u8))
-                .ok_or(ParseError::new(ErrorKind::Malformed(Name::MaxForwards), 0))
+            decimal(value).map(Some).ok_or(ParseError::new(ErrorKind::Malformed(Name::MaxForwards), 0))
         })
     }
 

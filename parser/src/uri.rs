@@ -57,18 +57,9 @@ impl<'a> Uri<'a> {
     /// [`ErrorKind::Uri`], where the grammar fails.
     pub fn parse(raw: &'a [u8]) -> Result<Self, ParseError> {
         let fail = |left: &[u8]| ParseError::new(ErrorKind::Uri, raw.len() - left.len());
-        let colon = raw
-            .iter()
-            .position(|&octet| !matches!(octet, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'+' | b'-' | b'.'))
-            .filter(|&at| raw[at] == b':' && raw[0].is_ascii_alphabetic())
-            .ok_or(fail(raw))?;
-        let (name, opaque) = (&raw[..colon], &raw[colon + 1..]);
-        let scheme = match name.len() {
-            3 if name.eq_ignore_ascii_case(b"sip") => Scheme::Sip,
-            4 if name.eq_ignore_ascii_case(b"sips") => Scheme::Sips,
-            3 if name.eq_ignore_ascii_case(b"tel") => Scheme::Tel,
-            3 if name.eq_ignore_ascii_case(b"urn") => Scheme::Urn,
-            _ => Scheme::Other(name),
+        let (scheme, opaque) = match raw {
+            [b's' | b'S', b'i' | b'I', b'p' | b'P', b':', opaque @ ..] => (Scheme::Sip, opaque),
+            _ => split_scheme(raw).ok_or(fail(raw))?,
         };
         let mut uri = Uri {
             scheme,
@@ -94,20 +85,17 @@ impl<'a> Uri<'a> {
 
     /// `[ userinfo ] hostport uri-parameters [ headers ]`; on a fault what was left unread.
     fn read_sip(&mut self, opaque: &'a [u8]) -> Result<(), &'a [u8]> {
+        // One run over the octets that may be a user finds whether there is one.
         let mut rest = opaque;
-        if let Some(at) = memchr::memchr(b'@', opaque) {
-            let user = &opaque[..at];
-            if !octets::all(user, USER) || user[0] == b':' {
+        let end = opaque.iter().position(|&octet| !octets::is(octet, USER)).unwrap_or(opaque.len());
+        if opaque.get(end) == Some(&b'@') {
+            let mut parts = opaque[..end].splitn(2, |&octet| octet == b':');
+            self.user = parts.next().filter(|user| !user.is_empty());
+            self.password = parts.next();
+            if self.user.is_none() {
                 return Err(opaque);
             }
-            match memchr::memchr(b':', user) {
-                Some(colon) => {
-                    self.user = Some(&user[..colon]);
-                    self.password = Some(&user[colon + 1..]);
-                }
-                None => self.user = Some(user),
-            }
-            rest = &opaque[at + 1..];
+            rest = &opaque[end + 1..];
         }
         let (rest, (host, port)) = match host_port(rest, false) {
             Ok(read) => read,
@@ -117,6 +105,9 @@ impl<'a> Uri<'a> {
             Err(nom::Err::Incomplete(_)) => unreachable!("no streaming grammar is used"),
         };
         (self.host, self.port) = (host, port);
+        if rest.is_empty() {
+            return Ok(());
+        }
         let (params, headers) = match memchr::memchr(b'?', rest) {
             Some(mark) => (&rest[..mark], &rest[mark + 1..]),
             None => (rest, &b""[..]),
@@ -201,6 +192,22 @@ impl<'a> Uri<'a> {
             _ => false,
         }
     }
+}
+
+/// The scheme, and what is behind its colon: `ALPHA *( ALPHA / DIGIT / "+" / "-" / "." ) ":"`.
+fn split_scheme(raw: &[u8]) -> Option<(Scheme<'_>, &[u8])> {
+    let colon = memchr::memchr(b':', raw)?;
+    let name = &raw[..colon];
+    let well_formed = name.first()?.is_ascii_alphabetic()
+        && name.iter().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'-' | b'.'));
+    let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+    let scheme = match name.len() {
+        4 if is(b"sips") => Scheme::Sips,
+        3 if is(b"tel") => Scheme::Tel,
+        3 if is(b"urn") => Scheme::Urn,
+        _ => Scheme::Other(name),
+    };
+    well_formed.then_some((scheme, &raw[colon + 1..]))
 }
 
 /// Octets with their `%` escapes decoded.

@@ -2,7 +2,7 @@
 
 use crate::error::{ErrorKind, ParseError, Parsed, fault, whole};
 use crate::header::name::Name;
-use crate::host::decimal;
+use crate::header::numbers::decimal;
 use crate::method::Method;
 use crate::octets::{self, DIGIT, TOKEN};
 use nom::Parser;
@@ -28,13 +28,13 @@ impl<'a> CSeq<'a> {
     fn read(input: &'a [u8]) -> Parsed<'a, Self> {
         let input = octets::trim_start(input);
         let (rest, digits) = octets::run(DIGIT).parse(input)?;
-        let Some(number) = decimal(digits, u64::from(u32::MAX)) else { return fault(input) };
+        let Some(number) = decimal(digits) else { return fault(input) };
         let (method, ()) = octets::lws(rest)?;
         if method.len() == rest.len() {
             return fault(rest);
         }
         let (rest, method) = octets::run(TOKEN).parse(method)?;
-        Ok((rest, CSeq { number: number as u32, method: Method::from_bytes(method) }))
+        Ok((rest, CSeq { number, method: Method::from_bytes(method) }))
     }
 }
 

@@ -4,7 +4,8 @@ use core::net::{IpAddr, SocketAddr};
 use std::io::Write;
 
 use crate::error::{ErrorKind, ParseError, Parsed, fault, whole};
-use crate::host::{Host, decimal, host_port};
+use crate::header::numbers::decimal;
+use crate::host::{Host, host_port};
 use crate::octets::{self, Sink, TOKEN, push_decimal};
 use crate::params::{Params, params};
 use nom::Parser;
@@ -86,14 +87,12 @@ impl<'a> Via<'a> {
         match name.len() {
             6 if is(b"branch") => self.branch = self.branch.or(value),
             5 if is(b"rport") && self.rport.is_none() => {
-                self.rport = Some(
-                    value.and_then(|digits| decimal(digits, u64::from(u16::MAX))).map(|port| port as u16),
-                );
+                self.rport = Some(value.and_then(decimal));
             }
             8 if is(b"received") => self.received = self.received.or(value),
             5 if is(b"maddr") => self.maddr = self.maddr.or(value),
             3 if is(b"ttl") && self.ttl.is_none() => {
-                self.ttl = value.and_then(|digits| decimal(digits, u64::from(u8::MAX))).map(|ttl| ttl as u8);
+                self.ttl = value.and_then(decimal);
             }
             _ => {}
         }
