@@ -3,4 +3,7 @@
 pub mod backend;
 pub mod cli;
 pub mod config;
+pub mod control;
+pub mod server;
+pub mod telemetry;
 pub mod transport;

@@ -1,3 +1,94 @@
 //! The `hotdesk` program.
 
-fn main() {}
+mod welcome;
+
+use std::io::{IsTerminal as _, stderr};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use hotdesk::cli::{self, Cli, Command};
+use hotdesk::config::{self, Log, LogFormat, LogLevel};
+use hotdesk::server::Edge;
+use hotdesk::server::shutdown::Signals;
+use tracing::level_filters::LevelFilter;
+use tracing::{error, warn};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Run { file } => run(&file),
+        Command::Check { file } => cli::check(&file),
+        Command::HashPin(arguments) => match cli::hash_pin(&arguments) {
+            Ok(hash) => {
+                println!("{hash}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("hotdesk: {}", reasons(&error));
+                ExitCode::FAILURE
+            }
+        },
+        _ => unreachable!("every command of this version is above"),
+    }
+}
+
+/// `hotdesk run FILE`: the edge, until a signal ends it.
+fn run(file: &Path) -> ExitCode {
+    let loaded = match config::load(file) {
+        Ok(loaded) => loaded,
+        Err(report) => {
+            eprint!("{}", report.for_terminal());
+            return ExitCode::FAILURE;
+        }
+    };
+    log_to_stderr(loaded.server.log);
+    for line in loaded.warnings.lines() {
+        warn!(reason = %line, "configuration");
+    }
+    // Before anything is opened: a signal from here on ends the edge in order.
+    let signals = match Signals::take() {
+        Ok(signals) => signals,
+        Err(error) => {
+            error!(reason = %error, "cannot take signals");
+            return ExitCode::FAILURE;
+        }
+    };
+    match Edge::start(loaded) {
+        Ok(edge) => {
+            print!("{}", welcome::text(&edge, file));
+            signals.attend(edge, file);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            error!(reason = %reasons(&error), "cannot start");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn log_to_stderr(log: Log) {
+    let level = match log.level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    let colours = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let lines = tracing_subscriber::fmt().with_max_level(level).with_writer(stderr).with_target(false);
+    match log.format {
+        LogFormat::Text => lines.with_ansi(colours).init(),
+        LogFormat::Json => lines.json().init(),
+    }
+}
+
+/// An error and what caused it, in one line.
+fn reasons(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}

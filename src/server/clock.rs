@@ -1,0 +1,62 @@
+//! The one clock: read once a batch in the drive loops, handed down as [`Now`].
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use dataplane::now::{Mono, Now};
+
+/// Counts from the start of the edge; the same for all its workers.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    /// Starts to count.
+    #[expect(clippy::disallowed_methods, reason = "the drive loops' clock begins here")]
+    pub fn start() -> Self {
+        Self { start: Instant::now() }
+    }
+
+    /// Reads both clocks.
+    #[expect(clippy::disallowed_methods, reason = "the drive loops are where the clock is read")]
+    pub fn now(&self) -> Now {
+        let mono = Mono(nanos(self.start.elapsed()));
+        // A wall clock before 1970 is a wall clock nobody has set: it counts as 1970.
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now { mono, wall: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX) }
+    }
+
+    /// The instant of the system's monotonic clock that `mono` is.
+    pub fn instant(&self, mono: Mono) -> Instant {
+        /// Farther than any timer, nearer than the end of the system's clock.
+        const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+        self.start + Duration::from_nanos(mono.0).min(FAR)
+    }
+}
+
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn monotonic_time_never_goes_back_and_maps_to_instants() {
+        let clock = Clock::start();
+
+        let first = clock.now();
+        let second = clock.now();
+
+        assert!(first.mono <= second.mono);
+        assert!(clock.instant(first.mono) <= clock.instant(second.mono));
+        assert!(clock.instant(Mono(u64::MAX)) > clock.instant(second.mono));
+    }
+
+    #[test]
+    fn wall_time_is_that_of_the_system() {
+        // 2020-01-01 UTC: no machine that builds this has an earlier clock.
+        assert!(Clock::start().now().wall > 1_577_836_800_000);
+    }
+}

@@ -1,0 +1,118 @@
+//! The datagrams of one worker and listener: its socket, and what the socket would not take at once.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io;
+use std::net::{self, SocketAddr};
+use std::time::Duration;
+
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+use tokio::sync::Notify;
+
+use crate::transport::Counters;
+use crate::transport::udp::{BATCH_MAX, Sender};
+
+/// Datagrams that wait for the socket: a burst of sixteen full batches. What comes on top is dropped, as the
+/// network would.
+const WAITING_MAX: usize = 16 * BATCH_MAX;
+
+/// How long they wait. A card that takes nothing for so long is down, and SIP retransmits after 500 ms.
+const WRITABLE_WITHIN: Duration = Duration::from_millis(50);
+
+/// One socket and its way out.
+pub(super) struct Datagrams {
+    socket: UdpSocket,
+    waiting: RefCell<VecDeque<(SocketAddr, Box<[u8]>)>>,
+    blocked: Notify,
+}
+
+impl Datagrams {
+    /// Registers `socket` with the worker's runtime. The socket stays open when this is dropped.
+    pub(super) fn new(socket: &net::UdpSocket) -> io::Result<Self> {
+        let socket = UdpSocket::from_std(socket.try_clone()?)?;
+        Ok(Self { socket, waiting: RefCell::default(), blocked: Notify::new() })
+    }
+
+    /// Waits until there is something to receive.
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        self.socket.readable().await
+    }
+
+    /// Has `receive` take one batch off the socket; it says how many datagrams there were.
+    pub(super) fn receive(&self, receive: impl FnOnce(&UdpSocket) -> io::Result<usize>) -> io::Result<usize> {
+        let mut received = Ok(0);
+        let tried = self.socket.try_io(Interest::READABLE, || {
+            received = receive(&self.socket);
+            match received {
+                // A socket that gave less than a batch is empty: it need not be asked again to find that out.
+                // What comes later makes it readable again, because the system reports every arrival.
+                Ok(count) if count < BATCH_MAX => Err(io::ErrorKind::WouldBlock.into()),
+                Err(ref error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    Err(io::ErrorKind::WouldBlock.into())
+                }
+                _ => Ok(()),
+            }
+        });
+        match tried {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => received,
+        }
+    }
+
+    /// Sends what `messages` gives, each time the same, or lets it wait for the socket.
+    pub(super) fn send<'m, I: Iterator<Item = (SocketAddr, &'m [u8])>>(
+        &self,
+        sender: &mut Sender,
+        messages: impl Fn() -> I,
+        counters: &mut Counters,
+    ) {
+        let mut waiting = self.waiting.borrow_mut();
+        let mut done = 0;
+        if waiting.is_empty() {
+            let sent = sender.send(&self.socket, messages());
+            counters.datagrams_sent += (sent.done - sent.refused) as u64;
+            counters.datagrams_refused += sent.refused as u64;
+            if !sent.blocked {
+                return;
+            }
+            done = sent.done;
+        }
+        for (to, octets) in messages().skip(done) {
+            if waiting.len() < WAITING_MAX {
+                waiting.push_back((to, octets.into()));
+            } else {
+                counters.datagrams_dropped += 1;
+            }
+        }
+        self.blocked.notify_one();
+    }
+
+    /// Sends what waits whenever the socket takes it again. `with` lends the worker's send headers and counters.
+    pub(super) async fn drain(&self, mut with: impl FnMut(&mut dyn FnMut(&mut Sender, &mut Counters))) {
+        loop {
+            self.blocked.notified().await;
+            while !self.waiting.borrow().is_empty() {
+                if let Ok(Ok(())) = tokio::time::timeout(WRITABLE_WITHIN, self.socket.writable()).await {
+                    with(&mut |sender, counters| self.send_waiting(sender, counters));
+                } else {
+                    with(&mut |_, counters| {
+                        counters.datagrams_dropped += self.waiting.borrow_mut().drain(..).count() as u64;
+                    });
+                }
+            }
+        }
+    }
+
+    fn send_waiting(&self, sender: &mut Sender, counters: &mut Counters) {
+        let mut waiting = self.waiting.borrow_mut();
+        // The outcome only tells the runtime whether to wait again.
+        let _ = self.socket.try_io(Interest::WRITABLE, || {
+            let sent = sender.send(&self.socket, waiting.iter().map(|(to, octets)| (*to, &**octets)));
+            waiting.drain(..sent.done);
+            counters.datagrams_sent += (sent.done - sent.refused) as u64;
+            counters.datagrams_refused += sent.refused as u64;
+            if sent.blocked { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+    }
+}

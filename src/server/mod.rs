@@ -1,0 +1,409 @@
+//! Puts the rooms together and drives them: sockets, workers, store, questions, control plane.
+//!
+//! Enters: a loaded configuration, signals. Leaves: an [`Edge`] that runs until it is stopped.
+
+pub mod clock;
+pub mod controls;
+mod datagrams;
+mod guarded;
+pub mod handoff;
+mod house;
+mod keys;
+mod questions;
+pub mod reload;
+mod report;
+pub mod shutdown;
+mod sockets;
+mod streams;
+mod worker;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use dataplane::flow::WorkerId;
+use dataplane::query::SaveVerdict;
+use dataplane::settings::Settings;
+use dataplane::{Tables, Unplaced};
+use tokio::sync::watch;
+use tracing::{error, info, warn};
+
+use crate::backend::store::{OpenError, Secrets, StoreHandle};
+use crate::config::{Loaded, Pepper, Server};
+use clock::Clock;
+use controls::{Commander, Controls, Counts, Phase};
+use handoff::{Certain, Ring};
+use house::House;
+use questions::{Questions, check_pin};
+use sockets::Sockets;
+use worker::Shell;
+
+pub use reload::{Changes, ReloadError};
+pub use sockets::BindError;
+
+/// How long the store may take to keep the first keys; then the edge serves without.
+const FIRST_SAVE_WITHIN: Duration = Duration::from_secs(5);
+
+/// A running edge. Dropped, it stops at once.
+pub struct Edge {
+    bound: Vec<SocketAddr>,
+    control: Option<SocketAddr>,
+    controls: Controls,
+    settings: watch::Sender<Arc<Settings>>,
+    server: watch::Sender<Arc<Server>>,
+    phase: watch::Sender<Phase>,
+    pepper: Arc<RwLock<Option<Pepper>>>,
+    reloading: Mutex<()>,
+    shell: Arc<Shell>,
+    workers: Vec<JoinHandle<()>>,
+    house: Option<House>,
+}
+
+/// Why an edge cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A listener.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The control API's address.
+    #[error("cannot listen on {address} (control)")]
+    Control {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The operating system gives no thread or runtime.
+    #[error("cannot start a thread")]
+    Thread(#[from] io::Error),
+}
+
+impl Edge {
+    /// Opens all sockets and the store, takes over what was stored, and serves. Returns when the first message
+    /// will be answered.
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing keeps running then.
+    pub fn start(loaded: Loaded) -> Result<Self, StartError> {
+        raise_descriptor_limit();
+        let server = Arc::new(loaded.server.clone());
+        let (mut sockets, mut bound) = (Vec::new(), Vec::new());
+        for listen in &server.listeners {
+            let (opened, address) = Sockets::open(listen.protocol, listen.address, server.workers)?;
+            sockets.push(opened);
+            bound.push(address);
+        }
+        let control = server.control.as_ref().map(|control| open_control(control.address)).transpose()?;
+        let (store, restored, mut secrets) = StoreHandle::open(&server.store)?;
+        let settings = Arc::new(loaded.settings(1, &bound, None));
+
+        let clock = Clock::start();
+        let now = clock.now();
+        let tables = Arc::new(Tables::new(random()));
+        let Unplaced { unreadable, endings } = tables.restore(restored, &settings, now);
+        if unreadable > 0 {
+            warn!(unreadable, "stored bindings that cannot be read are left out");
+        }
+        for record in endings {
+            store.write_behind(record);
+        }
+        if keys::renew(&mut secrets, now.wall, settings.timers.call_max) {
+            save_first_keys(&store, &secrets);
+        }
+
+        let rings: Arc<[Arc<Ring>]> = (0..server.workers).map(|_| Arc::new(Ring::new())).collect();
+        let counts = Arc::new(Counts::new(Arc::clone(&rings)));
+        let pepper = Arc::new(RwLock::new(server.pepper.clone()));
+        let questions = Questions::start(store.clone(), {
+            let pepper = Arc::clone(&pepper);
+            Arc::new(move |hash, pin| {
+                let pepper = pepper.read().unwrap_or_else(PoisonError::into_inner);
+                check_pin(hash, pin, pepper.as_ref().map(Pepper::octets))
+            })
+        })?;
+        let keys = watch::Sender::new(Arc::new(keys::routing_keys(&secrets)));
+        let settings = watch::Sender::new(settings);
+        let server = watch::Sender::new(server);
+        let phase = watch::Sender::new(Phase::Serving);
+        let controls = Controls {
+            commands: Commander::new(Arc::clone(&rings)),
+            tables: Arc::clone(&tables),
+            settings: settings.subscribe(),
+            server: server.subscribe(),
+            counts: Arc::clone(&counts),
+            store,
+            clock,
+            phase: phase.subscribe(),
+        };
+        let shell = Arc::new(Shell {
+            clock,
+            rings,
+            counts,
+            questions,
+            tables,
+            settings: settings.subscribe(),
+            keys: keys.subscribe(),
+            sockets,
+        });
+        let control_address = control.as_ref().map(TcpListener::local_addr).transpose()?;
+        let mut edge = Self {
+            bound,
+            control: control_address,
+            controls: controls.clone(),
+            settings,
+            server,
+            phase,
+            pepper,
+            reloading: Mutex::new(()),
+            shell,
+            workers: Vec::new(),
+            house: None,
+        };
+        // From here on dropping `edge` ends what has been started.
+        for id in (0_u8..=u8::MAX).take(edge.shell.rings.len()).map(WorkerId) {
+            let shell = Arc::clone(&edge.shell);
+            let thread = thread::Builder::new().name(format!("worker-{}", id.0));
+            edge.workers.push(thread.spawn(move || worker::run(&shell, id))?);
+        }
+        let rings = Arc::clone(&edge.shell.rings);
+        edge.house = Some(House::open(control, controls, keys, secrets, rings)?);
+        Ok(edge)
+    }
+
+    /// The addresses of the listeners, in the order of the file, with the ports the system gave.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.bound
+    }
+
+    /// The address of the control API, if there is one.
+    pub fn control_address(&self) -> Option<SocketAddr> {
+        self.control
+    }
+
+    /// The doors for the control plane and telemetry.
+    pub fn controls(&self) -> &Controls {
+        &self.controls
+    }
+
+    /// Finishes what is under way for at most `grace`, writes what is owed to the store, and ends. New
+    /// connections are refused from the start; datagrams are answered to the last.
+    pub fn stop(mut self, grace: Duration) {
+        self.end(grace);
+    }
+
+    fn end(&mut self, grace: Duration) {
+        if self.house.is_none() && self.workers.is_empty() {
+            return;
+        }
+        self.phase.send_replace(Phase::Draining);
+        self.shell.sockets.iter().for_each(Sockets::stop_accepting);
+        for ring in &*self.shell.rings {
+            ring.deliver(Certain::Drain(grace));
+        }
+        for worker in self.workers.drain(..) {
+            if worker.join().is_err() {
+                error!("a worker ended by a panic");
+            }
+        }
+        if let Some(house) = self.house.take() {
+            house.close();
+        }
+        self.shell.questions.stop();
+        self.controls.store.clone().flush_and_close();
+        info!("stopped");
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        self.end(Duration::ZERO);
+    }
+}
+
+/// Fresh random octets of the operating system.
+fn random<const N: usize>() -> [u8; N] {
+    let mut octets = [0; N];
+    getrandom::fill(&mut octets).expect("the operating system has random octets once it has booted");
+    octets
+}
+
+/// A connection is a descriptor, and the usual limit is that of a desktop: 1,024. The operator's hard limit is
+/// the one that was meant.
+fn raise_descriptor_limit() {
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        warn!(reason = %error, "the limit of open files stays as it is");
+    }
+}
+
+fn open_control(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let open = || {
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    };
+    open().map_err(|source| StartError::Control { address, source })
+}
+
+/// Calls sealed under a key that the store does not have would lose their way at a restart.
+fn save_first_keys(store: &StoreHandle, secrets: &Secrets) {
+    let (done, saved) = mpsc::sync_channel(1);
+    store.put_secrets(secrets.clone(), move |verdict| {
+        // Nobody listens if it took too long.
+        let _ = done.send(verdict);
+    });
+    if saved.recv_timeout(FIRST_SAVE_WITHIN) != Ok(SaveVerdict::Durable) {
+        warn!("the store does not keep the routing keys: calls of now will not survive a restart");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{TcpStream, UdpSocket};
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{self, Source};
+
+    const DEADLINE: Duration = Duration::from_secs(10);
+
+    fn configuration(extra: &str) -> String {
+        let listen = |protocol| format!("[[listen]]\nprotocol = \"{protocol}\"\naddress = \"127.0.0.1:0\"\n");
+        format!(
+            "[edge]\nworkers = 2\n[store]\nkind = \"memory\"\n{}{}[[tenant]]\nid = \"demo\"\n\
+             domains = [\"demo.hotdesk\"]\n{extra}",
+            listen("udp"),
+            listen("tcp"),
+        )
+    }
+
+    fn load(text: &str) -> Loaded {
+        let source = Source {
+            name: "test",
+            text,
+            base: Path::new(""),
+            readable_by_others: false,
+            resolve: &|_, _| Ok(Vec::new()),
+        };
+        config::parse(&source).unwrap_or_else(|report| panic!("{report}"))
+    }
+
+    fn start() -> Edge {
+        Edge::start(load(&configuration(""))).unwrap()
+    }
+
+    fn options(via: &str, number: usize) -> String {
+        format!(
+            "OPTIONS sip:demo.hotdesk SIP/2.0\r\nVia: SIP/2.0/{via} 127.0.0.1;branch=z9hG4bK{number};rport\r\n\
+             Max-Forwards: 70\r\nTo: <sip:demo.hotdesk>\r\nFrom: <sip:a@demo.hotdesk>;tag=1\r\n\
+             Call-ID: {number}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+        )
+    }
+
+    /// Reads until `count` answers are complete; each here has no body.
+    fn answers(phone: &mut TcpStream, count: usize) -> String {
+        phone.set_read_timeout(Some(DEADLINE)).unwrap();
+        let mut text = String::new();
+        while text.matches("\r\n\r\n").count() < count {
+            let mut octets = [0; 4096];
+            let read = phone.read(&mut octets).expect("an answer comes");
+            assert_ne!(read, 0, "{text}");
+            text.push_str(std::str::from_utf8(&octets[..read]).unwrap());
+        }
+        text
+    }
+
+    fn phone(edge: &Edge) -> UdpSocket {
+        let phone = UdpSocket::bind("127.0.0.1:0").unwrap();
+        phone.connect(edge.addresses()[0]).unwrap();
+        phone.set_read_timeout(Some(DEADLINE)).unwrap();
+        phone
+    }
+
+    #[test]
+    fn every_phone_is_answered_whichever_worker_it_reaches() {
+        let edge = start();
+
+        // Sixteen source ports miss one of two workers once in 32,768 runs, and then nothing fails.
+        for number in 0..16 {
+            let phone = phone(&edge);
+            phone.send(options("UDP", number).as_bytes()).unwrap();
+            let mut octets = [0; 4096];
+            let length = phone.recv(&mut octets).expect("an answer comes");
+            assert!(octets[..length].starts_with(b"SIP/2.0 "));
+
+            let mut phone = TcpStream::connect(edge.addresses()[1]).unwrap();
+            phone.write_all(options("TCP", number).repeat(3).as_bytes()).unwrap();
+            assert_eq!(answers(&mut phone, 3).matches("SIP/2.0 ").count(), 3);
+        }
+    }
+
+    #[test]
+    fn doubtful_framing_is_answered_and_closed() {
+        let edge = start();
+        let mut phone = TcpStream::connect(edge.addresses()[1]).unwrap();
+        let doubtful = options("TCP", 1).replace("Content-Length: 0", "Content-Length: +0");
+
+        phone.write_all((doubtful + &options("TCP", 2)).as_bytes()).unwrap();
+
+        phone.set_read_timeout(Some(DEADLINE)).unwrap();
+        let mut text = String::new();
+        phone.read_to_string(&mut text).expect("the edge closes");
+        assert!(text.starts_with("SIP/2.0 400 "), "{text}");
+        assert_eq!(text.matches("SIP/2.0 400 ").count(), 1, "{text}");
+    }
+
+    #[test]
+    fn a_reload_is_all_or_nothing() {
+        let edge = start();
+        let site =
+            "[[tenant.site]]\nid = \"office\"\nname = \"Office\"\nemergency_caller = \"+12125550100\"\n";
+
+        let changes = edge.reload(load(&configuration(site))).unwrap();
+        assert_eq!((changes.tenants.changed, changes.edge), (1, false));
+        assert_eq!(edge.controls().settings.borrow().generation, 2);
+
+        let more_workers = configuration("").replace("workers = 2", "workers = 3");
+        let error = edge.reload(load(&more_workers)).unwrap_err();
+        assert_eq!(error.to_string(), "needs a restart: edge.workers");
+        assert_eq!(edge.controls().settings.borrow().generation, 2);
+        assert_eq!(edge.controls().settings.borrow().tenants[0].sites.len(), 1);
+    }
+
+    #[test]
+    fn an_address_in_use_is_said() {
+        let edge = start();
+        let address = edge.addresses()[0].to_string();
+
+        let text = configuration("").replacen("127.0.0.1:0", &address, 1);
+        let error = Edge::start(load(&text)).err().expect("it is in use");
+
+        assert!(matches!(error, StartError::Bind(BindError { .. })));
+        assert_eq!(error.to_string(), format!("cannot listen on {address} (Udp)"));
+    }
+
+    #[test]
+    fn after_a_stop_everything_is_closed() {
+        let edge = start();
+        let (controls, addresses) = (edge.controls().clone(), edge.addresses().to_vec());
+        let mut phone = TcpStream::connect(addresses[1]).unwrap();
+        phone.write_all(options("TCP", 1).as_bytes()).unwrap();
+        answers(&mut phone, 1);
+
+        edge.stop(DEADLINE);
+
+        assert_eq!(*controls.phase.borrow(), Phase::Draining);
+        assert!(!controls.store.health().reachable);
+        assert_eq!(phone.read(&mut [0]).unwrap_or(0), 0);
+        // Both ports are free again.
+        UdpSocket::bind(addresses[0]).unwrap();
+        assert!(TcpStream::connect(addresses[1]).is_err());
+    }
+}

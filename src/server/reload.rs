@@ -1,0 +1,155 @@
+//! Another configuration for a running edge: all of it or nothing. Calls, seats and registrations stay.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
+
+use dataplane::settings::{Settings, Tenant};
+use tracing::{error, info, warn};
+
+use super::Edge;
+use super::handoff::Certain;
+use crate::config::{self, Loaded};
+
+/// Why a configuration cannot replace the one in force.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReloadError {
+    /// It changes what is fixed at start. Nothing of it is used.
+    #[error("needs a restart: {}", .keys.join("; "))]
+    NeedsRestart {
+        /// The keys that differ.
+        keys: Vec<&'static str>,
+    },
+}
+
+/// What a new configuration brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Tenants.
+    pub tenants: Change,
+    /// Devices of all tenants.
+    pub devices: Change,
+    /// Extensions of all tenants.
+    pub extensions: Change,
+    /// True if anything else differs: SIP timers, listeners' `advertise` and `tenant`, tokens, the pepper.
+    pub edge: bool,
+}
+
+/// How many of one kind came, went, or are not what they were.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// New ones.
+    pub added: usize,
+    /// Gone.
+    pub removed: usize,
+    /// Others.
+    pub changed: usize,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "+{} -{} ~{}", self.added, self.removed, self.changed)
+    }
+}
+
+impl Edge {
+    /// Puts `loaded` in force everywhere. What follows from it (seats that end, NOTIFYs) is worked off in bounded
+    /// steps afterwards.
+    ///
+    /// # Errors
+    /// [`ReloadError::NeedsRestart`]: then everything is as before.
+    pub fn reload(&self, loaded: Loaded) -> Result<Changes, ReloadError> {
+        // Two at a time would hand two generations to the workers in different orders.
+        let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = Arc::clone(&self.server.borrow());
+        let keys = before.changed_at_start_only(&loaded.server);
+        if !keys.is_empty() {
+            return Err(ReloadError::NeedsRestart { keys });
+        }
+        let server = Arc::new(loaded.server.clone());
+        let previous = Arc::clone(&self.settings.borrow());
+        let settings = Arc::new(loaded.settings(previous.generation + 1, &self.bound, Some(&previous)));
+        let mut changes = changes(&previous, &settings);
+        changes.edge |= before != server;
+
+        *self.pepper.write().unwrap_or_else(PoisonError::into_inner) = server.pepper.clone();
+        self.server.send_replace(server);
+        self.settings.send_replace(Arc::clone(&settings));
+        for ring in &*self.shell.rings {
+            ring.deliver(Certain::Configured(Arc::clone(&settings)));
+        }
+        Ok(changes)
+    }
+
+    /// Loads the file at `path` and puts it in force, or says in the log why it cannot. Waits for files and DNS.
+    pub fn reload_file(&self, path: &Path) {
+        let loaded = match config::load(path) {
+            Ok(loaded) => loaded,
+            Err(report) => {
+                for line in report.lines() {
+                    error!(reason = %line, "configuration not reloaded");
+                }
+                return;
+            }
+        };
+        for line in loaded.warnings.lines() {
+            warn!(reason = %line, "configuration");
+        }
+        match self.reload(loaded) {
+            Ok(Changes { tenants, devices, extensions, edge }) => {
+                info!(%tenants, %devices, %extensions, edge, "configuration reloaded");
+            }
+            Err(error) => error!(reason = %error, "configuration not reloaded"),
+        }
+    }
+}
+
+fn changes(before: &Settings, after: &Settings) -> Changes {
+    let mut changes = Changes {
+        edge: before.timers != after.timers
+            || before.edge_name != after.edge_name
+            || before.listeners != after.listeners,
+        ..Changes::default()
+    };
+    let id = |tenant: &Arc<Tenant>| tenant.id.clone();
+    count(&mut changes.tenants, &before.tenants, &after.tenants, id, |a, b| is_same_policy(a, b));
+    for tenant in &before.tenants {
+        let (devices, extensions) = match after.tenant(&tenant.id) {
+            Some(tenant) => (&tenant.devices[..], &tenant.extensions[..]),
+            None => (&[][..], &[][..]),
+        };
+        count(&mut changes.devices, &tenant.devices, devices, |device| device.id.clone(), PartialEq::eq);
+        let number = |extension: &dataplane::settings::Extension| extension.number.clone();
+        count(&mut changes.extensions, &tenant.extensions, extensions, number, PartialEq::eq);
+    }
+    for tenant in after.tenants.iter().filter(|tenant| before.tenant(&tenant.id).is_none()) {
+        changes.devices.added += tenant.devices.len();
+        changes.extensions.added += tenant.extensions.len();
+    }
+    changes
+}
+
+/// True if nothing but devices and extensions differs.
+fn is_same_policy(a: &Tenant, b: &Tenant) -> bool {
+    (&a.customer, &a.domains, &a.codes, &a.emergency) == (&b.customer, &b.domains, &b.codes, &b.emergency)
+        && (&a.seats, &a.registrar, &a.sites) == (&b.seats, &b.registrar, &b.sites)
+}
+
+fn count<T>(
+    change: &mut Change,
+    before: &[T],
+    after: &[T],
+    name: impl Fn(&T) -> Box<str>,
+    is_same: impl Fn(&T, &T) -> bool,
+) {
+    let mut gone: HashMap<Box<str>, &T> = before.iter().map(|item| (name(item), item)).collect();
+    for item in after {
+        match gone.remove(&name(item)) {
+            None => change.added += 1,
+            Some(was) => change.changed += usize::from(!is_same(was, item)),
+        }
+    }
+    change.removed += gone.len();
+}
