@@ -1,6 +1,6 @@
 //! A message: the octets, the index over them, and the views of what a caller wants to read.
 
-use crate::error::{ErrorKind, ParseError, Parsed};
+use crate::error::{ErrorKind, ParseError};
 use crate::header::contact::ContactValue;
 use crate::header::credentials::{Challenge, Credentials};
 use crate::header::cseq::CSeq;
@@ -12,6 +12,7 @@ use crate::header::tokens::Tokens;
 use crate::header::via::Via;
 use crate::index::{Index, Line, OnFault};
 use crate::limits::Limits;
+use crate::list::{List, ReadOne, Values};
 use crate::method::Method;
 use crate::octets;
 use crate::start_line::StartLine;
@@ -174,7 +175,7 @@ impl<'a> Message<'a> {
     /// The values of a header across its lines, split at commas that stand outside quotes and brackets.
     #[must_use]
     pub fn values(&self, name: Name) -> Values<'_, 'a> {
-        Values { octets: self.bytes, lines: self.lines(name), name, rest: None }
+        Values::new(self.bytes, self.lines(name), name)
     }
 
     /// The topmost Via.
@@ -374,14 +375,8 @@ impl<'a> Message<'a> {
     }
 
     fn list<T>(&self, name: Name, read: ReadOne<'a, T>) -> List<'_, 'a, T> {
-        List {
-            octets: self.bytes,
-            lines: self.lines(name),
-            name,
-            rest: None,
-            reading: Reading { list: true, strict: self.strict },
-            read,
-        }
+        let reading = Reading { list: true, strict: self.strict };
+        List::new(self.bytes, self.lines(name), name, reading, read)
     }
 }
 
@@ -391,97 +386,4 @@ pub(crate) fn leading_breaks(bytes: &[u8]) -> usize {
         return 0;
     }
     bytes.chunks_exact(2).take_while(|pair| pair == b"\r\n").count() * 2
-}
-
-type ReadOne<'a, T> = fn(&'a [u8], Reading) -> Parsed<'a, T>;
-
-/// The typed values of a header, across its lines and commas. After the first fault it ends.
-#[derive(Debug, Clone)]
-pub struct List<'m, 'a, T> {
-    octets: &'a [u8],
-    lines: core::slice::Iter<'m, Line>,
-    name: Name,
-    /// What is left of the line; `None` between lines.
-    rest: Option<&'a [u8]>,
-    reading: Reading,
-    read: ReadOne<'a, T>,
-}
-
-impl<T> Iterator for List<'_, '_, T> {
-    type Item = Result<T, ParseError>;
-
-    fn next(&mut self) -> Option<Result<T, ParseError>> {
-        let input = match self.rest {
-            Some(rest) => rest,
-            None => loop {
-                let line = self.lines.find(|line| line.name == self.name)?;
-                // An empty line of a list adds nothing to it.
-                if line.value != line.value_end {
-                    break line.value_in(self.octets);
-                }
-            },
-        };
-        let left = match (self.read)(input, self.reading) {
-            Ok((rest, value)) => match octets::trim_start(rest).split_first() {
-                None => {
-                    self.rest = None;
-                    return Some(Ok(value));
-                }
-                Some((b',', next)) => {
-                    self.rest = Some(next);
-                    return Some(Ok(value));
-                }
-                Some(_) => rest.len(),
-            },
-            Err(nom::Err::Error(fault) | nom::Err::Failure(fault)) => fault.left,
-            Err(nom::Err::Incomplete(_)) => unreachable!("no streaming grammar is used"),
-        };
-        self.rest = None;
-        self.lines = [].iter();
-        let start = octets::offset_in(self.octets, input).expect("values are parts of the message");
-        Some(Err(ParseError::new(ErrorKind::Malformed(self.name), start + input.len() - left)))
-    }
-}
-
-/// The values of a header, across its lines and commas. An empty element is an empty value.
-#[derive(Debug, Clone)]
-pub struct Values<'m, 'a> {
-    octets: &'a [u8],
-    lines: core::slice::Iter<'m, Line>,
-    name: Name,
-    rest: Option<&'a [u8]>,
-}
-
-impl<'a> Iterator for Values<'_, 'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<&'a [u8]> {
-        let input = match self.rest {
-            Some(rest) => rest,
-            None => self.lines.find(|line| line.name == self.name)?.value_in(self.octets),
-        };
-        let (value, rest) = split_value(input);
-        self.rest = rest;
-        Some(octets::trim(value))
-    }
-}
-
-/// The octets before the first comma outside quotes and brackets, and those after it if there is one.
-pub(crate) fn split_value(input: &[u8]) -> (&[u8], Option<&[u8]>) {
-    let mut at = 0;
-    while let Some(found) = memchr::memchr3(b',', b'"', b'<', &input[at..]) {
-        at += found;
-        at += match input[at] {
-            b',' => return (&input[..at], Some(&input[at + 1..])),
-            b'"' => match octets::quoted(&input[at..]) {
-                Ok((_, string)) => string.len(),
-                Err(_) => break,
-            },
-            _ => match memchr::memchr(b'>', &input[at..]) {
-                Some(end) => end + 1,
-                None => break,
-            },
-        };
-    }
-    (input, None)
 }

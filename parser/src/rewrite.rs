@@ -7,7 +7,8 @@ use core::ops::Range;
 use smallvec::SmallVec;
 
 use crate::header::name::Name;
-use crate::message::{Message, split_value};
+use crate::list::split_value;
+use crate::message::Message;
 use crate::octets::{self, push_decimal, push_line, push_uri, push_value};
 
 /// Edits a forwarding makes without allocating: a proxy makes some eight.

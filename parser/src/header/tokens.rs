@@ -1,6 +1,6 @@
 //! Lists of tokens: Require, Supported, Allow, Allow-Events … (RFC 3261 §20.32, §20.37).
 
-use crate::message::Values;
+use crate::list::Values;
 
 /// The tokens of a header, across its lines and commas. Empty elements are passed over: `Supported:` with
 /// nothing behind it is an empty list (RFC 3261 §20.37).
