@@ -103,7 +103,16 @@ impl Rooms {
             }
             Native::Nothing(device) => {
                 if registrar::wish(request) == Wish::Remove {
-                    work.ctx.tables.marks.unregistered(&device, &Place::new(&tenant.id, user));
+                    match spend(work, tenant, user, request, proof) {
+                        NonceUse::Fresh => {
+                            work.ctx.tables.marks.unregistered(&device, &Place::new(&tenant.id, user));
+                        }
+                        NonceUse::Repeated => {}
+                        // A captured un-REGISTER must not make room for a captured log-in.
+                        NonceUse::Replayed | NonceUse::Stale => {
+                            return ask(work, flow, request, tenant, false, Refused::Stale);
+                        }
+                    }
                 }
                 work.answer(flow, request, Answer::new(200, "OK"));
             }
@@ -131,21 +140,11 @@ impl Rooms {
         if let Err(refused) = registrar::check(request, tenant, flow) {
             return work.answer(flow, request, refused.answer());
         }
-        // The proof is spent now: what follows is not asked for it again.
-        if let Some(proof) = proof {
-            let Context { tables, upkeep, .. } = &mut *work.ctx;
-            let print = print(request);
-            let used = tables.location.accept_nonce(
-                &tenant.id,
-                user.as_bytes(),
-                proof,
-                print,
-                work.now.mono,
-                upkeep,
-            );
-            if !matches!(used, NonceUse::Fresh | NonceUse::Repeated) {
-                return ask(work, flow, request, tenant, false, Refused::Stale);
-            }
+        // The proof is spent now: what follows is not asked for it again. A proof that was used before seats nobody,
+        // not even by what looks like a retransmission: whoever captured it would be the phone from then on. A phone
+        // whose refusal was lost is asked once more.
+        if spend(work, tenant, user, request, proof) != NonceUse::Fresh {
+            return ask(work, flow, request, tenant, false, Refused::Stale);
         }
         self.pending.await_register(fingerprint(request));
         self.effects.push(Effect::LogIn(LogIn {
@@ -182,7 +181,7 @@ impl Rooms {
         self.update(work, flow, &request, &registrant);
     }
 
-    /// Changes the bindings, has the store keep them, answers. True if they are what was asked for.
+    /// Changes the bindings, has the store keep them, answers. True if this request, and no earlier one, did it.
     fn update(
         &mut self,
         work: &mut Work<'_>,
@@ -219,7 +218,7 @@ impl Rooms {
             }
             Outcome::Repeated => {
                 answer_registered(work, flow, request, &tenant.id, user, *sender);
-                return true;
+                return false;
             }
             Outcome::Stale => {
                 ask(work, flow, request, tenant, false, Refused::Stale);
@@ -310,6 +309,20 @@ impl Rooms {
         }
         self.seating.leave_after(work.now.mono + grace, extension, device, holder);
     }
+}
+
+/// Uses up the proof of a request that changes more than bindings.
+fn spend(
+    work: &mut Work<'_>,
+    tenant: &Tenant,
+    user: &str,
+    request: &sip::Message<'_>,
+    proof: Option<Proof>,
+) -> NonceUse {
+    let Some(proof) = proof else { return NonceUse::Fresh };
+    let Context { tables, upkeep, .. } = &mut *work.ctx;
+    let print = print(request);
+    tables.location.accept_nonce(&tenant.id, user.as_bytes(), proof, print, work.now.mono, upkeep)
 }
 
 fn learn_instance(work: &mut Work<'_>, tenant: &Tenant, user: &str, request: &sip::Message<'_>) {

@@ -276,7 +276,7 @@ impl Proxy {
                 call.answered = true;
                 pass_on(work, call, &mut self.scratch, code, response);
                 if !repeated {
-                    self.on_answered(work, key, index, effects);
+                    self.on_answered(work, key, effects);
                 }
                 return;
             }
@@ -296,15 +296,15 @@ impl Proxy {
     }
 
     /// The first 2xx: the other phones stop ringing (§16.7 item 10).
-    fn on_answered(&mut self, work: &mut Work<'_>, key: ProxyKey, index: usize, effects: &mut Vec<Effect>) {
+    fn on_answered(&mut self, work: &mut Work<'_>, key: ProxyKey, effects: &mut Vec<Effect>) {
         let Some(call) = self.calls.get_mut(key) else { return };
         close(work, call);
         let losers: SmallVec<[Place; 2]> = call
             .branches
             .iter()
-            .enumerate()
-            .filter(|(other, _)| *other != index)
-            .filter_map(|(_, branch)| branch.target.device.as_deref())
+            // One that has ended was freed then, or answered too and is in the call.
+            .filter(|branch| !branch.ended)
+            .filter_map(|branch| branch.target.device.as_deref())
             .map(|device| Place::new(&call.plan.tenant.id, device))
             .collect();
         if !call.invite {
