@@ -76,9 +76,10 @@ pub(super) fn authenticate(
     let Context { tables, upkeep, .. } = &mut *work.ctx;
     let print = print(request);
     match tables.location.accept_nonce(&tenant.id, user, proof, print, work.now.mono, upkeep) {
-        // A retransmission that is seen again was refused without a transaction: it gets the same answer.
-        NonceUse::Fresh | NonceUse::Repeated => Some(account),
-        NonceUse::Replayed | NonceUse::Stale => {
+        NonceUse::Fresh => Some(account),
+        // Not even what looks like a retransmission: one that was forwarded is absorbed by its transaction, and one
+        // that was refused may ask again. What is left is a captured request.
+        NonceUse::Repeated | NonceUse::Replayed | NonceUse::Stale => {
             ask(work, flow, request, tenant, proxy, Refused::Stale);
             None
         }
