@@ -30,7 +30,9 @@ pub struct Blueprint {
     pub timers: Timers,
     /// How well the wire delivers datagrams.
     pub quality: Quality,
-    /// The tenants; the first is that of both listeners.
+    /// The listeners serve the first tenant where a request names no domain of ours; else nobody.
+    pub listeners_serve_a_tenant: bool,
+    /// The tenants.
     pub tenants: Vec<TenantParts>,
 }
 
@@ -44,6 +46,7 @@ impl Blueprint {
             durable: true,
             timers: Timers::default(),
             quality: Quality::PERFECT,
+            listeners_serve_a_tenant: true,
             tenants: vec![tenant("demo", "demo.hotdesk")],
         }
     }
@@ -72,7 +75,11 @@ impl Blueprint {
             local,
             advertise_host: local.ip().to_string().into(),
             advertise_port: local.port(),
-            tenant: self.tenants.first().map(|tenant| tenant.id.clone()),
+            tenant: self
+                .tenants
+                .first()
+                .filter(|_| self.listeners_serve_a_tenant)
+                .map(|tenant| tenant.id.clone()),
         };
         let listeners = vec![listener(Protocol::Udp), listener(Protocol::Tcp)];
         let tenants = self.tenants.iter().map(|parts| Arc::new(Tenant::new(parts.clone()))).collect();

@@ -297,3 +297,38 @@ fn calls_between_datagrams_and_streams_find_their_way_back() {
         assert_eq!((office["desk-1"].up(), office["desk-2"].up()), (0, 0));
     }
 }
+
+#[test]
+fn two_phones_that_answer_at_once_both_reach_the_caller_and_the_winner_counts_as_busy() {
+    let mut office = Office::with(SEED, |blueprint| blueprint.extension("1001").devices_max = 2);
+    office.plug_in("desk-1").plug_in("desk-2").own_phone("soft-2", "1002");
+    office.log_in("1001", "desk-1");
+    office.log_in("1001", "desk-2");
+
+    let call = office.call("soft-2", "1001");
+
+    let answers = office["soft-2"].responses_to("INVITE").into_iter().filter(|it| it.status() == Some(200));
+    assert_eq!(answers.count(), 2, "§16.7 item 5: every 2xx is passed on");
+    assert_eq!(office["desk-1"].up() + office["desk-2"].up(), 1);
+    assert_eq!(office.leg(call).state, CallState::Up);
+    let winner = if office["desk-1"].up() == 1 { "desk-1" } else { "desk-2" };
+    let end = office.force_out(winner, false);
+    assert!(matches!(end, Some(Ok(dataplane::output::Done::Deferred(_)))), "{winner}: {end:?}");
+}
+
+#[test]
+fn call_finds_a_phone_again_that_came_back_over_another_connection() {
+    let mut office = Office::new(SEED);
+    office.plug_in_stream("desk-1").own_phone("soft-2", "1002");
+    office.log_in("1001", "desk-1");
+    let call = office.call("soft-2", "1001");
+    let there = office.last_call("desk-1");
+
+    office.lose("desk-1");
+    office.register("desk-1");
+
+    assert_eq!(office.ask_within(call, "INFO", |_| {}), Some(200));
+    assert_eq!(office.ask_within(there, "INFO", |_| {}), Some(200));
+    office.hang_up(call);
+    assert_eq!(office["desk-1"].up(), 0);
+}

@@ -266,6 +266,21 @@ fn invite_without_sdp_gets_the_offer_in_the_200() {
 }
 
 #[test]
+fn log_in_of_a_phone_that_fell_silent_stands_and_leaves_nothing_behind() {
+    let mut office = three_desks();
+    office.dial("desk-1", "*11*1001*7738");
+    office.advance(std::time::Duration::from_millis(22));
+    office.pull_plug("desk-1");
+
+    office.advance(seconds(40));
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
+    assert!(!office.is_quiet(), "64*T1 after the 200 a BYE goes out all the same (RFC 3261 §15)");
+    office.advance(seconds(120));
+
+    assert!(office.is_quiet());
+}
+
+#[test]
 fn ordinary_phone_cannot_log_in() {
     let mut office = three_desks();
     office.own_phone("soft-1", "1001");

@@ -225,3 +225,61 @@ fn disabled_device_takes_no_native_log_in() {
 
     assert_eq!(office.native_log_in("desk-1", "1001"), Some(403));
 }
+
+#[test]
+fn captured_register_neither_logs_in_nor_lifts_a_mark() {
+    let mut office = Office::new(SEED);
+    office.unbox("desk-1", "desk-1").plug_in("desk-2").peer("thief", "198.51.100.66:5060");
+    office["desk-1"].show_instance("urn:uuid:00000000-0000-1000-8000-001122334451");
+    office.register("desk-1");
+    office.native_log_in("desk-1", "1001");
+    let log_in = office["desk-1"].last_sent("REGISTER").to_owned();
+    office.reboot("desk-1");
+    office.unregister("desk-1");
+    let log_out = office["desk-1"].last_sent("REGISTER").to_owned();
+    assert_eq!(office.device_of("1001"), None);
+
+    office.throw("thief", log_in.as_bytes());
+    assert_eq!(office.device_of("1001"), None, "nobody is seated by a replay");
+    assert!(office.tables().location.contacts("demo", b"1001", office.now().mono).is_empty());
+
+    office.reboot("desk-1");
+    office.log_in("1001", "desk-2");
+    assert_eq!(office.register("desk-1"), Some(403));
+    office.throw("thief", log_out.as_bytes());
+    assert_eq!(office.register("desk-1"), Some(403), "the mark stays");
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-2"));
+}
+
+#[test]
+fn grace_for_brands_that_un_register_at_boot_keeps_the_seat() {
+    let mut office = Office::with(SEED, |blueprint| blueprint.seats().native_logout_grace = seconds(10));
+    office.plug_in("desk-1");
+    office.native_log_in("desk-1", "1001");
+
+    office.unregister("desk-1");
+    office.advance(seconds(5));
+    assert_eq!(office.reboot("desk-1"), Some(200));
+    office.advance(seconds(20));
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
+
+    office.unregister("desk-1");
+    office.advance(seconds(11));
+    assert_eq!(office.device_of("1001"), None);
+}
+
+#[test]
+fn native_call_in_progress_survives_the_move() {
+    let mut office = three_desks();
+    office.own_phone("soft-2", "1002");
+    office.native_log_in("desk-1", "1001");
+    let call = office.call("soft-2", "1001");
+
+    office.log_in("1001", "desk-2");
+    assert_eq!(office.ask_within(call, "INFO", |_| {}), Some(200));
+    let there = office.last_call("desk-1");
+    assert_eq!(office.ask_within(there, "INFO", |_| {}), Some(200));
+    office.hang_up(call);
+
+    assert_eq!(office["desk-1"].up(), 0);
+}

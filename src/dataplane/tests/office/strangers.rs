@@ -97,7 +97,7 @@ fn what_is_for_others_is_not_relayed() {
 }
 
 #[test]
-fn foreign_domain_on_a_listener_without_tenant_is_refused() {
+fn subscriptions_and_stray_notifies_are_refused() {
     let mut office = two_phones();
 
     let outcome = office.ask("soft-1", "SUBSCRIBE", "1002", |subscribe| {
@@ -214,4 +214,14 @@ fn options_to_the_edge_is_answered_and_to_a_person_passed_on() {
     assert!(office["soft-2"].requests("OPTIONS").is_empty());
     assert_eq!(office.ask("soft-1", "OPTIONS", "1002", |_| {}), Some(200));
     assert_eq!(office["soft-2"].requests("OPTIONS").len(), 1);
+}
+
+#[test]
+fn foreign_domain_on_a_listener_without_a_tenant_is_refused() {
+    let mut office = Office::with(SEED, |blueprint| blueprint.listeners_serve_a_tenant = false);
+    office.own_phone("soft-1", "1001").unbox("lost", "1001").in_domain("lost", "nobody.example");
+
+    assert_eq!(office.register("lost"), Some(403));
+    let call = office.call("soft-1", "sip:1002@nobody.example");
+    assert_eq!(office.outcome(call), Some(403));
 }
