@@ -236,11 +236,12 @@ impl Rooms {
             .ok()
             .and_then(|from| Some(from.uri().ok()?.user_unescaped().into_owned()))
             .unwrap_or_default();
-        // The nonce is not used up: such a call must not fail over it.
+        // Right credentials tell which phone it is; from a known place the call must not fail over wrong ones.
         let proved = prove(work, request, tenant).ok().map(|(account, _)| account);
-        let caller = proxy::emergency_caller(work.ctx, tenant, flow, &from_user, proved, work.now);
-        if !caller.known && proved.is_none() {
-            return work.challenge(flow, request, tenant, true, false);
+        let mut caller = proxy::emergency_caller(work.ctx, tenant, flow, &from_user, proved, work.now);
+        if !caller.known {
+            let Some(account) = authenticate(work, flow, request, tenant, true) else { return };
+            caller = proxy::emergency_caller(work.ctx, tenant, flow, &from_user, Some(account), work.now);
         }
         work.ctx.counters.emergency_calls += 1;
         let account: Box<str> = caller.account.map_or("", |account| tenant.credentials(account).0).into();

@@ -32,7 +32,9 @@ pub(crate) fn emergency_caller<'a>(
     proved: Option<Account>,
     now: Now,
 ) -> EmergencyCaller<'a> {
-    let account = account_of_flow(ctx, tenant, flow, from_user, now).or(proved);
+    let of_flow = account_of_flow(ctx, tenant, flow, from_user, now);
+    let registered = of_flow.is_some();
+    let account = of_flow.or(proved);
     let device = match account {
         Some(Account::Device(index)) => tenant.devices.get(index as usize),
         // A phone that holds the extension's account itself may still be a hot-desk device at a known place.
@@ -53,5 +55,5 @@ pub(crate) fn emergency_caller<'a>(
             [only] => Some(only),
             _ => None,
         });
-    EmergencyCaller { account, device, site, known: account.is_some() || here.is_some() }
+    EmergencyCaller { account, device, site, known: registered || here.is_some() }
 }
