@@ -61,7 +61,9 @@ fn the_dataplane_and_the_parser_depend_on_no_socket_runtime_or_file() {
     let mut offences = Vec::new();
     for room in ["parser/src", "src/dataplane"] {
         for path in files(&root().join(room), &[".rs"]) {
-            if path.components().any(|part| part.as_os_str() == "tests") {
+            // What is compiled for tests alone may use threads.
+            let named = shown(&path);
+            if named.contains("/tests") || named.ends_with("/fault.rs") || named.contains("/testing/") {
                 continue;
             }
             for word in ["std::fs", "std::net::UdpSocket", "std::net::Tcp", "std::thread", "std::env", "Instant::now", "SystemTime"] {
@@ -99,7 +101,11 @@ fn tables_know_no_sip_message() {
     let mut offences = Vec::new();
     for table in ["location", "hotdesk"] {
         for path in files(&root().join("src/dataplane").join(table), &[".rs"]) {
-            if code(&path).contains("sip::") {
+            let code = code(&path);
+            let knows = code.match_indices("sip::").any(|(at, _)| {
+                !code[..at].ends_with(|before: char| before == ':' || before.is_alphanumeric())
+            });
+            if knows {
                 offences.push(shown(&path));
             }
         }
@@ -115,7 +121,7 @@ fn tables_know_no_sip_message() {
 #[test]
 fn shells_keep_to_their_order() {
     // Left may import right, never the other way round.
-    let order = ["server", "control", "backend", "transport", "telemetry", "config"];
+    let order = ["server", "control", "telemetry", "config", "backend", "transport"];
     let below = |room: &str| order.iter().position(|known| *known == room).unwrap();
     let mut offences = Vec::new();
     for room in order {
@@ -129,7 +135,7 @@ fn shells_keep_to_their_order() {
             }
         }
     }
-    assert_none(&offences, "main → server → control · backend · transport · telemetry · config → dataplane → sip");
+    assert_none(&offences, "main → server → control → telemetry → config → backend · transport → dataplane → sip");
 }
 
 #[test]
@@ -215,6 +221,9 @@ fn no_file_is_two_files() {
     let mut offences = Vec::new();
     for dir in ["src", "parser/src", "bench"] {
         for path in files(&root().join(dir), &[".rs"]) {
+            if shown(&path).contains("/tests") {
+                continue;
+            }
             let lines = text(&path).split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().lines().count();
             if lines > LINES_MAX {
                 offences.push(format!("{} has {lines} lines", shown(&path)));

@@ -135,6 +135,12 @@ impl Context {
         self.random.token()
     }
 
+    /// The Via of a message that leaves by `flow`, without its branch: `SIP/2.0/UDP host:port`.
+    pub(crate) fn via(&self, flow: &Flow) -> Vec<u8> {
+        let Listener { protocol, advertise_host, advertise_port, .. } = self.listener(flow);
+        format!("SIP/2.0/{} {advertise_host}:{advertise_port}", protocol.via()).into_bytes()
+    }
+
     /// `sip:host:port` of the listener of `flow`, with `;transport=tcp` where it is that.
     pub(crate) fn own_uri(&self, flow: &Flow) -> String {
         let listener = self.listener(flow);

@@ -9,7 +9,7 @@ use crate::auth;
 use crate::context::{Owner, Work};
 use crate::hotdesk::Place;
 use crate::location::Holder;
-use crate::proxy::{Target, via};
+use crate::proxy::Target;
 use crate::settings::{Reload, Tenant};
 use crate::slots::{SlotKey, Slots};
 use crate::transaction::Event;
@@ -82,7 +82,7 @@ impl Notifier {
         let notify = self.notifies.get(key)?;
         let account = notify.target.account.as_deref().unwrap_or_default();
         let own = format!("<sip:{account}@{}>", notify.tenant.realm());
-        let via = via(work.ctx, &notify.target.flow);
+        let via = work.ctx.via(&notify.target.flow);
         let contact = format!("<{}>", work.ctx.own_uri(&notify.target.flow));
         let begun = work.transactions.begin_client(
             work.now.mono,

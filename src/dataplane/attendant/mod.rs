@@ -238,7 +238,7 @@ fn hang_up(work: &mut Work<'_>, key: CallKey, call: &mut Call) {
         Some(Ok(sip::ContactValue::Contact(contact))) => contact.addr.uri_raw,
         _ => from.uri_raw,
     };
-    let via = crate::proxy::via(work.ctx, &call.flow);
+    let via = work.ctx.via(&call.flow);
     let mut local = to.addr_raw.to_vec();
     local.extend_from_slice(b";tag=");
     local.extend_from_slice(&call.tag);

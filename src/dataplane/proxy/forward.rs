@@ -99,13 +99,6 @@ fn strip_identity(message: &sip::Message<'_>, rewrite: &mut sip::Rewrite<'_, '_>
     }
 }
 
-/// `SIP/2.0/UDP host:port` of the listener a flow leaves by.
-pub(crate) fn via(ctx: &Context, flow: &Flow) -> Vec<u8> {
-    let listener = ctx.listener(flow);
-    format!("SIP/2.0/{} {}:{}", listener.protocol.via(), listener.advertise_host, listener.advertise_port)
-        .into_bytes()
-}
-
 /// The Record-Route values of a request that came by `from` and leaves by `to`: one where both sides can use
 /// it, else one for each side (RFC 5658 §4).
 pub(crate) fn record_route(ctx: &Context, from: &Flow, to: &Flow, sealed: &[u8]) -> Vec<Vec<u8>> {

@@ -1,0 +1,192 @@
+//! One place a request is sent to: the message that leaves, and what goes back to the caller.
+
+use super::forward::{self, Outgoing};
+use super::{Branch, Call, EMERGENCY_WARNING, From, Plan, ProxyKey, Target};
+use crate::context::{Answer, Owner, Work};
+use crate::flow::Flow;
+use crate::hotdesk::Place;
+use crate::return_path::{Identity, Party, ReturnPath};
+use crate::transaction;
+
+/// Branches of one request over all its groups and moves: eight seats or phones and as many again after a move.
+/// It bounds what a fork loop can cost (RFC 5393).
+const BRANCHES_MAX: usize = 16;
+
+/// An address of the emergency route that has not said a word after so many T1, 4 s by default, is passed over.
+const EMERGENCY_PATIENCE: u32 = 8;
+
+/// No further branches; those that stand are cancelled.
+pub(super) fn close(work: &mut Work<'_>, call: &mut Call) {
+    call.closed = true;
+    call.plan.targets.clear();
+    if !call.invite {
+        return;
+    }
+    for branch in call.branches.iter().filter(|branch| !branch.ended) {
+        work.transactions.cancel(work.now.mono, branch.client, work.out);
+    }
+}
+
+/// Passes a response on to the caller.
+pub(super) fn pass_on(
+    work: &mut Work<'_>,
+    call: &Call,
+    scratch: &mut Vec<u8>,
+    code: u16,
+    response: &sip::Message<'_>,
+) {
+    scratch.clear();
+    scratch.extend_from_slice(work.transactions.request(call.server).unwrap_or_default());
+    let Ok(request) = sip::Message::parse(scratch, &sip::Limits::default()) else { return };
+    work.ctx.counters.responses_forwarded += 1;
+    work.transactions.respond(work.now.mono, call.server, code, work.out, |buffer| {
+        forward::write_response(response, &request, buffer);
+    });
+}
+
+/// Answers with the best of what came, or in our own words.
+pub(super) fn answer_best(work: &mut Work<'_>, call: &Call, request: &sip::Message<'_>) {
+    let parsed =
+        call.best.octets().and_then(|octets| sip::Message::parse(octets, &sip::Limits::default()).ok());
+    if let Some(response) = parsed {
+        work.ctx.counters.responses_forwarded += 1;
+        return work.transactions.respond(work.now.mono, call.server, call.best.code(), work.out, |buffer| {
+            forward::write_response(&response, request, buffer);
+        });
+    }
+    let code = call.best.code();
+    // RFC 4320 §4.2: a 408 to a request that is no INVITE is never sent: it would come too late to be heard.
+    let reason = match code {
+        480 => "Temporarily Unavailable",
+        487 => "Request Terminated",
+        500 => "Server Internal Error",
+        403 => "Forbidden",
+        _ => "Not Answered",
+    };
+    if call.plan.emergency && code == 480 {
+        return work.respond(
+            call.server,
+            request,
+            Answer::with(500, "Emergency Service Unreachable", sip::Name::Warning, EMERGENCY_WARNING),
+        );
+    }
+    work.respond(call.server, request, Answer::new(code, reason));
+}
+
+/// Sends the request to one place. False: it could not be, and the branch does not exist.
+pub(super) fn start_branch(
+    work: &mut Work<'_>,
+    key: ProxyKey,
+    call: &mut Call,
+    request: &sip::Message<'_>,
+    target: Target,
+) -> bool {
+    if call.branches.len() >= BRANCHES_MAX {
+        return false;
+    }
+    let plan = &call.plan;
+    let via = work.ctx.via(&target.flow);
+    let record_route = if plan.in_dialog || !opens_dialog(request) {
+        Vec::new()
+    } else {
+        let sealed = seal(work, plan, request, call.flow, &target);
+        forward::record_route(work.ctx, &call.flow, &target.flow, &sealed)
+    };
+    let outgoing = outgoing(plan, call.flow, &target, &via, &record_route);
+    let loop_hash = transaction::loop_hash(request);
+    // A phone that says nothing is given up early, and so is a gateway for emergencies that may have another
+    // address; other peers have Timer B.
+    let timers = &work.ctx.settings.timers;
+    let no_answer = match &target.account {
+        _ if !call.invite || plan.in_dialog => None,
+        _ if plan.emergency => Some(timers.t1 * EMERGENCY_PATIENCE),
+        Some(_) => Some(timers.no_answer_from_phone),
+        None => None,
+    };
+    let begun = work.transactions.begin_client(
+        work.now.mono,
+        target.flow,
+        call.invite,
+        Owner::Proxy(key),
+        loop_hash,
+        no_answer,
+        work.out,
+        |buffer, branch| outgoing.write(request, branch, buffer),
+    );
+    let Ok(client) = begun else {
+        work.ctx.counters.tables_full += 1;
+        return false;
+    };
+    work.ctx.counters.requests_forwarded += 1;
+    if call.invite
+        && !plan.in_dialog
+        && let Some(device) = &target.device
+    {
+        let device = Place::new(&plan.tenant.id, device);
+        work.ctx.tables.calls.began(&device, call.dialog, work.now.mono, plan.emergency);
+    }
+    call.branches.push(Branch { client, target, ended: false, left: false });
+    true
+}
+
+/// What changes in a request on its way to `target`.
+pub(super) fn outgoing<'a>(
+    plan: &'a Plan,
+    from: Flow,
+    target: &'a Target,
+    via: &'a [u8],
+    record_route: &'a [Vec<u8>],
+) -> Outgoing<'a> {
+    Outgoing {
+        source: from.remote,
+        uri: (!plan.in_dialog).then_some(&*target.uri),
+        via,
+        own_routes: plan.own_routes,
+        record_route,
+        from: match &plan.from {
+            From::Replaced { addr, .. } => Some(addr),
+            From::Kept | From::Anonymous => None,
+        },
+        to: plan.to.as_deref(),
+        asserted: plan.asserted.as_deref(),
+        add_privacy: plan.from == From::Anonymous,
+    }
+}
+
+/// True for methods that make a dialog, and so need to come by here again.
+fn opens_dialog(request: &sip::Message<'_>) -> bool {
+    matches!(
+        request.method(),
+        Some(sip::Method::Invite | sip::Method::Subscribe | sip::Method::Refer | sip::Method::Notify)
+    )
+}
+
+/// The sealed facts of the dialog this branch may become.
+fn seal(
+    work: &mut Work<'_>,
+    plan: &Plan,
+    request: &sip::Message<'_>,
+    from: Flow,
+    target: &Target,
+) -> Vec<u8> {
+    let original = request.from().map(|from| from.addr_raw).unwrap_or_default();
+    let path = ReturnPath {
+        tenant: &plan.tenant.id,
+        opener: Party { account: plan.opener.as_deref(), flow: from },
+        callee: Party { account: target.account.as_deref(), flow: target.flow },
+        identity: match &plan.from {
+            From::Replaced { user, epoch, .. } => Some(Identity { extension: user, epoch: *epoch, original }),
+            From::Kept | From::Anonymous => None,
+        },
+    };
+    let mut sealed = Vec::with_capacity(256);
+    let tag = request.from().ok().and_then(|from| from.tag()).unwrap_or_default();
+    path.seal(
+        &work.ctx.keys,
+        work.ctx.random.bytes(),
+        request.call_id().unwrap_or_default(),
+        tag,
+        &mut sealed,
+    );
+    sealed
+}
