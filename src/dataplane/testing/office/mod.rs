@@ -331,11 +331,11 @@ impl Office {
             return;
         }
         for text in texts {
-            self.to_edge(worker, flow, text.into_bytes());
+            self.send_to_edge(worker, flow, text.into_bytes());
         }
     }
 
-    fn to_edge(&mut self, worker: u8, flow: Flow, bytes: Vec<u8>) {
+    fn send_to_edge(&mut self, worker: u8, flow: Flow, bytes: Vec<u8>) {
         self.moved = self.clock;
         for delay in self.quality.delays(&mut self.random, flow.is_reliable()) {
             let parcel = Parcel::ToEdge { worker, flow, bytes: bytes.clone() };

@@ -240,7 +240,7 @@ impl Office {
     /// Puts octets on the wire as they are, from where `name` is seen, and waits until nothing moves.
     pub fn throw(&mut self, name: &str, bytes: &[u8]) {
         let (flow, worker) = (self[name].flow, self[name].worker);
-        self.to_edge(worker, flow, bytes.to_vec());
+        self.send_to_edge(worker, flow, bytes.to_vec());
         self.settle();
     }
 }

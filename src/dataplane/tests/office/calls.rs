@@ -332,3 +332,18 @@ fn call_finds_a_phone_again_that_came_back_over_another_connection() {
     office.hang_up(call);
     assert_eq!(office["desk-1"].up(), 0);
 }
+
+#[test]
+fn what_ends_here_is_asked_for_with_401_and_what_is_passed_on_with_407() {
+    let mut office = three_desks();
+    office.own_phone("soft-2", "1002");
+    for (target, expected) in [("*11*1001*7738", 401), ("1002", 407)] {
+        // A phone that was never asked, so its INVITE goes out bare.
+        office.unbox(target, "desk-1");
+        let call = office.call(target, target);
+
+        assert_eq!(office.outcome(call), Some(200));
+        let first = office[target].responses_to("INVITE").first().and_then(|it| it.status());
+        assert_eq!(first, Some(expected), "{target}");
+    }
+}
