@@ -35,7 +35,7 @@ fn draw(state: &mut u64, below: u64) -> u64 {
     (mixed ^ (mixed >> 31)) % below
 }
 
-/// Changes of one run: about a second's worth.
+/// Changes of one run, about a second's worth: enough for every pair of threads to meet on every lock many times.
 const CHANGES: u64 = 20_000;
 
 #[test]
@@ -46,55 +46,58 @@ fn threads_that_hammer_the_table_leave_it_as_the_store_has_it() {
     let (changes, look_ups) = (AtomicU64::new(0), AtomicU64::new(0));
 
     thread::scope(|scope| {
-        for seed in 0..4 {
-            let (store, seats, stop, changes) = (store.clone(), &seats, &stop, &changes);
-            scope.spawn(move || {
-                let mut random = seed;
-                while !stop.load(Ordering::Relaxed) {
-                    let (device, number) = (desk(draw(&mut random, DEVICES)), draw(&mut random, EXTENSIONS));
-                    let change = if draw(&mut random, 4) == 0 {
-                        let end = End {
-                            customer: "acme",
-                            device: &device,
-                            only_epoch: None,
-                            cause: Cause::LogOut,
-                            surface: Surface::Dialled,
-                        };
-                        seats.end_now(end, |_| Ok(()), Now::default())
-                    } else {
-                        let request = LogIn {
-                            customer: "acme",
-                            device: &device,
-                            extension: &person(number),
-                            devices_max: devices_max(number),
-                            on_limit: OnLimit::Displace,
-                            on_occupied: OnOccupied::TakeOver,
-                            surface: Surface::Dialled,
-                        };
-                        match seats.propose_log_in(request, |_| Ok(()), Now::default()) {
-                            Ok(Proposed::Change(proposal)) if draw(&mut random, 8) == 0 => {
-                                seats.abandon(proposal);
-                                continue;
+        let writers: Vec<_> = (0..4)
+            .map(|seed| {
+                let (store, seats, changes) = (store.clone(), &seats, &changes);
+                scope.spawn(move || {
+                    let mut random = seed;
+                    while changes.load(Ordering::Relaxed) < CHANGES {
+                        let (device, number) =
+                            (desk(draw(&mut random, DEVICES)), draw(&mut random, EXTENSIONS));
+                        let change = if draw(&mut random, 4) == 0 {
+                            let end = End {
+                                customer: "acme",
+                                device: &device,
+                                only_epoch: None,
+                                cause: Cause::LogOut,
+                                surface: Surface::Dialled,
+                            };
+                            seats.end_now(end, |_| Ok(()), Now::default())
+                        } else {
+                            let request = LogIn {
+                                customer: "acme",
+                                device: &device,
+                                extension: &person(number),
+                                devices_max: devices_max(number),
+                                on_limit: OnLimit::Displace,
+                                on_occupied: OnOccupied::TakeOver,
+                                surface: Surface::Dialled,
+                            };
+                            match seats.propose_log_in(request, |_| Ok(()), Now::default()) {
+                                Ok(Proposed::Change(proposal)) if draw(&mut random, 8) == 0 => {
+                                    seats.abandon(proposal);
+                                    continue;
+                                }
+                                Ok(Proposed::Change(proposal)) => {
+                                    store.send(proposal.change().clone()).unwrap();
+                                    seats.commit(proposal).unwrap();
+                                    changes.fetch_add(1, Ordering::Relaxed);
+                                    continue;
+                                }
+                                Ok(Proposed::AlreadySits(_)) => continue,
+                                Err(refusal) => Err(refusal),
                             }
-                            Ok(Proposed::Change(proposal)) => {
-                                store.send(proposal.change().clone()).unwrap();
-                                seats.commit(proposal).unwrap();
-                                changes.fetch_add(1, Ordering::Relaxed);
-                                continue;
-                            }
-                            Ok(Proposed::AlreadySits(_)) => continue,
-                            Err(refusal) => Err(refusal),
+                        };
+                        match change {
+                            Ok(change) => store.send(change).unwrap(),
+                            Err(Refusal::Busy | Refusal::NobodySits) => continue,
+                            Err(refusal) => panic!("{refusal:?}"),
                         }
-                    };
-                    match change {
-                        Ok(change) => store.send(change).unwrap(),
-                        Err(Refusal::Busy | Refusal::NobodySits) => continue,
-                        Err(refusal) => panic!("{refusal:?}"),
+                        changes.fetch_add(1, Ordering::Relaxed);
                     }
-                    changes.fetch_add(1, Ordering::Relaxed);
-                }
-            });
-        }
+                })
+            })
+            .collect();
         for seed in 100..102 {
             let (seats, stop, look_ups) = (&seats, &stop, &look_ups);
             scope.spawn(move || {
@@ -112,11 +115,9 @@ fn threads_that_hammer_the_table_leave_it_as_the_store_has_it() {
                 }
             });
         }
-        // Enough changes for every pair of threads to have met on every lock many times.
-        while changes.load(Ordering::Relaxed) < CHANGES {
-            thread::yield_now();
-        }
+        let ended: Vec<_> = writers.into_iter().map(thread::ScopedJoinHandle::join).collect();
         stop.store(true, Ordering::Relaxed);
+        ended.into_iter().for_each(|writer| writer.expect("no writer panics"));
     });
 
     drop(store);
