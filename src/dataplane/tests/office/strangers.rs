@@ -217,7 +217,7 @@ fn options_to_the_edge_is_answered_and_to_a_person_passed_on() {
 }
 
 #[test]
-fn foreign_domain_on_a_listener_without_a_tenant_is_refused() {
+fn foreign_domain_on_a_listener_without_tenant_is_refused() {
     let mut office = Office::with(SEED, |blueprint| blueprint.listeners_serve_a_tenant = false);
     office.own_phone("soft-1", "1001").unbox("lost", "1001").in_domain("lost", "nobody.example");
 
