@@ -5,6 +5,7 @@
 pub mod clock;
 pub mod controls;
 mod datagrams;
+mod drive;
 mod guarded;
 pub mod handoff;
 mod house;
@@ -170,7 +171,7 @@ impl Edge {
         for id in (0_u8..=u8::MAX).take(edge.shell.rings.len()).map(WorkerId) {
             let shell = Arc::clone(&edge.shell);
             let thread = thread::Builder::new().name(format!("worker-{}", id.0));
-            edge.workers.push(thread.spawn(move || worker::run(&shell, id))?);
+            edge.workers.push(thread.spawn(move || drive::run(&shell, id))?);
         }
         let rings = Arc::clone(&edge.shell.rings);
         edge.house = Some(House::open(control, controls, keys, secrets, rings)?);

@@ -7,19 +7,14 @@
 //!  timers ─────┘              └───────────┘                └─► replies, log
 //! ```
 //!
-//! Each way in is a task of the worker's own single-threaded runtime. A task waits, borrows the [`Worker`], puts
-//! one batch into the dataplane, settles what came out, gives the worker back, and lets the others have their
-//! turn. Nothing is borrowed across an await.
+//! Nothing here waits: `drive.rs` does, and calls when there is something.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use dataplane::Tables;
 use dataplane::flow::{ConnectionId, Flow, ListenerId, WorkerId};
@@ -31,8 +26,6 @@ use dataplane::return_path::RoutingKeys;
 use dataplane::settings::Settings;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, oneshot, watch};
-use tokio::task::{JoinSet, LocalSet, spawn_local, yield_now};
-use tracing::error;
 
 use super::clock::Clock;
 use super::controls::{Counts, Published};
@@ -41,7 +34,7 @@ use super::guarded::{Guarded, Makings, Panicked};
 use super::handoff::{Certain, Handed, Item, Ring};
 use super::questions::Questions;
 use super::sockets::Sockets;
-use super::streams::{Bounds, Streams, is_exhausted};
+use super::streams::{Bounds, Streams};
 use super::{random, report};
 use crate::transport::Counters;
 use crate::transport::stream::Piece;
@@ -52,16 +45,6 @@ const RING_BATCH_MAX: usize = 4 * BATCH_MAX;
 
 /// Commands whose reply is awaited on this worker; the control plane as a whole has fewer under way.
 const REPLIES_MAX: usize = 1_024;
-
-/// How often a tenth of the connections is looked at, so each is within a second of its time.
-const SWEEP_EVERY: Duration = Duration::from_millis(100);
-
-/// How often a worker that is to stop looks whether it can.
-const DRAIN_LOOK_EVERY: Duration = Duration::from_millis(10);
-
-/// Pause after an error that is nobody's message: a socket without memory, a process without descriptors. It
-/// keeps an error that stays from taking all of the processor.
-const ERROR_PAUSE: Duration = Duration::from_millis(10);
 
 /// What all workers share.
 pub(super) struct Shell {
@@ -76,217 +59,29 @@ pub(super) struct Shell {
     pub(super) sockets: Vec<Sockets>,
 }
 
-/// Drives worker `id` until it is told to stop. A panic outside the dataplane costs its connections; it starts
-/// anew on the same sockets.
-pub(super) fn run(shell: &Arc<Shell>, id: WorkerId) {
-    loop {
-        match catch_unwind(AssertUnwindSafe(|| drive(shell, id))) {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => error!(worker = id.0, reason = %error, "the worker failed and starts anew"),
-            Err(_) => error!(worker = id.0, "the worker panicked and starts anew"),
-        }
-        shell.counts.panicked();
-        std::thread::sleep(ERROR_PAUSE);
-    }
-}
-
-fn drive(shell: &Arc<Shell>, id: WorkerId) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    LocalSet::new().block_on(&runtime, async {
-        let worker = Rc::new(RefCell::new(Worker::new(shell, id)?));
-        let mut ways_in = JoinSet::new();
-        for (index, sockets) in (0_u8..).zip(&shell.sockets) {
-            let (worker, listener) = (Rc::clone(&worker), ListenerId(index));
-            match sockets {
-                Sockets::Udp(_) => {
-                    if let Some(datagrams) = worker.borrow().datagrams_of(listener) {
-                        ways_in.spawn_local(send_what_waits(Rc::clone(&worker), Rc::clone(&datagrams)));
-                        ways_in.spawn_local(receive_datagrams(Rc::clone(&worker), listener, datagrams));
-                    }
-                }
-                Sockets::Tcp(sockets) => {
-                    let Some(socket) = sockets.get(usize::from(id.0)) else { continue };
-                    let socket = tokio::net::TcpListener::from_std(TcpListener::try_clone(socket)?)?;
-                    ways_in.spawn_local(accept(worker, listener, socket));
-                }
-            }
-        }
-        let ring = Arc::clone(&worker.borrow().ring);
-        ways_in.spawn_local(empty_ring(Rc::clone(&worker), ring));
-        ways_in.spawn_local(keep_time(Rc::clone(&worker)));
-        ways_in.spawn_local(sweep(Rc::clone(&worker)));
-        let stop = Rc::clone(&worker.borrow().stop);
-        loop {
-            tokio::select! {
-                () = stop.notified() => {
-                    if finish(&worker).await {
-                        return Ok(());
-                    }
-                }
-                Some(ended) = ways_in.join_next() => ended?,
-            }
-        }
-    })
-}
-
-/// Receives and handles batch after batch.
-async fn receive_datagrams(worker: Rc<RefCell<Worker>>, listener: ListenerId, datagrams: Rc<Datagrams>) {
-    loop {
-        if datagrams.readable().await.is_err() {
-            return;
-        }
-        let received = datagrams.receive(|socket| worker.borrow_mut().receive(listener, socket));
-        match received {
-            Ok(count) if count < BATCH_MAX => continue,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => {
-                worker.borrow_mut().counters.socket_errors += 1;
-                tokio::time::sleep(ERROR_PAUSE).await;
-            }
-        }
-        yield_now().await;
-    }
-}
-
-async fn send_what_waits(worker: Rc<RefCell<Worker>>, datagrams: Rc<Datagrams>) {
-    datagrams
-        .drain(|act| {
-            let worker = &mut *worker.borrow_mut();
-            act(&mut worker.sender, &mut worker.counters);
-        })
-        .await;
-}
-
-/// Accepts connections, each with a task of its own.
-async fn accept(worker: Rc<RefCell<Worker>>, listener: ListenerId, socket: tokio::net::TcpListener) {
-    loop {
-        match socket.accept().await {
-            Ok((io, remote)) => admit(&worker, listener, io, remote),
-            Err(error) if is_exhausted(&error) => {
-                // The reserve lets this one in; the stalest makes room for it and, once its task has ended, for
-                // the reserve.
-                {
-                    let worker = &mut *worker.borrow_mut();
-                    worker.counters.descriptors_exhausted += 1;
-                    worker.streams.give_up_reserve();
-                    worker.streams.evict(&mut worker.counters);
-                    worker.settle(worker.shell.clock.now());
-                }
-                tokio::time::sleep(ERROR_PAUSE).await;
-            }
-            Err(_) if worker.borrow().stopping => return,
-            // The peer went away before it was accepted, or the system has no memory.
-            Err(_) => {
-                worker.borrow_mut().counters.socket_errors += 1;
-                tokio::time::sleep(ERROR_PAUSE).await;
-            }
-        }
-        yield_now().await;
-    }
-}
-
-fn admit(worker: &Rc<RefCell<Worker>>, listener: ListenerId, io: TcpStream, remote: SocketAddr) {
-    let admitted = worker.borrow_mut().admit(listener, io, remote);
-    if let Some(id) = admitted {
-        spawn_local(serve(Rc::clone(worker), id));
-    }
-}
-
-/// Waits for one connection until it is no more.
-async fn serve(worker: Rc<RefCell<Worker>>, id: ConnectionId) {
-    loop {
-        let Some((io, wake, interest)) = worker.borrow_mut().streams.waiting(id) else { return };
-        match interest {
-            Some(interest) => tokio::select! {
-                ready = io.ready(interest) => if ready.is_ok() { worker.borrow_mut().on_ready(id) },
-                () = wake.notified() => {}
-            },
-            None => wake.notified().await,
-        }
-        // One that always has more must not keep the others waiting.
-        yield_now().await;
-    }
-}
-
-/// Takes what other threads handed over.
-async fn empty_ring(worker: Rc<RefCell<Worker>>, ring: Arc<Ring>) {
-    loop {
-        ring.filled().await;
-        worker.borrow_mut().empty_ring();
-        yield_now().await;
-    }
-}
-
-/// Calls the dataplane when it is due.
-async fn keep_time(worker: Rc<RefCell<Worker>>) {
-    let rearm = Rc::clone(&worker.borrow().rearm);
-    let clock = worker.borrow().shell.clock;
-    loop {
-        let due = {
-            let worker = &mut *worker.borrow_mut();
-            worker.armed = worker.guarded.next_timeout();
-            worker.armed
-        };
-        match due {
-            None => rearm.notified().await,
-            Some(due) => tokio::select! {
-                () = tokio::time::sleep_until(clock.instant(due).into()) => worker.borrow_mut().on_timeout(),
-                () = rearm.notified() => {}
-            },
-        }
-        yield_now().await;
-    }
-}
-
-/// Looks after the connections.
-async fn sweep(worker: Rc<RefCell<Worker>>) {
-    let mut ticks = tokio::time::interval(SWEEP_EVERY);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        worker.borrow_mut().sweep();
-    }
-}
-
-/// Waits until nothing is under way, for as long as the worker may; true: it is to end.
-async fn finish(worker: &Rc<RefCell<Worker>>) -> bool {
-    loop {
-        {
-            let worker = worker.borrow();
-            let now = worker.shell.clock.now().mono;
-            if worker.stop_at.is_some_and(|at| at <= now) || worker.is_quiet() {
-                return true;
-            }
-        }
-        tokio::time::sleep(DRAIN_LOOK_EVERY).await;
-    }
-}
-
 /// What a worker owns.
-struct Worker {
+pub(super) struct Worker {
     id: WorkerId,
-    shell: Arc<Shell>,
-    ring: Arc<Ring>,
+    pub(super) shell: Arc<Shell>,
+    pub(super) ring: Arc<Ring>,
     guarded: Guarded,
     datagrams: Vec<Option<Rc<Datagrams>>>,
     receiver: Receiver,
-    sender: Sender,
-    streams: Streams,
+    pub(super) sender: Sender,
+    pub(super) streams: Streams,
     replies: HashMap<ReplyId, oneshot::Sender<Result<Done, Refusal>>>,
     next_reply: u64,
-    counters: Counters,
-    /// When [`keep_time`] will call.
+    pub(super) counters: Counters,
+    /// When [`Self::on_timeout`] will be called.
     armed: Option<Mono>,
-    rearm: Rc<Notify>,
-    stopping: bool,
+    pub(super) rearm: Rc<Notify>,
+    pub(super) stopping: bool,
     stop_at: Option<Mono>,
-    stop: Rc<Notify>,
+    pub(super) stop: Rc<Notify>,
 }
 
 impl Worker {
-    fn new(shell: &Arc<Shell>, id: WorkerId) -> io::Result<Self> {
+    pub(super) fn new(shell: &Arc<Shell>, id: WorkerId) -> io::Result<Self> {
         let index = usize::from(id.0);
         let settings = Arc::clone(&shell.settings.borrow());
         let bounds = Bounds::of(&settings);
@@ -325,12 +120,12 @@ impl Worker {
         })
     }
 
-    fn datagrams_of(&self, listener: ListenerId) -> Option<Rc<Datagrams>> {
+    pub(super) fn datagrams_of(&self, listener: ListenerId) -> Option<Rc<Datagrams>> {
         self.datagrams.get(usize::from(listener.0)).cloned().flatten()
     }
 
     /// One batch off `socket`; says how many datagrams it had.
-    fn receive(&mut self, listener: ListenerId, socket: &impl AsFd) -> io::Result<usize> {
+    pub(super) fn receive(&mut self, listener: ListenerId, socket: &impl AsFd) -> io::Result<usize> {
         let batch = self.receiver.receive(socket)?;
         let now = self.shell.clock.now();
         let count = batch.len();
@@ -345,14 +140,19 @@ impl Worker {
         Ok(count)
     }
 
-    fn admit(&mut self, listener: ListenerId, io: TcpStream, remote: SocketAddr) -> Option<ConnectionId> {
+    pub(super) fn admit(
+        &mut self,
+        listener: ListenerId,
+        io: TcpStream,
+        remote: SocketAddr,
+    ) -> Option<ConnectionId> {
         let now = self.shell.clock.now();
         let admitted = self.streams.admit(now.mono, listener, io, remote, &mut self.counters);
         self.settle(now);
         admitted
     }
 
-    fn on_ready(&mut self, id: ConnectionId) {
+    pub(super) fn on_ready(&mut self, id: ConnectionId) {
         let now = self.shell.clock.now();
         let Self { streams, guarded, counters, .. } = self;
         let mut panics = 0;
@@ -377,20 +177,20 @@ impl Worker {
         }
     }
 
-    fn on_timeout(&mut self) {
+    pub(super) fn on_timeout(&mut self) {
         let now = self.shell.clock.now();
         let panicked = self.guarded.handle_timeout(now).is_err();
         self.forget_replies(usize::from(panicked));
         self.settle(now);
     }
 
-    fn sweep(&mut self) {
+    pub(super) fn sweep(&mut self) {
         let now = self.shell.clock.now();
         self.streams.sweep(now.mono, &mut self.counters);
         self.settle(now);
     }
 
-    fn empty_ring(&mut self) {
+    pub(super) fn empty_ring(&mut self) {
         let now = self.shell.clock.now();
         let ring = Arc::clone(&self.ring);
         for item in std::iter::from_fn(|| ring.take()).take(RING_BATCH_MAX) {
@@ -451,24 +251,20 @@ impl Worker {
     /// Sends and does what the dataplane put out, tells it of connections lost on the way, publishes the counts.
     fn settle(&mut self, now: Now) {
         // Each turn but the first tells of a flow not told of before, so there are no more than connections.
-        let mut told: Vec<Flow> = Vec::new();
+        let mut told: HashSet<Flow> = HashSet::new();
         loop {
             self.send_messages(now.mono);
             for output in self.guarded.outbox.take_outputs() {
                 self.act(now, output);
             }
             self.guarded.outbox.clear();
-            let first = told.len();
-            for flow in std::mem::take(&mut self.streams.lost) {
-                if !told.contains(&flow) {
-                    told.push(flow);
-                }
-            }
-            if told.len() == first {
+            let mut lost = std::mem::take(&mut self.streams.lost);
+            lost.retain(|flow| told.insert(*flow));
+            if lost.is_empty() {
                 break;
             }
-            for flow in told.iter().skip(first) {
-                let panicked = self.guarded.handle(now, Input::Lost { flow: *flow }).is_err();
+            for flow in lost {
+                let panicked = self.guarded.handle(now, Input::Lost { flow }).is_err();
                 self.forget_replies(usize::from(panicked));
             }
         }
@@ -537,6 +333,30 @@ impl Worker {
             }
             Output::Report(report) => report::write(self.id, &report),
         }
+    }
+
+    /// Makes room for a connection that was not accepted because no descriptor is left. The reserve lets it in;
+    /// the stalest connection gives its descriptor to it and, once its task has ended, the reserve is restored.
+    pub(super) fn make_room(&mut self) {
+        self.counters.descriptors_exhausted += 1;
+        self.streams.give_up_reserve();
+        self.streams.evict(&mut self.counters);
+        self.settle(self.shell.clock.now());
+    }
+
+    pub(super) fn count_socket_error(&mut self) {
+        self.counters.socket_errors += 1;
+    }
+
+    /// Says when [`Self::on_timeout`] is due; [`Self::rearm`] is notified when it becomes due earlier.
+    pub(super) fn arm(&mut self) -> Option<Mono> {
+        self.armed = self.guarded.next_timeout();
+        self.armed
+    }
+
+    /// True if the worker was told to stop and nothing is under way or its time is over.
+    pub(super) fn may_stop(&self) -> bool {
+        self.stop_at.is_some_and(|at| at <= self.shell.clock.now().mono || self.is_quiet())
     }
 
     /// True if nothing would be lost by stopping now.
