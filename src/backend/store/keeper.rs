@@ -40,6 +40,9 @@ pub(super) struct Keeper {
     behind: Behind,
     /// When to try again.
     away: Option<Instant>,
+    /// The operator knows that writes fail and has not heard that one succeeded. A full disk lets the file be
+    /// opened again and again; it is said once.
+    is_told: bool,
     saved_at: Instant,
     fold_from: Instant,
     fold_wanted: bool,
@@ -55,6 +58,7 @@ impl Keeper {
             owed: VecDeque::new(),
             behind: Behind::new(),
             away: None,
+            is_told: false,
             saved_at: now(),
             fold_from: now(),
             fold_wanted: unfolded > 0,
@@ -73,8 +77,11 @@ impl Keeper {
                 self.behind = taken.behind;
             }
             let saved = !taken.saves.is_empty();
+            if taken.closing && !saved && self.owed.is_empty() && self.behind.is_empty() {
+                return;
+            }
             self.write(taken.saves, taken.closing);
-            if taken.closing && (self.away.is_some() || self.owed.is_empty() && self.behind.is_empty()) {
+            if taken.closing && self.away.is_some() {
                 return;
             }
             if saved {
@@ -115,7 +122,7 @@ impl Keeper {
             riders.into_iter().map(|(aor, record)| Entry::Record(Record::Bindings { aor, record })).collect();
         let entries: Vec<&Entry> = group.iter().map(|save| &save.entry).chain(&riders).collect();
         if entries.is_empty() {
-            return self.succeed();
+            return self.reach();
         }
         let count = entries.len() as u64;
         let start = now();
@@ -131,7 +138,10 @@ impl Keeper {
                     health.unfolded = unfolded;
                     health.commit_times.observe(took);
                 });
-                self.succeed();
+                self.reach();
+                if std::mem::take(&mut self.is_told) {
+                    info!("the store takes changes again");
+                }
                 self.fold_wanted = true;
                 for save in group {
                     save.answer(SaveVerdict::Durable);
@@ -160,12 +170,12 @@ impl Keeper {
     }
 
     fn fail(&mut self, error: &SaveError) {
-        let first = self.away.replace(now() + RETRY_DELAY).is_none();
+        self.away = Some(now() + RETRY_DELAY);
         self.queue.note(|health| {
             health.reachable = false;
             health.failures += 1;
         });
-        if first {
+        if !std::mem::replace(&mut self.is_told, true) {
             error!(
                 reason = %reasons(error),
                 "the store takes nothing: calls and seats go on from memory, new log-ins are refused"
@@ -173,10 +183,9 @@ impl Keeper {
         }
     }
 
-    fn succeed(&mut self) {
+    fn reach(&mut self) {
         if self.away.take().is_some() {
             self.queue.note(|health| health.reachable = true);
-            info!("the store is back");
         }
     }
 
@@ -455,6 +464,23 @@ mod tests {
         permit.send(()).unwrap();
         assert_eq!(announced.recv_timeout(DEADLINE), Ok(BEHIND_GROUP_MAX));
         assert_eq!(announced.recv_timeout(DEADLINE), Ok(1));
+    }
+
+    #[test]
+    fn closing_in_the_middle_of_refreshes_writes_them_all() {
+        let scripted = Scripted::default();
+        let (announced, permit) = scripted.step_by_step();
+        let store = StoreHandle::over(scripted.clone()).unwrap();
+        for n in 0..=BEHIND_GROUP_MAX {
+            store.write_behind(bindings(&format!("demo/{n}"), 1));
+        }
+        assert_eq!(announced.recv_timeout(DEADLINE), Ok(BEHIND_GROUP_MAX));
+
+        store.write_behind(bindings("demo/late", 1));
+        (0..3).for_each(|_| permit.send(()).unwrap());
+        store.flush_and_close();
+
+        assert_eq!(scripted.script().written.len(), BEHIND_GROUP_MAX + 2);
     }
 
     #[test]

@@ -176,7 +176,7 @@ pub enum SaveError {
 /// How the store fares. Counts are since start.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Health {
-    /// False from a failed write until one succeeds.
+    /// False from a failure until the store can be used again.
     pub reachable: bool,
     /// Saves that wait for the next group.
     pub waiting: usize,
@@ -286,8 +286,9 @@ impl StoreHandle {
         self.shared.queue.push(Entry::Record(record), true, Box::new(done));
     }
 
-    /// Has `record` written some time soon, within some two seconds; of several of one address-of-record the
-    /// last alone. A later [`Self::save`] of the same address-of-record takes its place. Nobody hears of it.
+    /// Has `record` written within half a second or so; of several of one address-of-record the last alone. A
+    /// later [`Self::save`] of the same address-of-record takes its place. Nobody hears of it. A change of seats
+    /// is never dropped for another: it is kept as by [`Self::save_eventually`].
     pub fn write_behind(&self, record: Record) {
         self.shared.queue.push_behind(record);
     }

@@ -24,13 +24,14 @@ pub(super) const SAVES_MAX: usize = 16_384;
 /// Changes that may be owed while the store is away: every seat of a large office ended by hand.
 pub(super) const OWED_MAX: usize = 16_384;
 
-/// Addresses-of-record whose refresh may wait: what 44,000 refreshes a second bring in six times the delay;
-/// some 80 MB. Beyond it a refresh is dropped, so that binding comes back from a restart with an earlier end.
+/// Addresses-of-record whose refresh may wait: what 44,000 refreshes a second bring while the store is away for
+/// six seconds; some 80 MB. Beyond it a refresh is dropped, so that binding comes back from a restart with an
+/// earlier end.
 const BEHIND_MAX: usize = 262_144;
 
-/// How long refreshes are collected: the longer, the more of them are written once instead of twice. With the
-/// time that groups take it stays below the 5 s of slack that a restore adds.
-const BEHIND_DELAY: Duration = Duration::from_secs(2);
+/// How long refreshes are collected, so that a burst of them is one group. The dataplane has kept them for up to
+/// four seconds already, and a restore adds five.
+const BEHIND_DELAY: Duration = Duration::from_millis(250);
 
 /// Who is told what became of a save.
 pub(super) type Done = Box<dyn FnOnce(SaveVerdict) + Send>;
