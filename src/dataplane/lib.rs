@@ -48,7 +48,7 @@ use output::{Outbox, Output};
 use random::Random;
 use return_path::RoutingKeys;
 use settings::Settings;
-pub use tables::Tables;
+pub use tables::{Tables, Unplaced};
 use transaction::{Bounds, Transactions};
 
 /// Units of work of one call of [`Dataplane::handle_timeout`]: some hundred microseconds, so that no datagram

@@ -21,7 +21,7 @@ use crate::flow::Flow;
 use crate::hotdesk::Place;
 use crate::refusal::Refusal;
 use crate::slots::{SlotKey, Slots};
-use crate::transaction::{Event, ServerId};
+use crate::transaction::{ClientId, Event, ServerId};
 
 /// Names a call of this worker's attendant.
 pub(crate) type CallKey = SlotKey;
@@ -157,11 +157,21 @@ impl Attendant {
     }
 
     /// The phone has the 200: now the edge may hang up (§15).
-    pub(crate) fn on_ack(&mut self, work: &mut Work<'_>, key: CallKey) {
-        let Some(call) = self.calls.get_mut(key) else { return };
+    pub(crate) fn on_ack(&mut self, work: &mut Work<'_>, key: CallKey, effects: &mut Vec<Effect>) {
+        let Some(call) = self.calls.get(key) else { return };
         work.transactions.acknowledged(call.server);
         if call.state == State::Answered {
-            hang_up(work, key, call);
+            self.end(work, key, effects);
+        }
+    }
+
+    /// Hangs up. Where no BYE can be sent, the phone's person ends the call; the seat stands all the same.
+    fn end(&mut self, work: &mut Work<'_>, key: CallKey, effects: &mut Vec<Effect>) {
+        let Some(call) = self.calls.get_mut(key) else { return };
+        call.state = State::Ending;
+        if hang_up(work, key, call).is_none() {
+            work.ctx.counters.tables_full += 1;
+            self.on_response(key, effects);
         }
     }
 
@@ -206,10 +216,10 @@ impl Attendant {
         match event {
             // The phone is gone before it heard the answer; a change that stands is told when it is back.
             Event::ServerLost { owner: Owner::Attendant(key), .. } => self.on_response(*key, effects),
-            Event::ServerTimeout { owner: Owner::Attendant(key), .. } => {
-                if let Some(call) = self.calls.get_mut(*key).filter(|call| call.state == State::Answered) {
-                    hang_up(work, *key, call);
-                }
+            Event::ServerTimeout { owner: Owner::Attendant(key), .. }
+                if self.calls.get(*key).is_some_and(|call| call.state == State::Answered) =>
+            {
+                self.end(work, *key, effects);
             }
             Event::ClientTimeout { owner: Owner::Attendant(key), .. }
             | Event::ClientLost { owner: Owner::Attendant(key), .. } => self.on_response(*key, effects),
@@ -230,10 +240,9 @@ impl Attendant {
 }
 
 /// Sends the BYE. The dialog's route set is what the INVITE recorded (§12.1.1); the flow is the INVITE's.
-fn hang_up(work: &mut Work<'_>, key: CallKey, call: &mut Call) {
-    call.state = State::Ending;
-    let Ok(invite) = sip::Message::parse(&call.invite, &sip::Limits::default()) else { return };
-    let (Ok(from), Ok(to), Ok(call_id)) = (invite.from(), invite.to(), invite.call_id()) else { return };
+fn hang_up(work: &mut Work<'_>, key: CallKey, call: &Call) -> Option<ClientId> {
+    let invite = sip::Message::parse(&call.invite, &sip::Limits::default()).ok()?;
+    let (from, to, call_id) = (invite.from().ok()?, invite.to().ok()?, invite.call_id().ok()?);
     let target = match invite.contacts().next() {
         Some(Ok(sip::ContactValue::Contact(contact))) => contact.addr.uri_raw,
         _ => from.uri_raw,
@@ -268,8 +277,5 @@ fn hang_up(work: &mut Work<'_>, key: CallKey, call: &mut Call) {
                 .finish();
         },
     );
-    if begun.is_err() {
-        // Without a BYE the phone's own session ends by its user; the seat stands all the same.
-        work.ctx.counters.tables_full += 1;
-    }
+    begun.ok()
 }

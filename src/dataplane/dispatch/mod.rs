@@ -141,7 +141,7 @@ impl Rooms {
     /// The ACK of a 2xx: it has no transaction and is never answered.
     fn on_ack(&mut self, work: &mut Work<'_>, flow: &Flow, ack: &sip::Message<'_>) {
         if let Some(call) = self.attendant.call_of(ack) {
-            return self.attendant.on_ack(work, call);
+            return self.attendant.on_ack(work, call, &mut self.effects);
         }
         if ack.max_forwards() == Ok(Some(0)) {
             return;
