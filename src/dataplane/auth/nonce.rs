@@ -1,9 +1,9 @@
 //! Nonces made without state: when it was made, a number, and a keyed code over both. Nothing is kept until a
 //! right answer came, so challenging costs no memory.
 //!
-//! A nonce is 24 octets, written as 32 characters of base64url: the second it was made (since start), a random
-//! number, and SipHash-2-4-128 over the two under a key drawn at start. After a restart the key is another one and
-//! all nonces of before are [`NonceState::Foreign`].
+//! A nonce is 24 octets, written as 32 characters of base64url: when it was made (since start), a random number, and
+//! SipHash-2-4-128 over the two under a key drawn at start. After a restart the key is another one and all nonces of
+//! before are [`NonceState::Foreign`].
 
 use std::hash::Hasher as _;
 use std::time::Duration;
@@ -25,10 +25,18 @@ pub const NONCE_LENGTH: usize = 32;
 /// A nonce as it stands in a challenge.
 pub type Nonce = [u8; NONCE_LENGTH];
 
+/// How finely a nonce says when in its second it was made.
+const FRACTION_BITS: u32 = 20;
+
+/// What tells nonces of one moment apart.
+const RANDOM_BITS: u32 = 32 - FRACTION_BITS;
+
 /// Octets of a nonce before base64url: number and code.
 const RAW_LENGTH: usize = 24;
 
-/// The number in a nonce: the second it was made (upper half) and 32 random bits. Later nonces have higher numbers.
+/// The number in a nonce: when it was made, as seconds (upper half) and 20 bits of their fraction, and 12 random bits.
+/// Later nonces have higher numbers, down to a microsecond: an account that is challenged for every call has many in
+/// one second, and forgets the oldest of them first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NonceId(pub u64);
 
@@ -75,9 +83,12 @@ impl Nonces {
         Self { key }
     }
 
-    /// A nonce made `now`; `random` tells it from the others of the same second.
+    /// A nonce made `now`; `random` tells it from most others of the same microsecond. Should two be alike, the phone
+    /// that comes second is asked once more.
     pub fn make(&self, now: Mono, random: [u8; 4]) -> Nonce {
-        let id = u64::from(now.seconds()) << 32 | u64::from(u32::from_be_bytes(random));
+        let fraction = ((now.0 % 1_000_000_000) << FRACTION_BITS) / 1_000_000_000;
+        let random = u64::from(u32::from_be_bytes(random)) & ((1 << RANDOM_BITS) - 1);
+        let id = u64::from(now.seconds()) << 32 | fraction << RANDOM_BITS | random;
         let mut raw = [0; RAW_LENGTH];
         raw[..8].copy_from_slice(&id.to_be_bytes());
         raw[8..].copy_from_slice(&self.code(id));
@@ -159,7 +170,10 @@ mod tests {
             other => panic!("{other:?}"),
         };
 
-        assert!(id(NOON, [255; 4]) < id(NOON + Duration::from_secs(1), [0; 4]));
+        let moments = [0, 1, 2, 999, 500_000, 999_999, 1_000_000].map(Duration::from_micros);
+        for (earlier, later) in moments.iter().zip(&moments[1..]) {
+            assert!(id(NOON + *earlier, [255; 4]) < id(NOON + *later, [0; 4]), "{earlier:?} {later:?}");
+        }
     }
 
     #[test]
