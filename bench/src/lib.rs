@@ -1,1 +1,5 @@
-//! What the benchmarks share: nothing but fixed messages.
+//! What tests, the demonstration and load tools share: phones and a client of the control API, on real sockets.
+
+pub mod control;
+pub mod deadline;
+pub mod phone;
