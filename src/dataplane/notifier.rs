@@ -23,6 +23,7 @@ const NOTIFIES_MAX: usize = 16_384;
 
 /// A binding that goes when its phone has been told, or could not be.
 pub(crate) struct Eviction {
+    pub(crate) device: Place,
     pub(crate) extension: Place,
     pub(crate) holder: Holder,
 }

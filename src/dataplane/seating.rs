@@ -328,11 +328,23 @@ impl Seating {
     }
 }
 
-/// Visible, then answered, then told. Whoever settled it before has told everybody.
+/// Visible, then answered, then told. Where another worker has settled a change that took too long, it has told
+/// everybody, and what stands now is the answer.
 fn commit(work: &mut Work<'_>, proposal: hotdesk::Proposal, asker: Asker, effects: &mut Vec<Effect>) {
+    let proposed = Arc::clone(proposal.change());
     if let Ok(change) = work.ctx.tables.seats.commit(proposal) {
         effects.push(Effect::Granted { asker, change: Arc::clone(&change) });
         effects.push(Effect::SeatsChanged(change));
+        return;
+    }
+    let begun = proposed.begun.as_ref().expect("only log-ins are proposed here");
+    let Place { tenant, name } = &begun.device;
+    let seat = work.ctx.tables.seats.seat_at(&proposed.customer, tenant, name);
+    if seat.is_some_and(|seat| seat.epoch == proposed.epoch) {
+        effects.push(Effect::Granted { asker, change: proposed });
+    } else {
+        let (device, extension) = (begun.device.clone(), begun.extension.name.clone());
+        effects.push(Effect::Refused { asker, device, extension, refusal: Refusal::StoreUnavailable });
     }
 }
 

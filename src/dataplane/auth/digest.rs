@@ -224,7 +224,7 @@ pub struct Challenge {
 }
 
 impl Challenge {
-    /// Asks for credentials of `realm` with each algorithm the tenant offers, the stronger first (RFC 8760 §2.4).
+    /// Asks for credentials of `realm` with each algorithm the tenant offers, the stronger first (RFC 8760 §2.3).
     pub fn new(realm: &str, nonce: &Nonce, stale: bool, policy: &RegistrarPolicy) -> Self {
         let nonce = std::str::from_utf8(nonce).expect("a nonce is base64url");
         let stale = if stale { ",stale=true" } else { "" };

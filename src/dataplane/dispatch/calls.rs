@@ -10,10 +10,10 @@ use crate::effect::{Asker, Effect, LogIn};
 use crate::flow::Flow;
 use crate::hotdesk::{self, Dialled, Place, Surface};
 use crate::output::{Output, Report};
+use crate::phone;
 use crate::proxy::{self, InDialog, Plan, Target};
 use crate::query::Pin;
 use crate::refusal::Refusal;
-use crate::registrar;
 use crate::settings::{Account, Tenant};
 use crate::transaction::{self, Key};
 
@@ -31,9 +31,6 @@ impl Rooms {
     ) {
         if let Some(answer) = refused_by_proxy_rules(work, request) {
             return work.answer(flow, request, answer);
-        }
-        if request.header(sip::Name::ProxyRequire).is_some() {
-            return refuse_extensions(work, flow, request, sip::Name::ProxyRequire);
         }
         if request.to().is_ok_and(|to| to.tag().is_some()) {
             return self.on_in_dialog_request(work, flow, request, key);
@@ -65,6 +62,9 @@ impl Rooms {
                 let number = String::from_utf8_lossy(number).into_owned();
                 return self.on_emergency(work, flow, request, key, &tenant, &number, own_routes);
             }
+        }
+        if request.header(sip::Name::ProxyRequire).is_some() {
+            return refuse_extensions(work, flow, request, sip::Name::ProxyRequire);
         }
         if !ours || request.routes().count() > own_routes {
             // §16.3, and no open relay: what is for others, or goes through others, is not carried.
@@ -143,7 +143,7 @@ impl Rooms {
         let opener: Box<str> = name.into();
         let device = match account {
             Account::Device(_) => Some(Place::new(&tenant.id, &opener)),
-            Account::Extension(_) => registrar::device_of_flow(work.ctx, &tenant, &opener, flow, work.now),
+            Account::Extension(_) => phone::device_of_flow(work.ctx, &tenant, &opener, flow, work.now),
         };
         let seat = match account {
             Account::Device(_) => work.ctx.tables.seats.seat_at(&tenant.customer, &tenant.id, &opener),
@@ -159,7 +159,7 @@ impl Rooms {
         }
         let Ok(from) = request.from().map_err(|_| ()).and_then(|from| {
             let sitting = sitting.as_ref().map(|(extension, epoch)| (extension, *epoch));
-            proxy::decide(&tenant, account, sitting, &from).map_err(|_| ())
+            proxy::decide(work.ctx, &tenant, account, sitting, &from).map_err(|_| ())
         }) else {
             return work.answer(flow, request, Answer::new(403, "From Is Not Yours"));
         };
@@ -291,10 +291,13 @@ impl Rooms {
         account: Account,
         dialled: Dialled<'_>,
     ) {
+        if request.has(sip::Name::Require) {
+            return refuse_extensions(work, flow, request, sip::Name::Require);
+        }
         let device = match account {
             Account::Device(_) => Some(Place::new(&tenant.id, tenant.credentials(account).0)),
             Account::Extension(_) => {
-                registrar::device_of_flow(work.ctx, tenant, tenant.credentials(account).0, flow, work.now)
+                phone::device_of_flow(work.ctx, tenant, tenant.credentials(account).0, flow, work.now)
             }
         };
         let Some(device) = device else {

@@ -18,7 +18,7 @@ use crate::now::Mono;
 use crate::output::{Output, Report};
 use crate::pending::{Pending, Waiting};
 use crate::proxy::{self, InDialog, Proxy};
-use crate::query::QueryId;
+use crate::query::{QueryId, Record};
 use crate::seating::{Ending, Seating, customer_of};
 use crate::transaction::{self, Event, Reception, Response};
 
@@ -166,7 +166,9 @@ impl Rooms {
             }
             (Some(Waiting::End { change, asker }), Answer::Saved(verdict)) => {
                 if verdict == SaveVerdict::Failed {
+                    // The end stands; the store has it as soon as it can.
                     self.not_durable(work);
+                    work.out.push(Output::WriteBehind(Record::Seats((*change).clone())));
                 }
                 self.effects.push(Effect::Granted { asker, change });
             }

@@ -108,12 +108,14 @@ impl Rooms {
             .filter(|contact| contact.holder == Some(holder))
             .collect();
         let reload = tenant.device(&seat.device.name).map_or_else(Default::default, |device| device.reload);
-        let now = !told_later && seating::is_idle(work, &seat.device);
+        let idle = seating::is_idle(work, &seat.device);
         let mut told = false;
-        for contact in held {
-            let eviction = Eviction { extension: seat.extension.clone(), holder };
-            let eviction = match Target::of_contact(&contact, &seat.extension.name, Some(&seat.device.name)) {
-                Some(target) if now && seat.extension.tenant == seat.device.tenant => {
+        // In a call the bindings stay, for the requests within it; look-ups ignore them, and they expire.
+        for contact in held.iter().filter(|_| idle) {
+            let eviction =
+                Eviction { device: seat.device.clone(), extension: seat.extension.clone(), holder };
+            let eviction = match Target::of_contact(contact, &seat.extension.name, Some(&seat.device.name)) {
+                Some(target) if !told_later && seat.extension.tenant == seat.device.tenant => {
                     told = true;
                     self.notifier.tell(work, tenant, reload, target, Some(eviction))
                 }
@@ -128,14 +130,23 @@ impl Rooms {
 
     /// Takes away what a loser had registered for the extension. Look-ups have ignored it since the change.
     pub(super) fn evict(&mut self, work: &mut Work<'_>, eviction: Option<Eviction>) {
-        let Some(Eviction { extension, holder }) = eviction else { return };
+        let Some(Eviction { device, extension, holder }) = eviction else { return };
         let (tenant, user) = (&*extension.tenant, extension.name.as_bytes());
         let Context { tables, upkeep, counters, .. } = &mut *work.ctx;
         let keep = |binding: &Binding<'_>| binding.holder != Some(holder);
-        let removed = tables.location.retain(tenant, user, work.now.mono, upkeep, keep).len();
-        if removed > 0 {
-            counters.bindings_removed += removed as u64;
-            work.out.push(Output::WriteBehind(tables.location.snapshot(tenant, user, work.now)));
+        let removed = tables.location.retain(tenant, user, work.now.mono, upkeep, keep);
+        if removed.is_empty() {
+            return;
+        }
+        counters.bindings_removed += removed.len() as u64;
+        work.out.push(Output::WriteBehind(tables.location.snapshot(tenant, user, work.now)));
+        // CAP-6: a connection that leads to nobody any more is not left to be picked for the next call. It is in use
+        // while another account is registered over it, or its phone is in a call.
+        for connection in removed.iter().filter_map(|contact| contact.flow?.connection.zip(contact.flow)) {
+            let (connection, flow) = connection;
+            if !work.ctx.tables.location.is_used(&flow, work.now.mono) && seating::is_idle(work, &device) {
+                work.out.push(Output::Close(connection));
+            }
         }
     }
 

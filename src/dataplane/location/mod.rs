@@ -120,6 +120,16 @@ impl Location {
         has
     }
 
+    /// True if any account has a live binding over this connection. Datagram flows of ordinary phones are not indexed
+    /// and count as unused.
+    pub fn is_used(&self, flow: &Flow, now: Mono) -> bool {
+        self.flows.all(self.flow_hash(flow)).into_iter().any(|key| {
+            self.aors_at(key, |_| true)
+                .iter()
+                .any(|aor| self.account_has_flow(&aor.tenant, aor.user.as_bytes(), flow, now))
+        })
+    }
+
     /// The device account that has a live binding over `flow`, if it is the only one.
     pub fn device_of_flow(&self, flow: &Flow, now: Mono) -> Option<Aor> {
         let keys = self.flows.of_phone(self.flow_hash(flow));

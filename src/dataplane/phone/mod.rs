@@ -2,6 +2,13 @@
 
 mod instances;
 
+use crate::context::Context;
+use crate::flow::Flow;
+use crate::hotdesk::Place;
+use crate::location::device_hash;
+use crate::now::Now;
+use crate::settings::Tenant;
+
 pub(crate) use instances::Instances;
 
 /// Longest User-Agent that is searched for a MAC: the samples of the field stay below 100 octets.
@@ -18,6 +25,30 @@ pub(crate) fn claimed_mac(message: &sip::Message<'_>) -> Option<[u8; 6]> {
         })
         .and_then(|field| words(field.value).find_map(mac));
     header.or_else(|| words(message.header(sip::Name::UserAgent)?).find_map(mac))
+}
+
+/// The hot-desk device behind a flow: the one that registered its own account over it, else the one that holds a
+/// binding of `user` over it. The seat may have gone since; the phone is the same.
+pub(crate) fn device_of_flow(
+    ctx: &Context,
+    tenant: &Tenant,
+    user: &str,
+    flow: &Flow,
+    now: Now,
+) -> Option<Place> {
+    let location = &ctx.tables.location;
+    if let Some(aor) = location.device_of_flow(flow, now.mono).filter(|aor| aor.tenant == tenant.id) {
+        return tenant.device(&aor.user).map(|device| Place::new(&tenant.id, &device.id));
+    }
+    let mut held = None;
+    location.read(&tenant.id, user.as_bytes(), now.mono, |binding| {
+        if binding.flow.as_ref() == Some(flow) {
+            held = binding.holder.or(held);
+        }
+    });
+    let held = held?;
+    let device = tenant.devices.iter().find(|device| device_hash(&tenant.id, &device.id) == held.device)?;
+    Some(Place::new(&tenant.id, &device.id))
 }
 
 /// Pieces between blanks, brackets and the marks makers put before a MAC.

@@ -5,6 +5,7 @@ use super::{Branch, Call, EMERGENCY_WARNING, From, Plan, ProxyKey, Target};
 use crate::context::{Answer, Owner, Work};
 use crate::flow::Flow;
 use crate::hotdesk::Place;
+use crate::output::{Output, Report};
 use crate::return_path::{Identity, Party, ReturnPath};
 use crate::transaction;
 
@@ -54,22 +55,37 @@ pub(super) fn answer_best(work: &mut Work<'_>, call: &Call, request: &sip::Messa
             forward::write_response(&response, request, buffer);
         });
     }
+    if call.best.is_silence() && !call.invite {
+        // RFC 4320 §4.2: to a request that is no INVITE the answer would come too late to be heard.
+        return;
+    }
     let code = call.best.code();
-    // RFC 4320 §4.2: a 408 to a request that is no INVITE is never sent: it would come too late to be heard.
+    if call.plan.emergency && code == 480 {
+        work.ctx.counters.emergency_unrouted += 1;
+        let opener = call.plan.opener.clone().unwrap_or_default();
+        let number = sip::Uri::parse(request.request_uri())
+            .map(|uri| String::from_utf8_lossy(&uri.user_unescaped()).into_owned())
+            .unwrap_or_default();
+        work.out.push(Output::Report(Report::Emergency {
+            tenant: call.plan.tenant.id.clone(),
+            account: opener,
+            number: number.into(),
+            routed: false,
+        }));
+        let answer =
+            Answer::with(500, "Emergency Service Unreachable", sip::Name::Warning, EMERGENCY_WARNING);
+        return work.respond(call.server, request, answer);
+    }
+    // Within a dialog it is not the person who cannot be had, but the phone that has not answered in time.
+    let code = if call.plan.in_dialog && call.best.is_silence() { 408 } else { code };
     let reason = match code {
+        403 => "Forbidden",
+        408 => "Request Timeout",
         480 => "Temporarily Unavailable",
         487 => "Request Terminated",
         500 => "Server Internal Error",
-        403 => "Forbidden",
         _ => "Not Answered",
     };
-    if call.plan.emergency && code == 480 {
-        return work.respond(
-            call.server,
-            request,
-            Answer::with(500, "Emergency Service Unreachable", sip::Name::Warning, EMERGENCY_WARNING),
-        );
-    }
     work.respond(call.server, request, Answer::new(code, reason));
 }
 

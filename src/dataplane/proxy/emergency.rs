@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::flow::Flow;
 use crate::now::Now;
+use crate::phone;
 use crate::settings::{Account, Device, Site, Tenant};
 
 use super::route::account_of_flow;
@@ -38,12 +39,12 @@ pub(crate) fn emergency_caller<'a>(
     let device = match account {
         Some(Account::Device(index)) => tenant.devices.get(index as usize),
         // A phone that holds the extension's account itself may still be a hot-desk device at a known place.
-        _ => ctx
-            .tables
-            .location
-            .device_of_flow(flow, now.mono)
-            .filter(|aor| aor.tenant == tenant.id)
-            .and_then(|aor| tenant.device(&aor.user)),
+        Some(Account::Extension(index)) => {
+            let extension = &tenant.extensions[index as usize].number;
+            phone::device_of_flow(ctx, tenant, extension, flow, now)
+                .and_then(|place| tenant.device(&place.name))
+        }
+        None => None,
     };
     let here = tenant.site_of_address(flow.remote.ip());
     let site = device

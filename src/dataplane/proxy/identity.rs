@@ -1,5 +1,6 @@
 //! Who a call is from: only display name and URI of From ever change, and only where a device opened the dialog.
 
+use crate::context::Context;
 use crate::settings::{Account, Device, Extension, Tenant};
 
 /// What From is to say on the way out, and what goes with it.
@@ -27,8 +28,9 @@ pub(crate) struct Foreign;
 /// What an authenticated account may say in From, and what becomes of it.
 ///
 /// A device speaks as the extension that sits there; its From may name itself or that extension. An ordinary
-/// phone speaks as its own extension. Both may be anonymous.
+/// phone speaks as its own extension. Both may be anonymous; neither may be of another domain.
 pub(crate) fn decide(
+    ctx: &Context,
     tenant: &Tenant,
     account: Account,
     seat: Option<(&Extension, u64)>,
@@ -37,6 +39,9 @@ pub(crate) fn decide(
     let uri = from.uri().map_err(|_| Foreign)?;
     if is_anonymous(&uri) {
         return Ok(From::Anonymous);
+    }
+    if !ctx.is_ours(&uri, tenant) {
+        return Err(Foreign);
     }
     let user = uri.user_unescaped();
     let own = tenant.credentials(account).0.as_bytes();

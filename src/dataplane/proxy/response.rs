@@ -29,6 +29,11 @@ impl Best {
         }
     }
 
+    /// True if all that came was that nothing came: timers B and F.
+    pub(crate) fn is_silence(&self) -> bool {
+        self.code == 408 && self.octets.is_empty()
+    }
+
     /// The answer to pass on; `None`: write one of our own with [`Self::code`].
     pub(crate) fn octets(&self) -> Option<&[u8]> {
         (self.code() == self.code && !self.octets.is_empty()).then_some(&*self.octets)

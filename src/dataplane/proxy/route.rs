@@ -21,21 +21,25 @@ pub(crate) enum InDialog {
     Unknown,
 }
 
-/// How many Route values on top name this edge: one, or two where the legs differ (RFC 5658).
+/// Route values on top that may be ours: one, two where the legs differ (RFC 5658), and the outbound proxy a phone may
+/// put before them.
+const OWN_ROUTES_MAX: usize = 3;
+
+/// How many Route values on top name this edge, at most [`OWN_ROUTES_MAX`].
 pub(crate) fn own_routes(ctx: &Context, request: &sip::Message<'_>) -> usize {
     request
         .routes()
         .map_while(Result::ok)
         .map_while(|route| route.uri().ok())
         .take_while(|uri| ctx.settings.is_own_address(&uri.host, uri.port))
-        .take(2)
+        .take(OWN_ROUTES_MAX)
         .count()
 }
 
 /// Finds the dialog of a request by its topmost Route.
 pub(crate) fn in_dialog(ctx: &Context, flow: &Flow, request: &sip::Message<'_>, now: Now) -> InDialog {
     let own_routes = own_routes(ctx, request);
-    let Some(opened) = opened(ctx, request).filter(|_| own_routes > 0) else { return InDialog::Unknown };
+    let Some(opened) = opened(ctx, request, own_routes) else { return InDialog::Unknown };
     let Some(path) = opened.path() else { return InDialog::Unknown };
     let Some(tenant) = ctx.settings.tenant(path.tenant).cloned() else { return InDialog::Unknown };
     let (Ok(from), Ok(to)) = (request.from(), request.to()) else { return InDialog::Unknown };
@@ -94,10 +98,13 @@ pub(crate) fn in_dialog(ctx: &Context, flow: &Flow, request: &sip::Message<'_>, 
     }))
 }
 
-fn opened(ctx: &Context, request: &sip::Message<'_>) -> Option<return_path::Opened> {
-    let route = request.routes().next()?.ok()?;
-    let value = route.uri().ok()?.params.get(return_path::PARAM)??;
-    return_path::open(&ctx.keys, value, request.call_id().ok()?)
+fn opened(ctx: &Context, request: &sip::Message<'_>, own_routes: usize) -> Option<return_path::Opened> {
+    let call_id = request.call_id().ok()?;
+    request
+        .routes()
+        .take(own_routes)
+        .filter_map(|route| route.ok()?.uri().ok()?.params.get(return_path::PARAM)?)
+        .find_map(|value| return_path::open(&ctx.keys, value, call_id))
 }
 
 /// True if `flow` is that end of the dialog: the flow it had, or one its account is registered over now.

@@ -7,7 +7,7 @@ mod request;
 mod update;
 
 pub(crate) use answer::write_granted;
-pub(crate) use native::{Native, Wish, decide, device_of_flow};
+pub(crate) use native::{Native, Wish, decide};
 pub(crate) use request::check;
 pub(crate) use update::{Outcome, Registration, Sender, update};
 

@@ -82,30 +82,6 @@ pub(crate) fn decide(
     }
 }
 
-/// The hot-desk device behind a flow: the one that registered its own account over it, else the one that holds a
-/// binding of `user` over it. The seat may have gone since; the phone is the same.
-pub(crate) fn device_of_flow(
-    ctx: &Context,
-    tenant: &Tenant,
-    user: &str,
-    flow: &Flow,
-    now: Now,
-) -> Option<Place> {
-    let location = &ctx.tables.location;
-    if let Some(aor) = location.device_of_flow(flow, now.mono).filter(|aor| aor.tenant == tenant.id) {
-        return tenant.device(&aor.user).map(|device| Place::new(&tenant.id, &device.id));
-    }
-    let mut held = None;
-    location.read(&tenant.id, user.as_bytes(), now.mono, |binding| {
-        if binding.flow.as_ref() == Some(flow) {
-            held = binding.holder.or(held);
-        }
-    });
-    let held = held?;
-    let device = tenant.devices.iter().find(|device| device_hash(&tenant.id, &device.id) == held.device)?;
-    Some(Place::new(&tenant.id, &device.id))
-}
-
 /// The hot-desk device that sends this, in the order of what proves most: its own flow, the extension's binding
 /// that it holds over this flow, an instance learned from its own REGISTERs, and only where the tenant says so a
 /// MAC it claims from inside its site.
@@ -117,7 +93,7 @@ fn device_of(
     request: &sip::Message<'_>,
     now: Now,
 ) -> Option<Place> {
-    if let Some(device) = device_of_flow(ctx, tenant, &extension.number, flow, now) {
+    if let Some(device) = phone::device_of_flow(ctx, tenant, &extension.number, flow, now) {
         return Some(device);
     }
     let location = &ctx.tables.location;
