@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::time::Duration;
 
 use crossbeam_queue::{ArrayQueue, SegQueue};
-use dataplane::flow::Flow;
+use dataplane::flow::{ConnectionId, Flow};
 use dataplane::input::{Command, Notice};
 use dataplane::output::Done;
 use dataplane::query::{Answer, QueryId};
@@ -42,6 +42,8 @@ pub enum Handed {
         /// One message.
         octets: Box<[u8]>,
     },
+    /// A connection of the receiving worker that leads to nobody any more.
+    Close(ConnectionId),
     /// What another worker's dataplane wants all to know.
     Tell(Notice),
 }

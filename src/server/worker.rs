@@ -202,6 +202,10 @@ impl Worker {
                 Item::Handed(Handed::HandOver { flow, octets }) => {
                     self.guarded.handle(now, Input::HandedOver { flow, bytes: &octets })
                 }
+                Item::Handed(Handed::Close(connection)) => {
+                    self.streams.close(now.mono, connection, &mut self.counters);
+                    Ok(())
+                }
                 Item::Handed(Handed::Tell(notice)) => self.guarded.handle(now, Input::Told(&notice)),
                 Item::Certain(certain) => self.take_certain(now, certain),
             };
@@ -311,7 +315,14 @@ impl Worker {
 
     fn act(&mut self, now: Now, output: Output) {
         match output {
-            Output::Close(connection) => self.streams.close(now.mono, connection, &mut self.counters),
+            Output::Close(connection) if connection.worker() == self.id => {
+                self.streams.close(now.mono, connection, &mut self.counters);
+            }
+            Output::Close(connection) => {
+                if let Some(ring) = self.shell.rings.get(usize::from(connection.worker().0)) {
+                    ring.offer(Handed::Close(connection));
+                }
+            }
             Output::Ask(query, question) => self.shell.questions.ask(&self.ring, query, question),
             Output::WriteBehind(record) => self.shell.questions.write_behind(record),
             Output::HandOver { worker, flow, range } => {
