@@ -213,6 +213,45 @@ fn from_must_be_ones_own() {
 }
 
 #[test]
+fn from_names_no_domain_but_ours() {
+    let mut office = three_desks();
+    office.own_phone("soft-1", "1001").own_phone("soft-2", "1002");
+
+    let call = office.call_with("soft-1", "1002", |invite| {
+        invite.set("From", "\"Bank\" <sip:1001@bank.example>;tag=1");
+    });
+
+    assert_eq!(office.outcome(call), Some(403));
+    assert_eq!(office["soft-2"].requests("INVITE").len(), 0);
+}
+
+#[test]
+fn call_to_a_code_that_requires_an_extension_of_sip_is_refused() {
+    let mut office = three_desks();
+
+    let call = office.call_with("desk-1", "*11*1001*7738", |invite| {
+        invite.add("Require", "teleport");
+    });
+
+    assert_eq!(office.outcome(call), Some(420));
+    assert_eq!(office.device_of("1001"), None);
+}
+
+#[test]
+fn dialog_is_found_behind_the_outbound_proxy_a_phone_puts_first() {
+    let mut office = three_desks();
+    office.own_phone("soft-1", "1001").own_phone("soft-2", "1002");
+    let call = office.call("soft-1", "1002");
+
+    let answer = office.ask_within(call, "INFO", |info| {
+        let route = info.get("Route").to_owned();
+        info.set("Route", &format!("<sip:192.0.2.1:5060;lr>, {route}"));
+    });
+
+    assert_eq!(answer, Some(200));
+}
+
+#[test]
 fn anonymous_caller_stays_anonymous() {
     let mut office = three_desks();
     office.log_in("1001", "desk-1");

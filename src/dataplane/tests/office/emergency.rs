@@ -189,6 +189,47 @@ fn second_address_of_the_route_is_tried_when_the_first_refuses() {
 }
 
 #[test]
+fn route_that_answers_nowhere_fails_in_seconds_and_the_operator_reads_of_it() {
+    let mut office = office_with_a_route();
+    office["psap"].manner = Manner::Silent;
+    let before = office.clock();
+
+    let call = office.call("desk-1", "112");
+    office.advance(seconds(10));
+
+    assert_eq!(office.outcome(call), Some(500));
+    assert!(office.clock().since(before) < seconds(15));
+    let read = office.reports.iter().any(|report| matches!(report, Report::Emergency { routed: false, .. }));
+    assert!(read);
+}
+
+#[test]
+fn extensions_a_proxy_does_not_know_stop_no_emergency_call() {
+    let mut office = office_with_a_route();
+
+    let call = office.call_with("desk-1", "112", |invite| {
+        invite.add("Proxy-Require", "teleport");
+    });
+
+    assert_eq!(office.outcome(call), Some(200));
+}
+
+#[test]
+fn phone_that_gave_up_its_own_account_still_calls_from_its_place() {
+    let mut office = office_with_a_route();
+    office["desk-1"].show_instance("urn:uuid:00000000-0000-1000-8000-001122334451");
+    office.register("desk-1");
+    office.unregister("desk-1");
+    assert_eq!(office.native_log_in("desk-1", "1001"), Some(200));
+
+    let call = office.call("desk-1", "112");
+
+    assert_eq!(office.outcome(call), Some(200));
+    let from = last_heard(&office, "psap", "INVITE");
+    assert!(from.header("From").is_some_and(|from| from.contains("+12125550100")), "{}", from.text);
+}
+
+#[test]
 fn disabled_device_still_calls_emergency() {
     let mut office = office_with_a_route();
     office.reconfigure(|blueprint| blueprint.device("desk-1").enabled = false);
