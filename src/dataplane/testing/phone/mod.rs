@@ -9,7 +9,7 @@ mod server;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::flow::Flow;
+use crate::flow::{ConnectionId, Flow};
 use crate::now::Mono;
 use crate::random::Random;
 use crate::testing::call::{Call, CallState};
@@ -141,6 +141,11 @@ impl Phone {
             heard: Vec::new(),
             sent: Vec::new(),
         }
+    }
+
+    /// The connection it has now, if it speaks over a stream; another one after the edge or the network closed it.
+    pub fn connection(&self) -> Option<ConnectionId> {
+        self.flow.connection
     }
 
     /// Everything it heard, oldest first.

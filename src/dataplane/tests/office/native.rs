@@ -181,6 +181,25 @@ fn phone_that_deletes_its_own_account_is_known_by_its_instance() {
 }
 
 #[test]
+fn connection_that_leads_to_nobody_any_more_is_closed_with_its_last_binding() {
+    let mut office = Office::new(SEED);
+    office.plug_in_stream("desk-1").plug_in("desk-2").plug_in("desk-3");
+    office["desk-1"].show_instance("urn:uuid:00000000-0000-1000-8000-001122334451");
+    office.register("desk-1");
+    office.native_log_in("desk-1", "1001");
+    let before = office["desk-1"].connection();
+
+    office.log_in("1001", "desk-2");
+    assert_eq!(office["desk-1"].connection(), before, "its own account is registered over it");
+
+    office.switch_account("desk-1", "desk-1").unregister("desk-1");
+    assert_eq!(office.native_log_in("desk-1", "1003"), Some(200));
+    assert_eq!(office["desk-1"].connection(), before);
+    office.log_in("1003", "desk-3");
+    assert_ne!(office["desk-1"].connection(), before);
+}
+
+#[test]
 fn star_from_a_device_removes_its_own_and_from_an_ordinary_phone_never_the_seats() {
     let mut office = three_desks();
     office.own_phone("soft-1", "1001");
