@@ -207,7 +207,7 @@ impl Rooms {
                 counters.bindings_added += added as u64;
                 counters.registers_refreshed += u64::from(refreshed > 0);
                 counters.bindings_removed += removed as u64;
-                if *sender == Sender::Device && added > 0 {
+                if *sender == Sender::Device && tenant.seats.native && added + refreshed > 0 {
                     learn_instance(work, tenant, user, request);
                 }
                 let is_kept = work.ctx.settings.durable && added + removed > 0;

@@ -107,6 +107,80 @@ fn refresh_after_a_dialled_log_out_brings_nobody_back() {
 }
 
 #[test]
+fn refresh_of_a_loser_brings_nobody_back_after_a_kill_either() {
+    let mut office = three_desks();
+    office.native_log_in("desk-1", "1001");
+    office.log_in("1001", "desk-2");
+
+    for _ in 0..2 {
+        office.kill_and_restart();
+
+        assert_eq!(office.register("desk-1"), Some(403));
+        assert_eq!(office.device_of("1001").as_deref(), Some("desk-2"));
+    }
+
+    assert_eq!(office.unregister("desk-1"), Some(200));
+    assert_eq!(office.register("desk-1"), Some(200), "after its un-REGISTER it is a log-in");
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
+}
+
+#[test]
+fn refresh_of_whom_another_put_out_at_the_device_brings_nobody_back_after_a_kill() {
+    let mut office = three_desks();
+    office.native_log_in("desk-1", "1001");
+    office.switch_account("desk-1", "desk-1");
+    office.log_in("1002", "desk-1");
+
+    office.kill_and_restart();
+    office.switch_account("desk-1", "1001");
+
+    assert_eq!(office.register("desk-1"), Some(403));
+    assert_eq!(office.device_of("1002").as_deref(), Some("desk-1"));
+}
+
+#[test]
+fn after_a_kill_a_loser_has_to_keep_still_for_the_whole_silence() {
+    let mut office = three_desks();
+    office.native_log_in("desk-1", "1001");
+    office.log_in("1001", "desk-2");
+    office.advance(seconds(14 * 60));
+
+    office.kill_and_restart();
+    office.advance(seconds(14 * 60));
+    assert_eq!(office.register("desk-1"), Some(403));
+    office.advance(seconds(15 * 60 + 1));
+
+    assert_eq!(office.register("desk-1"), Some(200));
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
+}
+
+#[test]
+fn log_in_at_the_device_by_another_surface_lets_the_loser_in_after_a_kill() {
+    let mut office = three_desks();
+    office.native_log_in("desk-1", "1001");
+    office.log_in("1001", "desk-2");
+    office.switch_account("desk-1", "desk-1");
+    office.log_in("1002", "desk-1");
+
+    office.kill_and_restart();
+
+    assert_eq!(office.native_log_in("desk-1", "1001"), Some(200));
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
+}
+
+#[test]
+fn un_register_leaves_nothing_behind_that_a_kill_brings_back() {
+    let mut office = three_desks();
+    office.native_log_in("desk-1", "1001");
+    office.unregister("desk-1");
+
+    office.kill_and_restart();
+
+    assert_eq!(office.native_log_in("desk-1", "1001"), Some(200));
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
+}
+
+#[test]
 fn what_the_loser_registered_rings_no_more_and_goes_when_it_was_told() {
     let mut office = three_desks();
     office.own_phone("soft-2", "1002");
