@@ -159,6 +159,19 @@ impl Work<'_> {
         self.out.message(*flow, |buffer| write_answer(buffer, request, flow, &tag, answer));
     }
 
+    /// Answers a question to the edge itself: what it is called and what it takes (§11.2).
+    pub(crate) fn describe_edge(&mut self, flow: &Flow, request: &sip::Message<'_>, allow: &str) {
+        let tag = self.ctx.stateless_tag(request);
+        let name = &self.ctx.settings.edge_name;
+        self.out.message(*flow, |buffer| {
+            sip::Compose::response(buffer, request, 200, "OK", &options(flow, &tag))
+                .header(sip::Name::Allow, allow.as_bytes())
+                .header(sip::Name::Accept, b"application/sdp")
+                .header(sip::Name::Server, name.as_bytes())
+                .finish();
+        });
+    }
+
     /// Answers within a server transaction and lets it absorb retransmissions.
     pub(crate) fn respond(&mut self, server: ServerId, request: &sip::Message<'_>, answer: Answer<'_>) {
         let Some(flow) = self.transactions.flow(server) else { return };

@@ -88,7 +88,7 @@ impl Rooms {
         match request.method() {
             Some(sip::Method::Register) => self.on_register(work, flow, request),
             Some(sip::Method::Options) if self.is_for_edge(work, flow, request) => {
-                work.answer(flow, request, Answer::with(200, "OK", sip::Name::Allow, calls::ALLOW));
+                work.describe_edge(flow, request, calls::ALLOW);
             }
             _ => match work.transactions.receive_request(work.now.mono, flow, request, work.out) {
                 Reception::Absorbed => {}
