@@ -4,7 +4,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use crate::hotdesk::{Seat, SeatChange};
+use crate::hotdesk::{Place, Seat, SeatChange};
 use crate::settings::PinHash;
 
 /// Ties an answer to what waits for it: slot and generation of the asking worker's table.
@@ -75,6 +75,9 @@ pub struct Restored {
     pub seats: Vec<Seat>,
     /// The last epoch of each customer, also of those where nobody sits now.
     pub epochs: Vec<(Box<str>, u64)>,
+    /// Device and extension of the last seat that ended there by anything but the phone's own un-REGISTER. At
+    /// most one a device; the log-in that put it out may stand there, none came later.
+    pub marks: Vec<(Place, Place)>,
     /// The bindings of each address-of-record, in the stored form of `location`.
     pub bindings: Vec<(Box<str>, Box<[u8]>)>,
 }

@@ -66,6 +66,14 @@ impl Tables {
     pub fn restore(&self, restored: Restored, settings: &Settings, now: Now) -> Unplaced {
         let customer_of = |tenant: &str| Some(&*settings.tenant(tenant)?.customer);
         let seats = self.seats.restore(restored.seats, &restored.epochs, customer_of);
+        // A phone that is refused renews its silence in memory alone, so the age of a mark says nothing: the
+        // silence starts anew for all of them.
+        for (device, extension) in restored.marks {
+            let tenant = settings.tenant(&device.tenant).filter(|it| it.device(&device.name).is_some());
+            if let Some(tenant) = tenant {
+                self.marks.mark(&device, &extension, now.mono, tenant.seats.native_silence);
+            }
+        }
         let mut unreadable = 0;
         let expires_max =
             settings.tenants.iter().map(|tenant| tenant.registrar.expires_max).max().unwrap_or_default();

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!            append                                 fold, when it is quiet or the journal long
-//!  group ───────────► journal: number → one group ═══════════════════════► seats, epochs, bindings, meta
+//!  group ───────────► journal: number → one group ═══════════════════════► seats, marks, epochs, bindings, meta
 //!          one commit          │                    sorted, some ms a step       │
 //!                              └─────────────── start: tables, journal over them ┴──► Restored
 //! ```
@@ -31,6 +31,9 @@ use super::{Entry, OpenError, SaveError, Secrets, Store};
 
 pub(super) const JOURNAL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("journal");
 pub(super) const SEATS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("seats");
+/// Device to extension: the last seat that ended there by anything but the phone's own un-REGISTER. At most a
+/// row for each device that ever had a seat.
+pub(super) const MARKS: TableDefinition<'_, (&str, &str), (&str, &str)> = TableDefinition::new("marks");
 pub(super) const EPOCHS: TableDefinition<'_, &str, u64> = TableDefinition::new("epochs");
 pub(super) const BINDINGS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("bindings");
 pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
@@ -280,6 +283,7 @@ fn prepare(database: &Database) -> Result<u32, SaveError> {
         transaction.open_table(META)?.insert(FORMAT_KEY, &FORMAT.to_le_bytes()[..])?;
         transaction.open_table(JOURNAL)?;
         transaction.open_table(SEATS)?;
+        transaction.open_table(MARKS)?;
         transaction.open_table(EPOCHS)?;
         transaction.open_table(BINDINGS)?;
         transaction.commit()?;
@@ -288,9 +292,17 @@ fn prepare(database: &Database) -> Result<u32, SaveError> {
     if !transaction.list_tables()?.any(|table| table.name() == META.name()) {
         return Err(FormError::Foreign.into());
     }
-    let meta = transaction.open_table(META)?;
-    let format = meta.get(FORMAT_KEY)?.ok_or(FormError::Foreign)?;
-    Ok(u32::from_le_bytes(*format.value().first_chunk().ok_or(FormError::Length)?))
+    let format = {
+        let meta = transaction.open_table(META)?;
+        let format = meta.get(FORMAT_KEY)?.ok_or(FormError::Foreign)?;
+        u32::from_le_bytes(*format.value().first_chunk().ok_or(FormError::Length)?)
+    };
+    // The first files of format 1 had no marks; to one that has none they are the same.
+    if format == FORMAT && !transaction.list_tables()?.any(|table| table.name() == MARKS.name()) {
+        transaction.open_table(MARKS)?;
+        transaction.commit()?;
+    }
+    Ok(format)
 }
 
 /// What the journal of an opened file held.
@@ -315,11 +327,21 @@ fn restore(transaction: &ReadTransaction) -> Result<(Restored, Secrets, JournalE
     let mut restored = Restored::default();
     for row in seats.iter()? {
         let seat = format::decode_seat(row?.1.value())?;
-        if !overlay.seats.contains_key(&seat.device) {
+        if !overlay.devices.contains_key(&seat.device) {
             restored.seats.push(seat);
         }
     }
-    restored.seats.extend(overlay.seats.into_values().flatten());
+    for row in transaction.open_table(MARKS)?.iter()? {
+        let (device, mark) = row?;
+        let (device, mark) = (place(device.value()), place(mark.value()));
+        if !overlay.devices.contains_key(&device) {
+            restored.marks.push((device, mark));
+        }
+    }
+    for (device, state) in overlay.devices {
+        restored.seats.extend(state.seat);
+        restored.marks.extend(state.mark.map(|mark| (device, mark)));
+    }
     for row in transaction.open_table(EPOCHS)?.iter()? {
         let (customer, epoch) = row?;
         let last = overlay.epochs.entry(customer.value().into()).or_default();
@@ -349,6 +371,10 @@ fn restore(transaction: &ReadTransaction) -> Result<(Restored, Secrets, JournalE
         (None, None) => Secrets::default(),
     };
     Ok((restored, secrets, end))
+}
+
+fn place((tenant, name): (&str, &str)) -> Place {
+    Place::new(tenant, name)
 }
 
 /// Who sits at `device` according to the table.
@@ -415,24 +441,46 @@ mod tests {
     #[derive(Clone, Debug, Default, PartialEq)]
     struct Model {
         seats: BTreeMap<Place, Seat>,
+        marks: BTreeMap<Place, Place>,
         epoch: u64,
         bindings: BTreeMap<Box<str>, Box<[u8]>>,
         secrets: Secrets,
     }
 
     impl Model {
+        /// `extension` logs in at `device` and nowhere else; `None`: an administrator ends the seat there.
         fn change(&mut self, device: &str, extension: Option<&str>) -> Entry {
+            let cause = if extension.is_some() { Cause::LogIn } else { Cause::Forced };
+            self.make(device, extension, cause, Surface::Api)
+        }
+
+        fn un_register(&mut self, device: &str) -> Entry {
+            self.make(device, None, Cause::LogOut, Surface::Native)
+        }
+
+        fn make(&mut self, device: &str, extension: Option<&str>, cause: Cause, surface: Surface) -> Entry {
             self.epoch += 1;
-            let ended = self.seats.remove(&Place::new("demo", device)).into_iter().collect();
-            let begun = extension.map(|extension| seat(device, extension, self.epoch));
-            self.seats.extend(begun.iter().map(|seat| (seat.device.clone(), seat.clone())));
+            let device = Place::new("demo", device);
+            let loses = |_: &Place, seat: &mut Seat| {
+                seat.device == device || Some(&*seat.extension.name) == extension
+            };
+            let ended: Vec<_> = self.seats.extract_if(.., loses).map(|(_, seat)| seat).collect();
+            if let Some(extension) = extension {
+                self.marks.remove(&device);
+                self.seats.insert(device.clone(), seat(&device.name, extension, self.epoch));
+            }
+            if cause != Cause::LogOut {
+                self.marks.extend(ended.iter().map(|seat| (seat.device.clone(), seat.extension.clone())));
+            } else if !ended.is_empty() {
+                self.marks.remove(&device);
+            }
             Entry::Record(Record::Seats(SeatChange {
                 customer: "demo".into(),
                 epoch: self.epoch,
                 ended,
-                begun,
-                cause: Cause::LogIn,
-                surface: Surface::Dialled,
+                begun: extension.map(|_| self.seats[&device].clone()),
+                cause,
+                surface,
                 at: self.epoch,
             }))
         }
@@ -453,16 +501,17 @@ mod tests {
 
         fn restored(restored: Restored, secrets: Secrets) -> Self {
             assert!(restored.epochs.len() <= 1);
-            let (seats, bindings) = (restored.seats.len(), restored.bindings.len());
+            let rows = (restored.seats.len(), restored.marks.len(), restored.bindings.len());
             let model = Self {
                 seats: restored.seats.into_iter().map(|seat| (seat.device.clone(), seat)).collect(),
+                marks: restored.marks.into_iter().collect(),
                 epoch: restored.epochs.first().map_or(0, |(_, epoch)| *epoch),
                 bindings: restored.bindings.into_iter().collect(),
                 secrets,
             };
             assert_eq!(
-                (model.seats.len(), model.bindings.len()),
-                (seats, bindings),
+                (model.seats.len(), model.marks.len(), model.bindings.len()),
+                rows,
                 "nothing comes back twice"
             );
             model
@@ -487,6 +536,33 @@ mod tests {
         let (_, again, secrets) = Embedded::open(&path).unwrap();
 
         assert_eq!(Model::restored(restored, Secrets::default()), Model::default());
+        assert_eq!(Model::restored(again, secrets), model);
+    }
+
+    #[test]
+    fn a_file_of_before_marks_were_kept_is_read_and_keeps_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hotdesk.db");
+        let mut model = Model::default();
+        let (mut store, ..) = Embedded::open(&path).unwrap();
+        append(&mut store, &[model.change("desk-1", Some("1001"))]).unwrap();
+        store
+            .attempt(|_, database| {
+                let transaction = database.begin_write()?;
+                transaction.delete_table(MARKS)?;
+                Ok(transaction.commit()?)
+            })
+            .unwrap();
+        drop(store);
+
+        let (mut store, restored, secrets) = Embedded::open(&path).unwrap();
+        assert_eq!(Model::restored(restored, secrets), model);
+        append(&mut store, &[model.change("desk-1", None)]).unwrap();
+        fold_whole(&mut store);
+        drop(store);
+
+        let (_, again, secrets) = Embedded::open(&path).unwrap();
+        assert_eq!(model.marks[&Place::new("demo", "desk-1")], Place::new("demo", "1001"));
         assert_eq!(Model::restored(again, secrets), model);
     }
 
@@ -688,7 +764,8 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Act {
         LogIn(u8, u8),
-        LogOut(u8),
+        End(u8),
+        UnRegister(u8),
         Bind(u8, Vec<u8>),
         Unbind(u8),
         Key(u8),
@@ -700,7 +777,8 @@ mod tests {
                 Self::LogIn(device, extension) => {
                     model.change(&format!("desk-{device}"), Some(&format!("100{extension}")))
                 }
-                Self::LogOut(device) => model.change(&format!("desk-{device}"), None),
+                Self::End(device) => model.change(&format!("desk-{device}"), None),
+                Self::UnRegister(device) => model.un_register(&format!("desk-{device}")),
                 Self::Bind(aor, record) => model.bind(&format!("demo/{aor}"), Some(record)),
                 Self::Unbind(aor) => model.bind(&format!("demo/{aor}"), None),
                 Self::Key(id) => model.key(*id),
@@ -711,7 +789,8 @@ mod tests {
     fn act() -> impl Strategy<Value = Act> {
         prop_oneof![
             (0..6_u8, 0..6_u8).prop_map(|(device, extension)| Act::LogIn(device, extension)),
-            (0..6_u8).prop_map(Act::LogOut),
+            (0..6_u8).prop_map(Act::End),
+            (0..6_u8).prop_map(Act::UnRegister),
             (0..12_u8, prop::collection::vec(any::<u8>(), 0..600))
                 .prop_map(|(aor, record)| Act::Bind(aor, record)),
             (0..12_u8).prop_map(Act::Unbind),

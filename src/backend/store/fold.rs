@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _};
 
 use super::SaveError;
-use super::embedded::{BINDINGS, EPOCHS, JOURNAL, META, SEATS, SECRETS_KEY, seat_at};
+use super::embedded::{BINDINGS, EPOCHS, JOURNAL, MARKS, META, SEATS, SECRETS_KEY, seat_at};
 use super::format;
 use super::overlay::Overlay;
 use super::queue::now;
@@ -99,14 +99,19 @@ impl Pass {
         let transaction = database.begin_write()?;
         let finished = {
             let mut seats = transaction.open_table(SEATS)?;
+            let mut marks = transaction.open_table(MARKS)?;
             let mut bindings = transaction.open_table(BINDINGS)?;
             let mut written = 0_usize;
             loop {
-                if let Some((device, seat)) = self.overlay.seats.pop_first() {
+                if let Some((device, state)) = self.overlay.devices.pop_first() {
                     let key = (&*device.tenant, &*device.name);
-                    match seat {
+                    match state.seat {
                         Some(seat) => drop(seats.insert(key, &format::encode_seat(&seat)?[..])?),
                         None => drop(seats.remove(key)?),
+                    }
+                    match state.mark {
+                        Some(mark) => drop(marks.insert(key, (&*mark.tenant, &*mark.name))?),
+                        None => drop(marks.remove(key)?),
                     }
                 } else if let Some((aor, record)) = self.overlay.bindings.pop_first() {
                     match record {

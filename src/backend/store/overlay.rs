@@ -14,8 +14,8 @@ use super::{Entry, SaveError, Secrets};
 /// The outcome of journal rows.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Overlay {
-    /// By device; `None`: nobody sits there.
-    pub(super) seats: BTreeMap<Place, Option<Seat>>,
+    /// By device.
+    pub(super) devices: BTreeMap<Place, DeviceState>,
     /// The highest of each customer in these rows.
     pub(super) epochs: BTreeMap<Box<str>, u64>,
     /// By address-of-record; `None`: no binding is left.
@@ -24,10 +24,20 @@ pub(super) struct Overlay {
     pub(super) secrets: Option<Secrets>,
 }
 
+/// All that is kept of one device. Seat and mark are written in one transaction: the end of a seat is folded
+/// only where the seat stands, so a mark that came later than its removal would never come.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct DeviceState {
+    /// `None`: nobody sits there.
+    pub(super) seat: Option<Seat>,
+    /// Whose REGISTER from there is no log-in.
+    pub(super) mark: Option<Place>,
+}
+
 impl Overlay {
     /// Keys held, which is what the memory goes by.
     pub(super) fn len(&self) -> usize {
-        self.seats.len() + self.epochs.len() + self.bindings.len()
+        self.devices.len() + self.epochs.len() + self.bindings.len()
     }
 
     /// Adds the next entry. `seat_below` tells who sits at a device according to the tables.
@@ -49,21 +59,29 @@ impl Overlay {
         change: SeatChange,
         seat_below: impl Fn(&Place) -> Result<Option<Seat>, SaveError>,
     ) -> Result<(), SaveError> {
+        let by_phone_itself = change.is_by_phone_itself();
+        // Where the change seats somebody, it alone tells the outcome, whatever was there.
+        let mut put_out = None;
         for ended in change.ended {
-            let sits = match self.seats.get(&ended.device) {
-                Some(seat) => seat.as_ref().map(|seat| seat.epoch),
+            if change.begun.as_ref().is_some_and(|begun| begun.device == ended.device) {
+                put_out = Some(ended.extension);
+                continue;
+            }
+            let sits = match self.devices.get(&ended.device) {
+                Some(state) => state.seat.as_ref().map(|seat| seat.epoch),
                 None => seat_below(&ended.device)?.map(|seat| seat.epoch),
             };
             // An end that was made while the store was away may arrive behind the log-in that followed it:
             // the epoch tells that the seat it means is gone already.
             if sits == Some(ended.epoch) {
-                self.seats.insert(ended.device, None);
+                let mark = (!by_phone_itself).then_some(ended.extension);
+                self.devices.insert(ended.device, DeviceState { seat: None, mark });
             }
         }
         let epoch = self.epochs.entry(change.customer).or_default();
         *epoch = change.epoch.max(*epoch);
         if let Some(seat) = change.begun {
-            self.seats.insert(seat.device.clone(), Some(seat));
+            self.devices.insert(seat.device.clone(), DeviceState { seat: Some(seat), mark: put_out });
         }
         Ok(())
     }
@@ -86,13 +104,18 @@ mod tests {
     }
 
     fn change(epoch: u64, ended: &[Seat], begun: Option<Seat>) -> Entry {
+        let cause = if begun.is_some() { Cause::LogIn } else { Cause::Forced };
+        caused(cause, Surface::Api, epoch, ended, begun)
+    }
+
+    fn caused(cause: Cause, surface: Surface, epoch: u64, ended: &[Seat], begun: Option<Seat>) -> Entry {
         Entry::Record(Record::Seats(SeatChange {
             customer: "demo".into(),
             epoch,
             ended: ended.to_vec(),
             begun,
-            cause: Cause::LogIn,
-            surface: Surface::Api,
+            cause,
+            surface,
             at: 0,
         }))
     }
@@ -105,13 +128,18 @@ mod tests {
         overlay
     }
 
+    fn at<'a>(overlay: &'a Overlay, device: &str) -> (Option<&'a Seat>, Option<&'a str>) {
+        let state = &overlay.devices[&Place::new("demo", device)];
+        (state.seat.as_ref(), state.mark.as_ref().map(|extension| &*extension.name))
+    }
+
     #[test]
-    fn a_move_leaves_one_seat() {
+    fn a_move_leaves_one_seat_and_a_mark_where_it_was() {
         let overlay =
             outcome([change(2, &[seat("desk-1", 1)], Some(seat("desk-2", 2)))], Some(seat("desk-1", 1)));
 
-        assert_eq!(overlay.seats[&Place::new("demo", "desk-1")], None);
-        assert_eq!(overlay.seats[&Place::new("demo", "desk-2")], Some(seat("desk-2", 2)));
+        assert_eq!(at(&overlay, "desk-1"), (None, Some("1001")));
+        assert_eq!(at(&overlay, "desk-2"), (Some(&seat("desk-2", 2)), None));
         assert_eq!(overlay.epochs["demo"], 2);
     }
 
@@ -120,8 +148,38 @@ mod tests {
         let overlay =
             outcome([change(3, &[], Some(seat("desk-1", 3))), change(2, &[seat("desk-1", 1)], None)], None);
 
-        assert_eq!(overlay.seats[&Place::new("demo", "desk-1")], Some(seat("desk-1", 3)));
+        assert_eq!(at(&overlay, "desk-1"), (Some(&seat("desk-1", 3)), None));
         assert_eq!(overlay.epochs["demo"], 3);
+    }
+
+    #[test]
+    fn the_phones_own_un_register_leaves_no_mark_and_any_other_end_does() {
+        let ends = [
+            (Cause::LogOut, Surface::Native, None),
+            (Cause::LogOut, Surface::Dialled, Some("1001")),
+            (Cause::Forced, Surface::Api, Some("1001")),
+            (Cause::Removed, Surface::Configuration, Some("1001")),
+        ];
+        for (cause, surface, mark) in ends {
+            let end = caused(cause, surface, 2, &[seat("desk-1", 1)], None);
+
+            let overlay = outcome([end], Some(seat("desk-1", 1)));
+
+            assert_eq!(at(&overlay, "desk-1"), (None, mark), "{cause:?} by {surface:?}");
+        }
+    }
+
+    #[test]
+    fn a_log_in_takes_the_mark_away_and_leaves_one_of_whom_it_put_out() {
+        let anew = outcome(
+            [change(2, &[seat("desk-1", 1)], None), change(3, &[], Some(seat("desk-1", 3)))],
+            Some(seat("desk-1", 1)),
+        );
+        let taken_over =
+            outcome([change(2, &[seat("desk-1", 1)], Some(seat("desk-1", 2)))], Some(seat("desk-1", 1)));
+
+        assert_eq!(at(&anew, "desk-1"), (Some(&seat("desk-1", 3)), None));
+        assert_eq!(at(&taken_over, "desk-1"), (Some(&seat("desk-1", 2)), Some("1001")));
     }
 
     #[test]
@@ -138,5 +196,12 @@ mod tests {
         let again = outcome(rows(), Some(seat("desk-1", 4)));
 
         assert_eq!(first, again);
+    }
+
+    #[test]
+    fn an_end_laid_over_its_own_outcome_touches_nothing() {
+        let overlay = outcome([change(2, &[seat("desk-1", 1)], None)], None);
+
+        assert!(overlay.devices.is_empty(), "the mark in the tables stays");
     }
 }

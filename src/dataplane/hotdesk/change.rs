@@ -70,6 +70,10 @@ pub struct Seat {
 /// always before its end. So a store that keeps one seat a device folds them in any order: what begins takes
 /// its device's place, and a seat that ends is removed only where the seat kept has its epoch. To fold a record
 /// twice in a row is to fold it once.
+///
+/// Marks are folded with the seats, one a device: a seat that is removed leaves its extension as the mark of its
+/// device, or none where the phone itself ended it; a seat that begins leaves the extension it put out there, or
+/// none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeatChange {
     /// The tenants that may visit one another; all their seats share one lock and one row of epochs.
@@ -92,5 +96,10 @@ impl SeatChange {
     /// Every seat of the change, those that end first.
     pub fn seats(&self) -> impl Iterator<Item = &Seat> {
         self.ended.iter().chain(&self.begun)
+    }
+
+    /// True for the phone's own un-REGISTER. The seats that end by anything else leave a mark.
+    pub fn is_by_phone_itself(&self) -> bool {
+        self.cause == Cause::LogOut && self.surface == Surface::Native
     }
 }

@@ -25,6 +25,7 @@ pub struct Store {
     pub mood: StoreMood,
     pub(super) held: VecDeque<(WorkerId, QueryId, Record)>,
     seats: BTreeMap<Place, Seat>,
+    marks: BTreeMap<Place, Place>,
     epochs: BTreeMap<Box<str>, u64>,
     bindings: BTreeMap<Box<str>, Box<[u8]>>,
 }
@@ -35,20 +36,32 @@ impl Store {
             mood: StoreMood::Writes(Duration::from_millis(1)),
             held: VecDeque::new(),
             seats: BTreeMap::new(),
+            marks: BTreeMap::new(),
             epochs: BTreeMap::new(),
             bindings: BTreeMap::new(),
         }
     }
 
-    /// One seat a device: what begins takes its device's place; what ends goes where the epoch kept is its own.
+    /// One seat and one mark a device, folded as [`SeatChange`](crate::hotdesk::SeatChange) says.
     pub(super) fn write(&mut self, record: Record) {
         match record {
             Record::Seats(change) => {
                 let epoch = self.epochs.entry(change.customer.clone()).or_default();
                 *epoch = (*epoch).max(change.epoch);
+                let here = change.begun.as_ref().map(|seat| &seat.device);
+                if let Some(device) = here {
+                    self.marks.remove(device);
+                }
                 for seat in &change.ended {
-                    if self.seats.get(&seat.device).is_some_and(|kept| kept.epoch == seat.epoch) {
+                    let stands = self.seats.get(&seat.device).is_some_and(|kept| kept.epoch == seat.epoch);
+                    if stands {
                         self.seats.remove(&seat.device);
+                    }
+                    if here == Some(&seat.device) || stands {
+                        self.marks.remove(&seat.device);
+                        if !change.is_by_phone_itself() {
+                            self.marks.insert(seat.device.clone(), seat.extension.clone());
+                        }
                     }
                 }
                 if let Some(seat) = change.begun {
@@ -64,6 +77,7 @@ impl Store {
     pub fn restored(&self) -> Restored {
         Restored {
             seats: self.seats.values().cloned().collect(),
+            marks: self.marks.iter().map(|(device, mark)| (device.clone(), mark.clone())).collect(),
             epochs: self.epochs.iter().map(|(customer, epoch)| (customer.clone(), *epoch)).collect(),
             bindings: self.bindings.iter().map(|(aor, record)| (aor.clone(), record.clone())).collect(),
         }
