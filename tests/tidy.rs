@@ -66,7 +66,15 @@ fn the_dataplane_and_the_parser_depend_on_no_socket_runtime_or_file() {
             if named.contains("/tests") || named.ends_with("/fault.rs") || named.contains("/testing/") {
                 continue;
             }
-            for word in ["std::fs", "std::net::UdpSocket", "std::net::Tcp", "std::thread", "std::env", "Instant::now", "SystemTime"] {
+            for word in [
+                "std::fs",
+                "std::net::UdpSocket",
+                "std::net::Tcp",
+                "std::thread",
+                "std::env",
+                "Instant::now",
+                "SystemTime",
+            ] {
                 if code(&path).contains(word) {
                     offences.push(format!("{}: {word}", shown(&path)));
                 }
@@ -135,14 +143,19 @@ fn shells_keep_to_their_order() {
             }
         }
     }
-    assert_none(&offences, "main → server → control → telemetry → config → backend · transport → dataplane → sip");
+    assert_none(
+        &offences,
+        "main → server → control → telemetry → config → backend · transport → dataplane → sip",
+    );
 }
 
 #[test]
 fn no_room_is_called_nothing() {
-    let refused: BTreeSet<&str> =
-        ["core", "common", "shared", "util", "utils", "types", "traits", "models", "handlers", "manager", "engine", "helpers", "misc"]
-            .into();
+    let refused: BTreeSet<&str> = [
+        "core", "common", "shared", "util", "utils", "types", "traits", "models", "handlers", "manager",
+        "engine", "helpers", "misc",
+    ]
+    .into();
     let mut offences = Vec::new();
     for room in ["src", "parser", "bench", "tests", "fuzz"] {
         if !root().join(room).is_dir() {
@@ -210,7 +223,8 @@ fn unsafe_stands_alone() {
         }
     }
     let expected = ["src/transport/udp.rs", "parser/src/scan.rs"];
-    let unexpected: Vec<_> = places.iter().filter(|place| !expected.contains(&place.as_str())).cloned().collect();
+    let unexpected: Vec<_> =
+        places.iter().filter(|place| !expected.contains(&place.as_str())).cloned().collect();
     assert_none(&unexpected, "unsafe code has two files: the batched datagrams and the parser's line scan");
 }
 
@@ -224,7 +238,8 @@ fn no_file_is_two_files() {
             if shown(&path).contains("/tests") {
                 continue;
             }
-            let lines = text(&path).split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().lines().count();
+            let lines =
+                text(&path).split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().lines().count();
             if lines > LINES_MAX {
                 offences.push(format!("{} has {lines} lines", shown(&path)));
             }
