@@ -184,6 +184,7 @@ fn complete_file_shows_the_defaults() {
 
     assert_eq!(complete.server.name, small.server.name);
     assert_eq!(complete.server.log, small.server.log);
+    assert_eq!(complete.server.listeners[0].dscp, small.server.listeners[0].dscp);
     let (complete_store, small_store) = (&complete.server.store, &small.server.store);
     assert_eq!(*complete_store, StoreKind::Embedded { path: folder.path().join("var/hotdesk.db") });
     assert_eq!(*small_store, StoreKind::Embedded { path: "/nonexistent/var/hotdesk.db".into() });
@@ -480,6 +481,7 @@ fn each_of_these_is_refused_for_its_reason() {
         ("[timers]\nt1 = \"5s\"", "`t1` is longer than `t2`"),
         ("[store]\nkind = \"redis\"", "\"redis\" is not available in this version"),
         ("[[listen]]\nprotocol = \"udp\"\naddress = \"localhost:5060\"", "is no address with a port"),
+        ("[[listen]]\nprotocol = \"udp\"\naddress = \"127.0.0.1:0\"\ndscp = 64", "`dscp` is out of bounds"),
         (
             "[control]\naddress = \"127.0.0.1:1\"\ntokens = [{ name = \"a\" }]",
             "exactly one of `token`, `hash` and",
@@ -629,9 +631,11 @@ fn keys_that_need_a_start_are_named() {
     let workers =
         parse(&small_with("[edge]\nworkers = 7\nname = \"x\"\n[store]\nkind = \"memory\"\n")).unwrap().server;
     let address = parse(&SMALL.replace("127.0.0.1:0", "127.0.0.2:0")).unwrap().server;
+    let dscp = parse(&SMALL.replace("[[listen]]", "[[listen]]\ndscp = 40")).unwrap().server;
     let name = parse(&small_with("[edge]\nname = \"edge-2\"\n")).unwrap().server;
 
     assert_eq!(before.changed_at_start_only(&workers), ["edge.workers", "store"]);
-    assert_eq!(before.changed_at_start_only(&address), ["listen.protocol, listen.address"]);
+    assert_eq!(before.changed_at_start_only(&address), ["listen.protocol, listen.address, listen.dscp"]);
+    assert_eq!(before.changed_at_start_only(&dscp), ["listen.protocol, listen.address, listen.dscp"]);
     assert!(before.changed_at_start_only(&name).is_empty());
 }

@@ -40,8 +40,9 @@ impl Section {
 pub(super) static TOP: Section =
     Section::one("", &["edge", "listen", "store", "control", "timers", "pins", "log", "tenant"]);
 pub(super) static EDGE: Section = Section::one("edge", &["name", "workers"]).at_start(&["workers"]);
-pub(super) static LISTEN: Section = Section::many("listen", &["protocol", "address", "advertise", "tenant"])
-    .at_start(&["protocol", "address"]);
+pub(super) static LISTEN: Section =
+    Section::many("listen", &["protocol", "address", "advertise", "dscp", "tenant"])
+        .at_start(&["protocol", "address", "dscp"]);
 pub(super) static STORE: Section = Section::one("store", &["kind", "path"]).at_start(&["kind", "path"]);
 pub(super) static CONTROL: Section = Section::one("control", &["address", "tokens"]).at_start(&["address"]);
 pub(super) static TOKEN: Section = Section::many("control.tokens", &["name", "token", "hash", "file"]);

@@ -18,6 +18,7 @@ use super::report::{Problem, Span};
 use super::secret::Secrets;
 use crate::backend::pin::hash::PEPPER_OCTETS_MIN;
 use crate::backend::store::StoreKind;
+use crate::transport::Dscp;
 
 /// Most workers: a thread for each processor of the largest machines in use, and far below the 256 a flow can name.
 pub const WORKERS_MAX: u32 = 64;
@@ -49,12 +50,13 @@ impl Server {
     /// The keys whose change `other` brings and that take effect at a start only. Empty: a reload can bring them all.
     pub fn changed_at_start_only(&self, other: &Self) -> Vec<&'static str> {
         let sockets = |server: &Self| {
-            server.listeners.iter().map(|listen| (listen.protocol, listen.address)).collect::<Vec<_>>()
+            let socket = |listen: &Listen| (listen.protocol, listen.address, listen.dscp);
+            server.listeners.iter().map(socket).collect::<Vec<_>>()
         };
         let control = |server: &Self| server.control.as_ref().map(|control| control.address);
         [
             ("edge.workers", self.workers != other.workers),
-            ("listen.protocol, listen.address", sockets(self) != sockets(other)),
+            ("listen.protocol, listen.address, listen.dscp", sockets(self) != sockets(other)),
             ("store", self.store != other.store),
             ("control.address", control(self) != control(other)),
             ("log", self.log != other.log),
@@ -76,6 +78,8 @@ pub struct Listen {
     pub advertise_host: Option<Box<str>>,
     /// The port peers are told instead of the bound one.
     pub advertise_port: Option<u16>,
+    /// What its packets carry for the routers on the way.
+    pub dscp: Dscp,
     /// The tenant of requests that name no domain of ours.
     pub tenant: Option<Box<str>>,
 }
@@ -200,6 +204,8 @@ fn listen(table: &Table<'_>) -> Option<(Listen, Span)> {
         }
         advertise
     });
+    let dscp = table.number("dscp", 0..=u32::from(Dscp::MAX));
+    let dscp = dscp.and_then(|code_point| Dscp::new(u8::try_from(code_point).ok()?)).unwrap_or_default();
     let (address, span) = address?;
     if address.ip().is_unspecified() && table.entry("advertise").is_none() {
         let problem = Problem::error(format!("peers cannot be told to come back to {}", address.ip()));
@@ -208,7 +214,7 @@ fn listen(table: &Table<'_>) -> Option<(Listen, Span)> {
     }
     let (advertise_host, advertise_port) = advertise.map_or((None, None), |(host, port)| (Some(host), port));
     let tenant = table.text("tenant").map(|text| text.value.into());
-    Some((Listen { protocol: protocol?, address, advertise_host, advertise_port, tenant }, span))
+    Some((Listen { protocol: protocol?, address, advertise_host, advertise_port, dscp, tenant }, span))
 }
 
 pub(super) fn socket_address(text: &Text<'_>, table: &Table<'_>) -> Option<SocketAddr> {

@@ -97,7 +97,8 @@ impl Edge {
         let server = Arc::new(loaded.server.clone());
         let (mut sockets, mut bound) = (Vec::new(), Vec::new());
         for listen in &server.listeners {
-            let (opened, address) = Sockets::open(listen.protocol, listen.address, server.workers)?;
+            let (opened, address) =
+                Sockets::open(listen.protocol, listen.address, listen.dscp, server.workers)?;
             sockets.push(opened);
             bound.push(address);
         }

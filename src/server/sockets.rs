@@ -8,7 +8,7 @@ use std::sync::Arc;
 use dataplane::settings::Protocol;
 use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::transport::{tcp, udp};
+use crate::transport::{Dscp, tcp, udp};
 
 /// The sockets of one listener, one for each worker, all on one address.
 #[derive(Clone, Debug)]
@@ -31,22 +31,26 @@ pub struct BindError {
 }
 
 impl Sockets {
-    /// Opens one socket for each of `workers` on `address`; says what the address is, should the port have been 0.
+    /// Opens one socket for each of `workers` on `address`, with `dscp` for what leaves by it; says what the address
+    /// is, should the port have been 0.
     pub(super) fn open(
         protocol: Protocol,
         address: SocketAddr,
+        dscp: Dscp,
         workers: usize,
     ) -> Result<(Self, SocketAddr), BindError> {
         let open = || {
             refuse_sharing(protocol, address)?;
             match protocol {
                 Protocol::Tcp => {
-                    let sockets = open_each(address, workers, tcp::listen, TcpListener::local_addr)?;
+                    let sockets =
+                        open_each(address, workers, |at| tcp::listen(at, dscp), TcpListener::local_addr)?;
                     Ok((Self::Tcp(sockets.0), sockets.1))
                 }
                 // Every protocol of `Protocol` that is not a stream is datagrams.
                 _ => {
-                    let sockets = open_each(address, workers, udp::bind, UdpSocket::local_addr)?;
+                    let sockets =
+                        open_each(address, workers, |at| udp::bind(at, dscp), UdpSocket::local_addr)?;
                     Ok((Self::Udp(sockets.0), sockets.1))
                 }
             }
@@ -108,7 +112,7 @@ mod tests {
     #[test]
     fn all_workers_share_the_port_the_system_gave() {
         for protocol in [Protocol::Udp, Protocol::Tcp] {
-            let (sockets, address) = Sockets::open(protocol, any(), 3).unwrap();
+            let (sockets, address) = Sockets::open(protocol, any(), Dscp::CS3, 3).unwrap();
 
             let addresses: Vec<SocketAddr> = match &sockets {
                 Sockets::Udp(sockets) => sockets.iter().map(|socket| socket.local_addr().unwrap()).collect(),
@@ -123,9 +127,9 @@ mod tests {
     #[test]
     fn a_second_edge_on_the_same_address_is_refused() {
         for protocol in [Protocol::Udp, Protocol::Tcp] {
-            let (_first, address) = Sockets::open(protocol, any(), 2).unwrap();
+            let (_first, address) = Sockets::open(protocol, any(), Dscp::CS3, 2).unwrap();
 
-            let error = Sockets::open(protocol, address, 2).unwrap_err();
+            let error = Sockets::open(protocol, address, Dscp::CS3, 2).unwrap_err();
 
             assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
         }
@@ -133,7 +137,7 @@ mod tests {
 
     #[test]
     fn after_stop_accepting_nobody_connects() {
-        let (sockets, address) = Sockets::open(Protocol::Tcp, any(), 1).unwrap();
+        let (sockets, address) = Sockets::open(Protocol::Tcp, any(), Dscp::CS3, 1).unwrap();
         drop(std::net::TcpStream::connect(address).unwrap());
 
         sockets.stop_accepting();

@@ -228,7 +228,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::transport::tcp;
+    use crate::transport::{Dscp, tcp};
 
     const NOW: Mono = Mono(1_000_000_000);
     const OPTIONS: &[u8] = b"OPTIONS sip:edge SIP/2.0\r\nContent-Length: 0\r\n\r\n";
@@ -243,7 +243,7 @@ mod tests {
     impl Desk {
         fn new(connections_max: usize, per_source_max: u32) -> Self {
             let bounds = Bounds { connections_max, per_source_max, times: Limits::default() };
-            let listener = tcp::listen("127.0.0.1:0".parse().unwrap()).unwrap();
+            let listener = tcp::listen("127.0.0.1:0".parse().unwrap(), Dscp::CS3).unwrap();
             Self {
                 streams: Streams::new(WorkerId(0), 0, bounds),
                 counters: Counters::default(),

@@ -6,8 +6,10 @@
 
 pub mod connections;
 mod counters;
+mod dscp;
 pub mod stream;
 pub mod tcp;
 pub mod udp;
 
 pub use counters::Counters;
+pub use dscp::Dscp;

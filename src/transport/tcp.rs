@@ -29,6 +29,7 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
+use super::Dscp;
 use super::stream::{Piece, Stream};
 
 /// Connections that the kernel has accepted and we have not: all phones of a large office at once.
@@ -71,8 +72,8 @@ impl Default for Limits {
 }
 
 /// Binds a non-blocking listening socket that shares `address` with those of the other workers
-/// (`SO_REUSEPORT`): the kernel spreads connections over them by hash.
-pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+/// (`SO_REUSEPORT`): the kernel spreads connections over them by hash. They inherit `dscp`.
+pub fn listen(address: SocketAddr, dscp: Dscp) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
@@ -80,6 +81,7 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     // Connections of before a restart may still be dying (TIME-WAIT, RFC 9293 §3.6.1).
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
+    dscp.set(&socket, address)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
@@ -408,7 +410,7 @@ mod tests {
     fn with_connection<F: Future<Output = ()>>(test: impl FnOnce(Connection, TcpStream) -> F) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+            let listener = listen("127.0.0.1:0".parse().unwrap(), Dscp::CS3).unwrap();
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
             let phone = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
             let (io, remote) = listener.accept().await.unwrap();

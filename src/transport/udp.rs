@@ -13,6 +13,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::Dscp;
+
 /// Datagrams moved by one system call. At 64 the call itself is less than a fiftieth of the work; more would
 /// only make the first of a batch wait longer for the last.
 pub const BATCH_MAX: usize = 64;
@@ -34,12 +36,13 @@ const SEND_BUFFER_OCTETS: usize = 4 << 20;
 ///
 /// An IPv6 socket takes no IPv4 (`IPV6_V6ONLY`), so that the two never hide behind mapped addresses and a
 /// wildcard of each family can be bound beside the other.
-pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+pub fn bind(address: SocketAddr, dscp: Dscp) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
     socket.set_reuse_port(true)?;
+    dscp.set(&socket, address)?;
     // The kernel clamps these to its limits without an error; a small buffer is no reason not to serve.
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER_OCTETS);
     let _ = socket.set_send_buffer_size(SEND_BUFFER_OCTETS);
@@ -367,8 +370,9 @@ mod tests {
     }
 
     fn echo_round(address: &str) {
-        let edge = bind(address.parse().unwrap()).unwrap();
-        let phones: Vec<UdpSocket> = (0..3).map(|_| bind(address.parse().unwrap()).unwrap()).collect();
+        let edge = bind(address.parse().unwrap(), Dscp::CS3).unwrap();
+        let phones: Vec<UdpSocket> =
+            (0..3).map(|_| bind(address.parse().unwrap(), Dscp::CS3).unwrap()).collect();
         // 63 octets of a pattern, an empty datagram, and the longest one.
         let longest = vec![7; 65_507];
         for (phone, octets) in phones.iter().zip([&b"REGISTER"[..], b"", &longest]) {
@@ -399,8 +403,8 @@ mod tests {
 
     #[test]
     fn more_than_a_batch_arrives_whole_and_in_order() {
-        let edge = bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let phone = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let edge = bind("127.0.0.1:0".parse().unwrap(), Dscp::CS3).unwrap();
+        let phone = bind("127.0.0.1:0".parse().unwrap(), Dscp::CS3).unwrap();
         let messages: Vec<Vec<u8>> = (0..150_u8).map(|n| vec![n; usize::from(n) + 1]).collect();
         let to = phone.local_addr().unwrap();
 
@@ -413,8 +417,8 @@ mod tests {
 
     #[test]
     fn one_unreachable_destination_costs_the_others_nothing() {
-        let edge = bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let phone = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let edge = bind("127.0.0.1:0".parse().unwrap(), Dscp::CS3).unwrap();
+        let phone = bind("127.0.0.1:0".parse().unwrap(), Dscp::CS3).unwrap();
         let to = phone.local_addr().unwrap();
         let too_long = vec![0; 65_508];
 
@@ -428,7 +432,7 @@ mod tests {
 
     #[test]
     fn an_empty_socket_would_block() {
-        let edge = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let edge = bind("127.0.0.1:0".parse().unwrap(), Dscp::CS3).unwrap();
 
         let error = Receiver::new().receive(&edge).err().expect("nothing was sent");
 
@@ -437,9 +441,9 @@ mod tests {
 
     #[test]
     fn workers_share_a_port() {
-        let first = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let first = bind("127.0.0.1:0".parse().unwrap(), Dscp::CS3).unwrap();
 
-        let second = bind(first.local_addr().unwrap()).unwrap();
+        let second = bind(first.local_addr().unwrap(), Dscp::CS3).unwrap();
 
         assert_eq!(first.local_addr().unwrap(), second.local_addr().unwrap());
     }
