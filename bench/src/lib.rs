@@ -3,3 +3,4 @@
 pub mod control;
 pub mod deadline;
 pub mod phone;
+pub mod random;

@@ -118,25 +118,6 @@ impl Phone {
         })
     }
 
-    /// Sends a request within a call and waits for its final answer.
-    ///
-    /// # Errors
-    /// None comes.
-    pub fn ask_within(&mut self, call: &mut Call, method: &str) -> Result<Message> {
-        let account = self.account().clone();
-        let contact = format!("<{}>", self.contact(&account.user));
-        let sent = self.send(&call.request(method).with("Contact", &contact), &account, None)?;
-        self.final_answer(&sent)
-    }
-
-    /// Ends a call.
-    ///
-    /// # Errors
-    /// The BYE is not answered.
-    pub fn hang_up(&mut self, call: &mut Call) -> Result<Message> {
-        self.ask_within(call, "BYE")
-    }
-
     /// Dials a code, hears what the edge says, and lets it hang up.
     ///
     /// # Errors
@@ -209,4 +190,27 @@ pub fn connect(caller: &mut Phone, callee: &mut Phone, target: &str) -> Result<(
     caller.outcome(&mut outgoing)?;
     callee.acknowledged(&incoming)?;
     Ok((outgoing, incoming))
+}
+
+/// One phone sends a request within a call, the other hears it and says 200; returns what the first one hears.
+///
+/// # Errors
+/// One of them hears nothing.
+pub fn exchange(asker: &mut Phone, call: &mut Call, other: &mut Phone, method: &str) -> Result<Message> {
+    let account = asker.account().clone();
+    let contact = format!("<{}>", asker.contact(&account.user));
+    let sent = asker.send(&call.request(method).with("Contact", &contact), &account, None)?;
+    let heard = other.expect(method)?;
+    if method != "BYE" {
+        other.answer(&heard, 200)?;
+    }
+    asker.final_answer(&sent)
+}
+
+/// One phone hangs up; returns the answer to its BYE.
+///
+/// # Errors
+/// The other does not hear it, or its answer is lost.
+pub fn hang_up(by: &mut Phone, call: &mut Call, other: &mut Phone) -> Result<Message> {
+    exchange(by, call, other, "BYE")
 }

@@ -4,6 +4,9 @@
 //! something, never longer than its [`patience`](Phone::set_patience). Meanwhile it is polite: it answers NOTIFY,
 //! OPTIONS, CANCEL and the BYE of a known call, repeats its own requests over datagrams (RFC 3261 §17.1), and takes
 //! repetitions of the edge for what they are. What nobody waits for is kept until somebody does.
+//!
+//! Nothing here is the edge's own code: messages are read as text and digests computed anew, so that one side checks
+//! the other.
 
 mod call;
 mod calling;
@@ -20,7 +23,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use call::Call;
-pub use calling::connect;
+pub use calling::{connect, exchange, hang_up};
 pub use digest::{Algorithm, Challenge};
 pub use draft::Draft;
 pub use message::{Message, display_name, parameter, uri};
@@ -327,9 +330,7 @@ impl fmt::Debug for Phone {
 
 /// A fresh tag, Call-ID, cnonce or end of a branch.
 fn token() -> String {
-    let mut octets = [0; 8];
-    getrandom::fill(&mut octets).expect("the operating system has random octets once it has booted");
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+    format!("{:016x}", crate::random::number())
 }
 
 /// An offer or answer of one audio stream; nobody ever sends any.

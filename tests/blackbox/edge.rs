@@ -1,0 +1,409 @@
+//! An edge of its own for each test: the program as it is shipped, in a folder of its own, on ports that the system
+//! gives. Restarted, it keeps them.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
+
+use bench::control::Control;
+use bench::deadline::Deadline;
+use bench::phone::{Account, Phone, Transport};
+use hotdesk::backend::pin::hash;
+use tempfile::TempDir;
+
+/// Ten times what is promised, for machines that do other things as well.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The domain of the one tenant, `demo`.
+pub(crate) const DOMAIN: &str = "demo.hotdesk";
+
+const PEPPER: &str = "a key of more than sixteen octets";
+
+/// Desks and people of the tenant: `desk-1` and 1001, with PIN 4001, and so on.
+pub(crate) const PEOPLE: u16 = 9;
+
+/// What differs from edge to edge.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) workers: u8,
+    /// `memory` or `embedded`.
+    pub(crate) store: &'static str,
+    pub(crate) listeners: Vec<Listener>,
+    /// Lines of `[tenant.registration]`.
+    pub(crate) registration: &'static str,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Listener {
+    protocol: &'static str,
+    address: SocketAddr,
+    advertise: Option<&'static str>,
+}
+
+impl Default for Plan {
+    /// UDP and TCP on an IPv4 address that no other edge of this run has.
+    fn default() -> Self {
+        static EDGES: AtomicU8 = AtomicU8::new(1);
+        let host = Ipv4Addr::new(127, 200, EDGES.fetch_add(1, Ordering::Relaxed), 1);
+        let address = SocketAddr::new(host.into(), 0);
+        let listener = |protocol| Listener { protocol, address, advertise: None };
+        Self {
+            workers: 2,
+            store: "memory",
+            listeners: vec![listener("udp"), listener("tcp")],
+            registration: "",
+        }
+    }
+}
+
+impl Plan {
+    /// UDP and TCP on `::1` too.
+    pub(crate) fn with_ipv6(mut self) -> Self {
+        let address = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), 0);
+        let listener = |protocol| Listener { protocol, address, advertise: None };
+        self.listeners.extend([listener("udp"), listener("tcp")]);
+        self
+    }
+
+    /// Every listener says that it is elsewhere.
+    pub(crate) fn advertising(mut self, address: &'static str) -> Self {
+        self.listeners.iter_mut().for_each(|listener| listener.advertise = Some(address));
+        self
+    }
+
+    /// The configuration file.
+    pub(crate) fn text(&self, control: SocketAddr) -> String {
+        let Self { workers, store, listeners, registration } = self;
+        let mut text = format!(
+            "[edge]\nname = \"blackbox\"\nworkers = {workers}\n\n\
+             [store]\nkind = \"{store}\"\n\n\
+             [control]\naddress = \"{control}\"\ntokens = [{{ name = \"test\", token = \"test-token\" }}]\n\n\
+             [pins]\npepper = {{ file = \"pepper\" }}\n\n"
+        );
+        for Listener { protocol, address, advertise } in listeners {
+            let advertise = advertise.map_or_else(String::new, |at| format!("advertise = \"{at}\"\n"));
+            write!(
+                text,
+                "[[listen]]\nprotocol = \"{protocol}\"\naddress = \"{address}\"\ntenant = \"demo\"\n{advertise}\n"
+            )
+            .unwrap();
+        }
+        write!(
+            text,
+            "[[tenant]]\nid = \"demo\"\ndomains = [\"{DOMAIN}\"]\ncodes = {{ login = \"*11\", logout = \"*12\" }}\n\
+             emergency = {{ numbers = [\"112\"] }}\n\n[tenant.seats]\nnative = true\n\n\
+             [tenant.registration]\n{registration}\n\
+             [[tenant.site]]\nid = \"office\"\nemergency_caller = \"+12125550100\"\n\n"
+        )
+        .unwrap();
+        for number in 1..=PEOPLE {
+            let pin = &pin_hashes()[usize::from(number) - 1];
+            write!(
+                text,
+                "[[tenant.device]]\nid = \"desk-{number}\"\nsite = \"office\"\nreload = \"check-sync\"\n\
+                 password = \"desk-{number}-secret\"\n\n\
+                 [[tenant.extension]]\nnumber = \"100{number}\"\nname = \"Person {number}\"\n\
+                 pin = {{ hash = \"{pin}\" }}\npassword = \"100{number}-secret\"\nown_phones_max = 2\n\n"
+            )
+            .unwrap();
+        }
+        text
+    }
+}
+
+/// The hash of every person's PIN, the same each time a file is written.
+fn pin_hashes() -> &'static [String] {
+    static HASHES: OnceLock<Vec<String>> = OnceLock::new();
+    let hash = |number| hash::hash_hmac(pin(number).as_bytes(), PEPPER.as_bytes()).unwrap();
+    HASHES.get_or_init(|| (1..=PEOPLE).map(hash).collect())
+}
+
+/// The PIN of the person `number`.
+pub(crate) fn pin(number: u16) -> String {
+    (4000 + number).to_string()
+}
+
+/// What the person `number` dials to sit down.
+pub(crate) fn log_in_code(number: u16) -> String {
+    format!("*11*100{number}*{}", pin(number))
+}
+
+/// The account of `desk-NUMBER`.
+pub(crate) fn desk(number: u16) -> Account {
+    Account::new(&format!("desk-{number}"), &format!("desk-{number}-secret"), DOMAIN)
+}
+
+/// The account of the person `number` itself.
+pub(crate) fn person(number: u16) -> Account {
+    Account::new(&format!("100{number}"), &format!("100{number}-secret"), DOMAIN)
+}
+
+/// A running edge. It ends with its value.
+pub(crate) struct Edge {
+    pub(crate) control: Control,
+    child: Child,
+    log: Receiver<String>,
+    logged: Vec<String>,
+    /// As in the file it runs on.
+    plan: Plan,
+    control_address: SocketAddr,
+    /// Where it listens, in the order of the file, and where the control API does.
+    bound: (Vec<SocketAddr>, SocketAddr),
+    dir: TempDir,
+}
+
+impl Edge {
+    /// Starts an edge and waits until it serves.
+    pub(crate) fn start(plan: Plan) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        write_secret(&dir.path().join("pepper"), PEPPER);
+        let host = plan.listeners.first().map(|listener| listener.address.ip()).unwrap();
+        let control_address = SocketAddr::new(host, 0);
+        let file = file_in(dir.path());
+        write_secret(&file, &plan.text(control_address));
+        let Started { child, log, bound } = run(&file);
+        assert_eq!(bound.0.len(), plan.listeners.len());
+        let control = Control::new(bound.1, "test-token");
+        Self { control, child, log, logged: Vec::new(), plan, control_address, bound, dir }
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self, transport: Transport) -> SocketAddr {
+        self.listener(transport, false)
+    }
+
+    /// Where it listens on IPv6.
+    pub(crate) fn address_ipv6(&self, transport: Transport) -> SocketAddr {
+        self.listener(transport, true)
+    }
+
+    fn listener(&self, transport: Transport, is_ipv6: bool) -> SocketAddr {
+        let protocol = transport.name().to_lowercase();
+        let mut listeners = self.plan.listeners.iter().zip(&self.bound.0);
+        let fits = |known: &Listener| known.protocol == protocol && known.address.is_ipv6() == is_ipv6;
+        *listeners.find(|(listener, _)| fits(listener)).unwrap().1
+    }
+
+    /// A phone that speaks to it, not yet registered.
+    pub(crate) fn phone(&self, transport: Transport, account: Account) -> Phone {
+        Phone::open(transport, self.address(transport), account).unwrap()
+    }
+
+    /// `desk-NUMBER`, registered.
+    pub(crate) fn desk(&self, transport: Transport, number: u16) -> Phone {
+        let mut phone = self.phone(transport, desk(number));
+        let answer = phone.register(600).unwrap();
+        assert_eq!(answer.status(), Some(200), "{}", answer.text());
+        phone
+    }
+
+    /// `desk-NUMBER`, registered, and the person of that number sits there.
+    pub(crate) fn taken_desk(&self, transport: Transport, number: u16) -> Phone {
+        let mut phone = self.desk(transport, number);
+        let answer = self.control.log_in("demo", &phone.account().user, &format!("100{number}")).unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        phone.expect("NOTIFY").unwrap();
+        phone
+    }
+
+    /// Who sits where: device and extension, by device.
+    pub(crate) fn seats(&self) -> Vec<(String, String)> {
+        self.control.seats().unwrap().into_iter().map(|seat| (seat.device, seat.extension)).collect()
+    }
+
+    /// A metric, summed over its labels.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let page = self.control.get("/metrics").unwrap().body;
+        let samples = page.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
+            let (sample, value) = line.rsplit_once(' ')?;
+            (sample.split('{').next() == Some(name)).then(|| value.parse::<f64>().unwrap())
+        });
+        let samples: Vec<_> = samples.collect();
+        assert!(!samples.is_empty(), "no {name} in\n{page}");
+        samples.iter().sum()
+    }
+
+    /// Waits until a metric has come to `least`: workers publish what they count after the answers they send.
+    pub(crate) fn wait_for_metric(&self, name: &str, least: f64) {
+        let deadline = Deadline::after(PATIENCE);
+        while self.metric(name) < least {
+            assert!(deadline.left().is_some(), "{name} stays {}", self.metric(name));
+        }
+    }
+
+    /// Its configuration file.
+    pub(crate) fn file(&self) -> PathBuf {
+        file_in(self.dir.path())
+    }
+
+    /// The same edge's configuration, changed.
+    pub(crate) fn rewrite(&self, change: impl FnOnce(String) -> String) {
+        write_secret(&self.file(), &change(self.plan.text(self.control_address)));
+    }
+
+    /// Writes into its file the ports it was given.
+    pub(crate) fn pin_ports(&mut self) {
+        for (listener, address) in self.plan.listeners.iter_mut().zip(&self.bound.0) {
+            listener.address = *address;
+        }
+        self.control_address = self.bound.1;
+        self.rewrite(|text| text);
+    }
+
+    /// Sends a signal: `HUP`, `TERM`, `INT`.
+    pub(crate) fn signal(&self, name: &str) {
+        let kill = Command::new("sh")
+            .args(["-c", "kill -s \"$0\" \"$1\"", name, &self.child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(kill.success());
+    }
+
+    /// Waits for a line of the log that contains `text`.
+    pub(crate) fn wait_for_log(&mut self, text: &str) -> String {
+        let deadline = Deadline::after(PATIENCE);
+        loop {
+            let left = deadline.left().unwrap_or_else(|| panic!("no {text:?} in {:#?}", self.logged));
+            match self.log.recv_timeout(left) {
+                Ok(line) => {
+                    self.logged.push(line.clone());
+                    if line.contains(text) {
+                        return line;
+                    }
+                }
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+                Err(mpsc::RecvTimeoutError::Disconnected) => {
+                    panic!("ended without {text:?}: {:#?}", self.logged)
+                }
+            }
+        }
+    }
+
+    /// What it has logged and somebody has waited for.
+    pub(crate) fn log_so_far(&self) -> String {
+        self.logged.join("\n")
+    }
+
+    /// Waits until the process has ended by itself.
+    pub(crate) fn wait_for_end(&mut self) -> ExitStatus {
+        let deadline = Deadline::after(PATIENCE);
+        loop {
+            let left = deadline.left().unwrap_or_else(|| panic!("still running: {:#?}", self.logged));
+            match self.log.recv_timeout(left) {
+                Ok(line) => self.logged.push(line),
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+                // Nobody holds the other end of its standard error any more.
+                Err(mpsc::RecvTimeoutError::Disconnected) => return self.child.wait().unwrap(),
+            }
+        }
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again with the same ports and store.
+    pub(crate) fn start_again(&mut self) {
+        self.pin_ports();
+        let Started { child, log, bound } = run(&self.file());
+        (self.child, self.log) = (child, log);
+        assert_eq!(bound, self.bound);
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        // It fails only where the process has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            self.logged.extend(self.log.iter());
+            eprintln!("the edge's log:\n{}", self.logged.join("\n"));
+        }
+    }
+}
+
+/// `hotdesk` with these arguments and this standard input, to its end.
+pub(crate) fn hotdesk(arguments: &[&str], input: &str) -> Output {
+    use std::io::Write as _;
+
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hotdesk"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+struct Started {
+    child: Child,
+    log: Receiver<String>,
+    bound: (Vec<SocketAddr>, SocketAddr),
+}
+
+/// Writes a file that nobody else may read.
+fn write_secret(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+fn file_in(dir: &Path) -> PathBuf {
+    dir.join("edge.toml")
+}
+
+/// Runs the program and reads from its welcome where it listens.
+fn run(file: &Path) -> Started {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hotdesk"))
+        .arg("run")
+        .arg(file)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let welcome = lines(child.stdout.take().unwrap());
+    let log = lines(child.stderr.take().unwrap());
+    let (mut sip, mut control) = (Vec::new(), None);
+    let deadline = Deadline::after(PATIENCE);
+    loop {
+        let line = deadline.left().and_then(|left| welcome.recv_timeout(left).ok());
+        let Some(line) = line else {
+            // It fails only where the process has ended already.
+            let _ = child.kill();
+            panic!("the edge does not start: {:#?}", log.iter().collect::<Vec<_>>());
+        };
+        let words: Vec<_> = line.split_whitespace().collect();
+        match words[..] {
+            ["SIP", _, address] => sip.push(address.parse().unwrap()),
+            ["control", url, ..] => control = url.strip_prefix("http://").map(|at| at.parse().unwrap()),
+            ["Ctrl-C", ..] => break,
+            _ => {}
+        }
+    }
+    Started { child, log, bound: (sip, control.expect("the control API is configured")) }
+}
+
+/// The lines of a pipe as they come. Read to the end whether anybody listens or not, so that the writer never waits.
+fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            let _ = sender.send(line);
+        }
+    });
+    receiver
+}

@@ -1,0 +1,13 @@
+//! The edge from outside: real processes, files and sockets. Every test has an edge of its own.
+
+#![expect(clippy::unwrap_used, reason = "this is all tests")]
+
+mod calls;
+mod control;
+mod datagrams;
+mod edge;
+mod kill;
+mod native;
+mod program;
+mod seats;
+mod streams;
