@@ -76,12 +76,9 @@ impl Rooms {
         }
         for seat in &change.ended {
             let Some(tenant) = work.ctx.settings.tenant(&seat.device.tenant).cloned() else { continue };
-            let by_phone_itself = change.cause == Cause::LogOut && change.surface == Surface::Native;
-            if !by_phone_itself {
+            if !change.is_by_phone_itself() {
                 let silence = tenant.seats.native_silence;
                 work.ctx.tables.marks.mark(&seat.device, &seat.extension, work.now.mono, silence);
-            }
-            if !by_phone_itself {
                 self.put_out(work, &tenant, seat, dialled_at == Some(&seat.device));
             }
         }
