@@ -44,15 +44,17 @@ pub struct Desk {
     /// Its number on the floor.
     pub number: u32,
     address: Ipv4Addr,
+    boot: u32,
     cseq: u32,
     device: Option<Box<Challenge>>,
     extension: Option<Box<Challenge>>,
 }
 
 impl Desk {
-    /// A phone at this address, port 5060, that was never asked for anything.
-    pub fn new(number: u32, address: Ipv4Addr) -> Self {
-        Self { number, address, cseq: 0, device: None, extension: None }
+    /// A phone at this address, port 5060, that was never asked for anything. `boot` goes into its Call-IDs: one that
+    /// starts anew has new ones (RFC 3261 §10.2.4).
+    pub fn new(number: u32, address: Ipv4Addr, boot: u32) -> Self {
+        Self { number, address, boot, cseq: 0, device: None, extension: None }
     }
 
     /// The way to it, through the first listener.
@@ -155,8 +157,9 @@ impl Desk {
         let via = self.via();
         format!(
             "{method} {uri} SIP/2.0\r\n{via}From: \"Open Desk\" {from};tag=1203990{cseq}\r\nTo: {to}\r\n\
-             Call-ID: {call_id}@10.0.0.1\r\nCSeq: {cseq} {method}\r\n",
-            cseq = self.cseq
+             Call-ID: {call_id}@{boot}.desk\r\nCSeq: {cseq} {method}\r\n",
+            cseq = self.cseq,
+            boot = self.boot
         )
     }
 

@@ -38,7 +38,7 @@ impl Floor {
     /// A floor where nobody has registered.
     pub fn new(desks: u32) -> Self {
         let edge = Edge::new(settings(desks));
-        let desk = |number| Desk::new(number, Ipv4Addr::from(FIRST_ADDRESS + number));
+        let desk = |number| Desk::new(number, Ipv4Addr::from(FIRST_ADDRESS + number), 1);
         Self { edge, desks: (0..desks).map(desk).collect(), turn: 0, heard: Vec::new() }
     }
 
