@@ -9,3 +9,5 @@ pub mod deadline;
 pub mod in_memory;
 pub mod parsing;
 pub mod phone;
+pub mod random;
+pub mod shift_change;

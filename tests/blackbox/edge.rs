@@ -150,7 +150,7 @@ pub(crate) fn person(number: u16) -> Account {
 /// A running edge. It ends with its value.
 pub(crate) struct Edge {
     pub(crate) control: Control,
-    child: Child,
+    process: Process,
     log: Receiver<String>,
     logged: Vec<String>,
     /// As in the file it runs on.
@@ -170,10 +170,10 @@ impl Edge {
         let control_address = SocketAddr::new(host, 0);
         let file = file_in(dir.path());
         write_secret(&file, &plan.text(control_address));
-        let Started { child, log, bound } = run(&file);
+        let Started { process, log, bound } = run(&file);
         assert_eq!(bound.0.len(), plan.listeners.len());
         let control = Control::new(bound.1, "test-token");
-        Self { control, child, log, logged: Vec::new(), plan, control_address, bound, dir }
+        Self { control, process, log, logged: Vec::new(), plan, control_address, bound, dir }
     }
 
     /// Where it listens.
@@ -262,7 +262,7 @@ impl Edge {
     /// Sends a signal: `HUP`, `TERM`, `INT`.
     pub(crate) fn signal(&self, name: &str) {
         let kill = Command::new("sh")
-            .args(["-c", "kill -s \"$0\" \"$1\"", name, &self.child.id().to_string()])
+            .args(["-c", "kill -s \"$0\" \"$1\"", name, &self.process.0.id().to_string()])
             .status()
             .unwrap();
         assert!(kill.success());
@@ -302,32 +302,30 @@ impl Edge {
                 Ok(line) => self.logged.push(line),
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
                 // Nobody holds the other end of its standard error any more.
-                Err(mpsc::RecvTimeoutError::Disconnected) => return self.child.wait().unwrap(),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return self.process.0.wait().unwrap(),
             }
         }
     }
 
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.process.0.kill().unwrap();
+        self.process.0.wait().unwrap();
     }
 
     /// Starts it again with the same ports and store.
     pub(crate) fn start_again(&mut self) {
         self.pin_ports();
-        let Started { child, log, bound } = run(&self.file());
-        (self.child, self.log) = (child, log);
+        let Started { process, log, bound } = run(&self.file());
+        (self.process, self.log) = (process, log);
         assert_eq!(bound, self.bound);
     }
 }
 
 impl Drop for Edge {
     fn drop(&mut self) {
-        // It fails only where the process has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
         if thread::panicking() {
+            self.process.end();
             self.logged.extend(self.log.iter());
             eprintln!("the edge's log:\n{}", self.logged.join("\n"));
         }
@@ -349,10 +347,29 @@ pub(crate) fn hotdesk(arguments: &[&str], input: &str) -> Output {
     child.wait_with_output().unwrap()
 }
 
-struct Started {
-    child: Child,
+/// A process that ends with its value.
+struct Process(Child);
+
+impl Process {
+    fn end(&mut self) {
+        // It fails only where the process has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// A process that serves. It ends with its value.
+pub(crate) struct Started {
+    process: Process,
     log: Receiver<String>,
-    bound: (Vec<SocketAddr>, SocketAddr),
+    /// Where it listens, in the order of the file, and where the control API does.
+    pub(crate) bound: (Vec<SocketAddr>, SocketAddr),
 }
 
 /// Writes a file that nobody else may read.
@@ -366,8 +383,8 @@ fn file_in(dir: &Path) -> PathBuf {
 }
 
 /// Runs the program and reads from its welcome where it listens.
-fn run(file: &Path) -> Started {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_hotdesk"))
+pub(crate) fn run(file: &Path) -> Started {
+    let child = Command::new(env!("CARGO_BIN_EXE_hotdesk"))
         .arg("run")
         .arg(file)
         .stdin(Stdio::null())
@@ -375,15 +392,15 @@ fn run(file: &Path) -> Started {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let welcome = lines(child.stdout.take().unwrap());
-    let log = lines(child.stderr.take().unwrap());
+    let mut process = Process(child);
+    let welcome = lines(process.0.stdout.take().unwrap());
+    let log = lines(process.0.stderr.take().unwrap());
     let (mut sip, mut control) = (Vec::new(), None);
     let deadline = Deadline::after(PATIENCE);
     loop {
         let line = deadline.left().and_then(|left| welcome.recv_timeout(left).ok());
         let Some(line) = line else {
-            // It fails only where the process has ended already.
-            let _ = child.kill();
+            process.end();
             panic!("the edge does not start: {:#?}", log.iter().collect::<Vec<_>>());
         };
         let words: Vec<_> = line.split_whitespace().collect();
@@ -394,7 +411,7 @@ fn run(file: &Path) -> Started {
             _ => {}
         }
     }
-    Started { child, log, bound: (sip, control.expect("the control API is configured")) }
+    Started { process, log, bound: (sip, control.expect("the control API is configured")) }
 }
 
 /// The lines of a pipe as they come. Read to the end whether anybody listens or not, so that the writer never waits.

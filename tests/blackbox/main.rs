@@ -5,6 +5,7 @@
 mod calls;
 mod control;
 mod datagrams;
+mod demonstration;
 mod edge;
 mod kill;
 mod native;
