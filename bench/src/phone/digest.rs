@@ -132,7 +132,7 @@ mod tests {
                 "Circle of Life",
                 "GET",
                 "/dir/index.html",
-                "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXqusGemxURZJ",
+                "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ",
             );
 
             assert!(value.contains(&format!(r#"response="{expected}""#)), "{value}");
