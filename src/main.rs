@@ -2,7 +2,7 @@
 
 mod welcome;
 
-use std::io::{IsTerminal as _, stderr};
+use std::io::{IsTerminal as _, Write as _, stderr, stdout};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -58,7 +58,8 @@ fn run(file: &Path) -> ExitCode {
     };
     match Edge::start(loaded) {
         Ok(edge) => {
-            print!("{}", welcome::text(&edge, file));
+            // Nobody may be reading it.
+            let _ = stdout().write_all(welcome::text(&edge, file).as_bytes());
             signals.attend(edge, file);
             ExitCode::SUCCESS
         }

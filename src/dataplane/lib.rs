@@ -182,9 +182,10 @@ impl Dataplane {
         &self.ctx.counters
     }
 
-    /// True if no transaction, call, NOTIFY or question is under way: nothing is lost by stopping now.
+    /// True if nobody waits for an answer, no call to a code and no question is under way: nothing is lost by stopping
+    /// now. Looks at every transaction.
     pub fn is_quiet(&self) -> bool {
-        self.transactions.len() == 0 && self.rooms.is_quiet()
+        self.transactions.is_settled() && self.rooms.is_quiet()
     }
 }
 

@@ -237,7 +237,13 @@ impl<O: Copy> Transactions<O> {
         }
     }
 
+    /// True if nobody waits for an answer: what is left only absorbs retransmissions. Looks at all of them.
+    pub(crate) fn is_settled(&self) -> bool {
+        !self.servers.iter().any(Server::concerns_core) && self.clients.iter().all(Client::has_final)
+    }
+
     /// How many transactions there are, those included that only absorb retransmissions.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.servers.len() + self.clients.len()
     }

@@ -50,6 +50,10 @@ impl<T> Table<T> {
         Some(transaction)
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().map(|(_, transaction)| transaction)
+    }
+
     /// Takes out one transaction that depends on `connection`.
     pub(super) fn remove_on(&mut self, connection: ConnectionId) -> Option<(SlotKey, T)> {
         let key = self.connections.first(connection)?;
