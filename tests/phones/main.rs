@@ -1,0 +1,179 @@
+//! Real programs against the edge as it is shipped: baresip as desk phones, SIPp as many of them.
+//!
+//! Where a program is not installed its tests say so on standard error and pass, unless `CI=true`: then it must be
+//! there. `scripts/test` installs both.
+
+#![expect(clippy::unwrap_used, reason = "this is all tests")]
+
+mod baresip;
+mod edge;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::baresip::{Baresip, text};
+use crate::edge::{Edge, Net};
+
+/// How long anything may take before the test fails. A debug build on a busy machine checks a PIN in seconds.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// True if `program` can be run. Tells everybody if it cannot.
+fn has(program: &str, package: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if std::env::split_paths(&path).any(|dir| dir.join(program).is_file()) {
+        return true;
+    }
+    let missing = format!("{program} is not installed (Debian: apt-get install {package})");
+    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{missing}");
+    // Not `eprintln!`, which the test harness keeps to itself while a test passes.
+    std::io::stderr().write_all(format!("\nSKIPPED, AND SO NOT TESTED: {missing}\n\n").as_bytes()).unwrap();
+    false
+}
+
+fn seats(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+    expected.iter().map(|(device, extension)| ((*device).into(), (*extension).into())).collect()
+}
+
+/// A call is up at both phones. Whoever called shows as `caller`.
+fn call(from: &mut Baresip, to: &mut Baresip, number: &str, caller: (&str, &str)) {
+    from.dial(number);
+    let incoming = to.wait_for("CALL_INCOMING");
+    assert_eq!((text(&incoming, "peeruri"), text(&incoming, "peerdisplayname")), caller, "{incoming}");
+    from.wait_for("CALL_RINGING");
+    to.accept();
+    from.wait_for("CALL_ESTABLISHED");
+    to.wait_for("CALL_ESTABLISHED");
+}
+
+#[test]
+fn people_take_desks_call_move_and_leave_with_baresip() {
+    if !has("baresip", "baresip-core") {
+        return;
+    }
+    let net = Net::new(0);
+    let mut edge = Edge::start(net);
+    let phone = |number: u8, transport| {
+        let mut phone = Baresip::start(&format!("desk-{number}"), net.host(10 + number));
+        phone.register(edge.sip(), transport);
+        phone
+    };
+    let (mut desk_1, mut desk_2, mut desk_3) = (phone(1, "udp"), phone(2, "tcp"), phone(3, "udp"));
+    let ann = ("sip:1002@demo.hotdesk", "Ann Lee");
+    let john = ("sip:1001@demo.hotdesk", "John Smith");
+
+    // Nobody sits anywhere: phones are registered, and that is all they are good for.
+    assert_eq!(edge.metric("hotdesk_bindings"), 3);
+    assert!(desk_1.dial_in_vain("1002").starts_with("403"));
+    assert!(desk_1.dial_in_vain("*11*1001*0000").starts_with("403"));
+    assert_eq!(edge.seats(), seats(&[]));
+
+    // Two people take a desk each.
+    desk_1.dial_code("*11*1001*7738");
+    desk_2.dial_code("*11*1002*2468");
+    assert_eq!(edge.seats(), seats(&[("desk-1", "1001"), ("desk-2", "1002")]));
+
+    // They call each other, both ways, and either hangs up. What shows is the person, not the desk.
+    call(&mut desk_2, &mut desk_1, "1001", ann);
+    desk_2.hang_up();
+    desk_1.wait_for("CALL_CLOSED");
+    desk_2.wait_for("CALL_CLOSED");
+    call(&mut desk_1, &mut desk_2, "1002", john);
+    desk_2.hang_up();
+    desk_1.wait_for("CALL_CLOSED");
+    desk_2.wait_for("CALL_CLOSED");
+
+    // John moves. The next call rings at the third desk, and only there; the caller gives up.
+    desk_3.dial_code("*11*1001*7738");
+    assert_eq!(edge.seats(), seats(&[("desk-2", "1002"), ("desk-3", "1001")]));
+    desk_2.dial("1001");
+    let incoming = desk_3.wait_for("CALL_INCOMING");
+    assert_eq!((text(&incoming, "peeruri"), text(&incoming, "peerdisplayname")), ann);
+    desk_2.wait_for("CALL_RINGING");
+    desk_2.hang_up();
+    desk_3.wait_for("CALL_CLOSED");
+    desk_2.wait_for("CALL_CLOSED");
+    assert!(!desk_1.has_heard("CALL_INCOMING"));
+
+    // The edge is cut off and comes back: people sit where they sat, and phones ring without registering again.
+    edge.kill_and_start();
+    assert_eq!(edge.seats(), seats(&[("desk-2", "1002"), ("desk-3", "1001")]));
+    desk_1.dial_code("*11*1003*1357");
+    call(&mut desk_1, &mut desk_3, "1001", ("sip:1003@demo.hotdesk", "Max Weber"));
+    desk_3.hang_up();
+    desk_1.wait_for("CALL_CLOSED");
+    desk_3.wait_for("CALL_CLOSED");
+
+    // John leaves, and is nowhere.
+    desk_3.dial_code("*12");
+    assert_eq!(edge.seats(), seats(&[("desk-1", "1003"), ("desk-2", "1002")]));
+    assert!(desk_1.dial_in_vain("1001").starts_with("480"));
+    assert_eq!(edge.metric("hotdesk_worker_panics_total"), 0);
+}
+
+/// Plays a scenario of `bench/sipp` and gives back its figures.
+fn sipp(edge: &Edge, net: Net, arguments: &[&str]) -> String {
+    let run = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("bench/sipp/run");
+    let output = Command::new(run)
+        .args(arguments)
+        .args(["--edge", &edge.sip().to_string(), "--from", &net.host(20).to_string(), "--seconds", "30"])
+        .output()
+        .unwrap();
+    let figures = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {}\n{figures}\n{errors}", output.status);
+    figures
+}
+
+#[test]
+fn phones_register_and_refresh_with_sipp() {
+    if !has("sipp", "sip-tester") {
+        return;
+    }
+    let net = Net::new(1);
+    let edge = Edge::start(net);
+
+    let figures = sipp(&edge, net, &["register-digest", "--calls", "60", "--rate", "60"]);
+    assert!(figures.contains("60 calls good, 0 failed"), "{figures}");
+    let figures = sipp(&edge, net, &["register", "--calls", "60", "--rate", "60", "--rounds", "10"]);
+    assert!(figures.contains("60 calls good, 0 failed"), "{figures}");
+
+    // Refreshes with the nonce in use are not challenged: one challenge a call is all.
+    assert_eq!(edge.metric("hotdesk_stale_nonces_total"), 0);
+    assert_eq!(edge.metric("hotdesk_digests_refused_total"), 0);
+    assert_eq!(edge.metric("hotdesk_bindings"), 3);
+}
+
+#[test]
+fn people_move_between_desks_with_sipp() {
+    if !has("sipp", "sip-tester") {
+        return;
+    }
+    let net = Net::new(2);
+    let edge = Edge::start(net);
+
+    let figures = sipp(&edge, net, &["seat-swap", "--calls", "20"]);
+    assert!(figures.contains("20 calls good, 0 failed"), "{figures}");
+    assert_eq!(edge.seats(), seats(&[("desk-2", "1003")]));
+    let figures = sipp(&edge, net, &["seat-swap-native", "--rounds", "20"]);
+    assert!(figures.contains("3 calls good, 0 failed"), "{figures}");
+
+    assert_eq!(edge.metric("hotdesk_log_ins_refused_total"), 0);
+    assert!(edge.metric("hotdesk_notifies_sent_total") > 40);
+    assert_eq!(edge.metric("hotdesk_notifies_failed_total"), 0);
+}
+
+#[test]
+fn calls_go_through_with_sipp() {
+    if !has("sipp", "sip-tester") {
+        return;
+    }
+    let net = Net::new(3);
+    let edge = Edge::start(net);
+
+    let figures = sipp(&edge, net, &["call", "--calls", "60", "--rate", "60"]);
+
+    assert!(figures.contains("60 calls good, 0 failed"), "{figures}");
+    assert_eq!(edge.seats(), seats(&[("desk-1", "1001"), ("desk-2", "1002")]));
+}
