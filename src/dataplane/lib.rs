@@ -82,9 +82,9 @@ impl Dataplane {
         let transactions = Transactions::new(worker, settings.timers, tables.branch_key, Bounds::default());
         let mut upkeep = Upkeep::new(worker, settings.durable);
         tables.location.adopt(now.mono, &mut upkeep, (u64::from(worker.0), u64::from(workers)));
-        let random = Random::new(seed);
+        let mut random = Random::new(seed);
+        let mut rooms = Rooms::new(u32::from_ne_bytes(random.bytes()));
         let ctx = Context { worker, settings, keys, tables, random, counters: Counters::default(), upkeep };
-        let mut rooms = Rooms::new();
         if worker == WorkerId(0) {
             // Seats out of the store may be of devices and extensions that are no more.
             rooms.on_configured(&ctx, &ctx.settings);

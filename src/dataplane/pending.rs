@@ -40,8 +40,10 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    pub(crate) fn new() -> Self {
-        Self { waiting: Slots::new(WAITING_MAX), registers: HashSet::new() }
+    /// Nothing waits. `first_generation` must be random: backends may still answer what a dataplane asked that has
+    /// panicked since, and a verdict on one person's PIN must not be taken for that on another's.
+    pub(crate) fn new(first_generation: u32) -> Self {
+        Self { waiting: Slots::beginning_after(first_generation, WAITING_MAX), registers: HashSet::new() }
     }
 
     /// True if no further question can be asked now. Whoever must not lose what he asks for looks first.

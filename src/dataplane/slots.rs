@@ -10,11 +10,18 @@ pub(crate) struct Slots<T> {
     entries: Vec<(u32, Option<T>)>,
     free: Vec<u32>,
     len_max: usize,
+    first_generation: u32,
 }
 
 impl<T> Slots<T> {
     pub(crate) fn new(len_max: usize) -> Self {
-        Self { entries: Vec::new(), free: Vec::new(), len_max }
+        Self::beginning_after(0, len_max)
+    }
+
+    /// An empty table whose generations begin after `first_generation`: a random one makes keys that an earlier table
+    /// gave out find nothing here.
+    pub(crate) fn beginning_after(first_generation: u32, len_max: usize) -> Self {
+        Self { entries: Vec::new(), free: Vec::new(), len_max, first_generation }
     }
 
     /// Adds an entry; `None`, and the entry is dropped, when the table is full.
@@ -22,7 +29,7 @@ impl<T> Slots<T> {
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None if self.entries.len() < self.len_max => {
-                self.entries.push((0, None));
+                self.entries.push((self.first_generation, None));
                 (self.entries.len() - 1) as u32
             }
             None => return None,
@@ -68,6 +75,17 @@ impl<T> Slots<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_of_an_earlier_table_finds_nothing() {
+        let mut earlier = Slots::beginning_after(7, 2);
+        let mut slots = Slots::beginning_after(u32::MAX, 2);
+        let of_before = earlier.insert('a').unwrap();
+        let own = slots.insert('b').unwrap();
+
+        assert_eq!(slots.remove(of_before), None);
+        assert_eq!(slots.remove(own), Some('b'));
+    }
 
     #[test]
     fn a_stale_key_finds_nothing_and_the_table_is_bounded() {

@@ -35,12 +35,12 @@ pub(crate) struct Rooms {
 }
 
 impl Rooms {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(first_generation: u32) -> Self {
         Self {
             proxy: Proxy::new(),
             attendant: Attendant::new(),
             notifier: Notifier::new(),
-            pending: Pending::new(),
+            pending: Pending::new(first_generation),
             seating: Seating::default(),
             leaving: VecDeque::new(),
             effects: Vec::new(),
