@@ -140,6 +140,9 @@ impl Rooms {
         own_routes: usize,
     ) {
         let (name, _) = tenant.credentials(account);
+        if matches!(account, Account::Extension(index) if !tenant.extensions[index as usize].enabled) {
+            return work.answer(flow, request, Answer::new(403, "Switched Off"));
+        }
         let opener: Box<str> = name.into();
         let device = match account {
             Account::Device(_) => Some(Place::new(&tenant.id, &opener)),

@@ -214,6 +214,18 @@ fn options_to_the_edge_is_answered_and_to_a_person_passed_on() {
     assert!(office["soft-2"].requests("OPTIONS").is_empty());
     assert_eq!(office.ask("soft-1", "OPTIONS", "1002", |_| {}), Some(200));
     assert_eq!(office["soft-2"].requests("OPTIONS").len(), 1);
+    assert_eq!(office.ask("soft-1", "OPTIONS", "soap.beep://192.0.2.103:3002", |_| {}), Some(416));
+}
+
+#[test]
+fn extension_that_is_switched_off_calls_nobody() {
+    let mut office = two_phones();
+    office.reconfigure(|blueprint| blueprint.extension("1001").enabled = false);
+
+    let call = office.call("soft-1", "1002");
+
+    assert_eq!(office.outcome(call), Some(403));
+    assert!(office["soft-2"].requests("INVITE").is_empty());
 }
 
 #[test]
