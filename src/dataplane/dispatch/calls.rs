@@ -1,6 +1,5 @@
 //! Requests for extensions, codes and emergency numbers: what each is, who may send it, where it goes.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Rooms;
@@ -46,10 +45,8 @@ impl Rooms {
         let Some(tenant) = work.ctx.tenant_of(&uri, flow) else {
             return work.answer(flow, request, Answer::new(403, "Unknown Domain"));
         };
-        let user = match uri.scheme {
-            sip::Scheme::Tel => Cow::Borrowed(uri.opaque()),
-            _ => uri.user_unescaped(),
-        };
+        // Of `tel:` it is the number, without `phone-context` and other parameters (RFC 3966 §5.1).
+        let user = uri.user_unescaped();
         let ours = uri.scheme == sip::Scheme::Tel || is_sos || work.ctx.is_ours(&uri, &tenant);
         let invite = request.method() == Some(sip::Method::Invite);
 

@@ -33,6 +33,7 @@ fn every_spelling_reaches_the_service_in_every_state() {
         "sip:112@192.0.2.1",
         "tel:112",
         "tel:1-1-2",
+        "tel:112;phone-context=demo.hotdesk",
         "urn:service:sos",
         "urn:service:sos.fire",
     ];
