@@ -121,6 +121,11 @@ impl Ring {
         self.certain.pop().map(Item::Certain).or_else(|| self.lossy.pop().map(Item::Handed))
     }
 
+    /// Takes one thing of the certain lane.
+    pub fn take_certain(&self) -> Option<Certain> {
+        self.certain.pop()
+    }
+
     /// True if there is nothing to take.
     pub fn is_empty(&self) -> bool {
         self.certain.is_empty() && self.lossy.is_empty()

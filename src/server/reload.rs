@@ -77,7 +77,8 @@ impl Edge {
         *self.pepper.write().unwrap_or_else(PoisonError::into_inner) = server.pepper.clone();
         self.server.send_replace(server);
         self.settings.send_replace(Arc::clone(&settings));
-        for ring in &*self.shell.rings {
+        // The first worker, which sees to the seats that end, hears of it last.
+        for ring in self.shell.rings.iter().rev() {
             ring.deliver(Certain::Configured(Arc::clone(&settings)));
         }
         Ok(changes)

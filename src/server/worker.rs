@@ -126,8 +126,9 @@ impl Worker {
 
     /// One batch off `socket`; says how many datagrams it had.
     pub(super) fn receive(&mut self, listener: ListenerId, socket: &impl AsFd) -> io::Result<usize> {
-        let batch = self.receiver.receive(socket)?;
         let now = self.shell.clock.now();
+        self.take_news(now);
+        let batch = self.receiver.receive(socket)?;
         let count = batch.len();
         self.counters.datagrams_received += count as u64;
         let mut panics = 0;
@@ -154,6 +155,7 @@ impl Worker {
 
     pub(super) fn on_ready(&mut self, id: ConnectionId) {
         let now = self.shell.clock.now();
+        self.take_news(now);
         let Self { streams, guarded, counters, .. } = self;
         let mut panics = 0;
         let mut misframed = false;
@@ -212,6 +214,15 @@ impl Worker {
             self.forget_replies(usize::from(done.is_err()));
         }
         self.settle(now);
+    }
+
+    /// What must not be overtaken by messages: whoever was told that settings are in force sends under them.
+    fn take_news(&mut self, now: Now) {
+        let ring = Arc::clone(&self.ring);
+        for certain in std::iter::from_fn(|| ring.take_certain()).take(RING_BATCH_MAX) {
+            let done = self.take_certain(now, certain);
+            self.forget_replies(usize::from(done.is_err()));
+        }
     }
 
     fn take_certain(&mut self, now: Now, certain: Certain) -> Result<(), Panicked> {

@@ -240,6 +240,14 @@ impl Edge {
         }
     }
 
+    /// Waits until nobody sits anywhere.
+    pub(crate) fn wait_for_everybody_gone(&self) {
+        let deadline = Deadline::after(PATIENCE);
+        while !self.seats().is_empty() {
+            assert!(deadline.left().is_some(), "still there: {:?}", self.seats());
+        }
+    }
+
     /// Its configuration file.
     pub(crate) fn file(&self) -> PathBuf {
         file_in(self.dir.path())
