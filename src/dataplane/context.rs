@@ -80,8 +80,8 @@ impl<'a> Answer<'a> {
 const TAG_LENGTH: usize = 16;
 
 impl Context {
-    /// The tenant a request is for: the domain of `uri`, else the listener's, where the host is this edge itself
-    /// or none of ours. A domain that is none of ours on a listener without a tenant belongs to nobody.
+    /// The tenant a request is for: that of the domain of `uri`, else the listener's: phones are pointed at an edge by
+    /// all sorts of names. Nothing is ever sent to the host of a Request-URI, so this opens no relay.
     pub(crate) fn tenant_of(&self, uri: &sip::Uri<'_>, flow: &Flow) -> Option<Arc<Tenant>> {
         self.settings
             .tenant_of_domain(uri.host.raw())
@@ -89,7 +89,7 @@ impl Context {
             .cloned()
     }
 
-    /// True if `uri` names `tenant`'s domain or this edge: what is neither is somebody else's, and not relayed to.
+    /// True if `uri` names a domain of `tenant`, or this edge by its address.
     pub(crate) fn is_ours(&self, uri: &sip::Uri<'_>, tenant: &Tenant) -> bool {
         uri.host.raw().is_empty()
             || tenant.domains.iter().any(|domain| domain.as_bytes().eq_ignore_ascii_case(uri.host.raw()))

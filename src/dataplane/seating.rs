@@ -290,7 +290,13 @@ impl Seating {
 
     /// Ends the seat of a phone that has un-registered, unless it is back by then.
     pub(crate) fn leave_after(&mut self, due: Mono, extension: Place, device: Place, holder: Holder) {
-        // One entry a device that sits natively, as long as un-REGISTERs last: no more than there are phones.
+        // One entry a sitting: a phone may un-register as often as it likes.
+        let is_known = |Reverse((_, known)): &Reverse<(Mono, Leaving)>| {
+            known.device == device && known.epoch == holder.epoch
+        };
+        if self.leaving.iter().any(is_known) {
+            return;
+        }
         self.leaving.push(Reverse((due, Leaving { device, extension, epoch: holder.epoch })));
     }
 

@@ -13,7 +13,7 @@ use crate::phone;
 use crate::proxy::{self, InDialog, Plan, Target};
 use crate::query::Pin;
 use crate::refusal::Refusal;
-use crate::settings::{Account, Tenant};
+use crate::settings::{Account, Extension, Tenant};
 use crate::transaction::{self, Key};
 
 /// The methods the edge takes outside dialogs (RFC 3261 §20.5).
@@ -47,10 +47,9 @@ impl Rooms {
         };
         // Of `tel:` it is the number, without `phone-context` and other parameters (RFC 3966 §5.1).
         let user = uri.user_unescaped();
-        let ours = uri.scheme == sip::Scheme::Tel || is_sos || work.ctx.is_ours(&uri, &tenant);
         let invite = request.method() == Some(sip::Method::Invite);
 
-        if invite && ours {
+        if invite {
             let number = match hotdesk::emergency(&user, &tenant.emergency) {
                 None if is_sos => Some(request.request_uri()),
                 number => number.map(str::as_bytes),
@@ -63,8 +62,8 @@ impl Rooms {
         if request.header(sip::Name::ProxyRequire).is_some() {
             return refuse_extensions(work, flow, request, sip::Name::ProxyRequire);
         }
-        if !ours || request.routes().count() > own_routes {
-            // §16.3, and no open relay: what is for others, or goes through others, is not carried.
+        if request.routes().count() > own_routes {
+            // §16.3, and no open relay: what is to go through others is not carried.
             return work.answer(flow, request, Answer::new(403, "Relaying Denied"));
         }
         match request.method() {
@@ -149,6 +148,11 @@ impl Rooms {
             Account::Device(_) => work.ctx.tables.seats.seat_at(&tenant.customer, &tenant.id, &opener),
             Account::Extension(_) => None,
         };
+        if let Account::Extension(index) = account
+            && let Err(reason) = may_speak(work, &tenant, &tenant.extensions[index as usize], device.as_ref())
+        {
+            return work.answer(flow, request, Answer::new(403, reason));
+        }
         let sitting = seat.as_ref().and_then(|seat| {
             let home = work.ctx.settings.tenant(&seat.extension.tenant)?;
             Some((home.extension(&seat.extension.name)?.clone(), seat.epoch))
@@ -302,7 +306,7 @@ impl Rooms {
         };
         let Some(device) = device else {
             // Q5 of PRODUCT.md: codes are for the phones of the pool.
-            return work.answer(flow, request, Answer::new(403, Refusal::UnknownDevice.phrase()));
+            return work.answer(flow, request, Answer::new(403, "Only Shared Phones Log In And Out"));
         };
         let Ok(server) = work.transactions.begin_server(work.now.mono, key, flow, request, Owner::Nobody)
         else {
@@ -329,6 +333,25 @@ impl Rooms {
             _ => refuse(Refusal::Malformed),
         };
         self.effects.push(effect);
+    }
+}
+
+/// Whether a phone with an extension's own account may call as it: a desk phone while it holds the seat, so that no
+/// loser calls as the person it lost, and any other only where the extension may have ordinary phones.
+fn may_speak(
+    work: &Work<'_>,
+    tenant: &Tenant,
+    extension: &Extension,
+    device: Option<&Place>,
+) -> Result<(), &'static str> {
+    match device {
+        Some(device) => {
+            let seat = work.ctx.tables.seats.seat_at(&tenant.customer, &device.tenant, &device.name);
+            let place = Place::new(&tenant.id, &extension.number);
+            if seat.is_some_and(|seat| seat.extension == place) { Ok(()) } else { Err("Logged Out Here") }
+        }
+        None if extension.own_phones_max == 0 => Err("No Ordinary Phones For This Extension"),
+        None => Ok(()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whose request is this: digest credentials, for every method.
 
-use std::hash::Hasher as _;
+use std::hash::{Hash as _, Hasher as _};
 
 use siphasher::sip::SipHasher13;
 
@@ -74,7 +74,7 @@ pub(super) fn authenticate(
     };
     let user = tenant.credentials(account).0.as_bytes();
     let Context { tables, upkeep, .. } = &mut *work.ctx;
-    let print = print(request);
+    let print = print(request, flow);
     match tables.location.accept_nonce(&tenant.id, user, proof, print, work.now.mono, upkeep) {
         NonceUse::Fresh => Some(account),
         // Not even what looks like a retransmission: one that was forwarded is absorbed by its transaction, and one
@@ -86,10 +86,19 @@ pub(super) fn authenticate(
     }
 }
 
-/// Stands for a request and its retransmissions.
-pub(super) fn print(request: &sip::Message<'_>) -> u32 {
+/// Stands for a request and its retransmissions: the same from the same address, asking for the same.
+pub(super) fn print(request: &sip::Message<'_>, flow: &Flow) -> u32 {
     let mut hasher = SipHasher13::new();
-    hasher.write(request.call_id().unwrap_or_default());
-    hasher.write(request.top_via().ok().and_then(|via| via.branch).unwrap_or_default());
+    for field in [
+        request.call_id().unwrap_or_default(),
+        request.top_via().ok().and_then(|via| via.branch).unwrap_or_default(),
+        request.header(sip::Name::CSeq).unwrap_or_default(),
+        request.header(sip::Name::Contact).unwrap_or_default(),
+        request.header(sip::Name::Expires).unwrap_or_default(),
+    ] {
+        hasher.write(field);
+        hasher.write_u8(0);
+    }
+    flow.remote.ip().hash(&mut hasher);
     hasher.finish() as u32
 }

@@ -104,10 +104,7 @@ impl Rooms {
     fn is_for_edge(&self, work: &Work<'_>, flow: &Flow, request: &sip::Message<'_>) -> bool {
         let Ok(uri) = sip::Uri::parse(request.request_uri()) else { return false };
         let in_dialog = request.to().is_ok_and(|to| to.tag().is_some());
-        uri.is_sip()
-            && uri.user.is_none()
-            && !in_dialog
-            && work.ctx.tenant_of(&uri, flow).is_some_and(|tenant| work.ctx.is_ours(&uri, &tenant))
+        uri.is_sip() && uri.user.is_none() && !in_dialog && work.ctx.tenant_of(&uri, flow).is_some()
     }
 
     fn on_cancel(

@@ -103,7 +103,7 @@ impl Rooms {
             }
             Native::Nothing(device) => {
                 if registrar::wish(request) == Wish::Remove {
-                    match spend(work, tenant, user, request, proof) {
+                    match spend(work, flow, tenant, user, request, proof) {
                         NonceUse::Fresh => {
                             work.ctx.tables.marks.unregistered(&device, &Place::new(&tenant.id, user));
                         }
@@ -143,7 +143,7 @@ impl Rooms {
         // The proof is spent now: what follows is not asked for it again. A proof that was used before seats nobody,
         // not even by what looks like a retransmission: whoever captured it would be the phone from then on. A phone
         // whose refusal was lost is asked once more.
-        if spend(work, tenant, user, request, proof) != NonceUse::Fresh {
+        if spend(work, flow, tenant, user, request, proof) != NonceUse::Fresh {
             return ask(work, flow, request, tenant, false, Refused::Stale);
         }
         self.pending.await_register(fingerprint(request));
@@ -198,7 +198,7 @@ impl Rooms {
             user,
             sender: *sender,
             proof: *proof,
-            print: print(request),
+            print: print(request, flow),
             own_phones_max,
         };
         let Context { tables, upkeep, counters, .. } = &mut *work.ctx;
@@ -314,6 +314,7 @@ impl Rooms {
 /// Uses up the proof of a request that changes more than bindings.
 fn spend(
     work: &mut Work<'_>,
+    flow: &Flow,
     tenant: &Tenant,
     user: &str,
     request: &sip::Message<'_>,
@@ -321,7 +322,7 @@ fn spend(
 ) -> NonceUse {
     let Some(proof) = proof else { return NonceUse::Fresh };
     let Context { tables, upkeep, .. } = &mut *work.ctx;
-    let print = print(request);
+    let print = print(request, flow);
     tables.location.accept_nonce(&tenant.id, user.as_bytes(), proof, print, work.now.mono, upkeep)
 }
 

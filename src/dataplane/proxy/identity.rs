@@ -28,7 +28,7 @@ pub(crate) struct Foreign;
 /// What an authenticated account may say in From, and what becomes of it.
 ///
 /// A device speaks as the extension that sits there; its From may name itself or that extension. An ordinary
-/// phone speaks as its own extension. Both may be anonymous; neither may be of another domain.
+/// phone speaks as its own extension. Both may be anonymous. A domain that is none of ours is put right.
 pub(crate) fn decide(
     ctx: &Context,
     tenant: &Tenant,
@@ -40,7 +40,8 @@ pub(crate) fn decide(
     if is_anonymous(&uri) {
         return Ok(From::Anonymous);
     }
-    if !ctx.is_ours(&uri, tenant) {
+    let ours = ctx.is_ours(&uri, tenant);
+    if !ours && ctx.settings.tenant_of_domain(uri.host.raw()).is_some() {
         return Err(Foreign);
     }
     let user = uri.user_unescaped();
@@ -53,8 +54,15 @@ pub(crate) fn decide(
                 addr: addr(&extension.name, &extension.number, tenant.realm()),
             })
         }
-        None if *user == *own => Ok(From::Kept),
-        _ => Err(Foreign),
+        None if *user != *own => Err(Foreign),
+        None if ours => Ok(From::Kept),
+        // Whatever name of the edge the phone was given, or made up: the callee sees who it is.
+        None => {
+            let user = tenant.credentials(account).0;
+            let name = tenant.extension(user).map_or("", |extension| &extension.name);
+            Ok(From::Replaced { user: user.into(), epoch: 0, addr: addr(name, user, tenant.realm()) })
+        }
+        Some(_) => Err(Foreign),
     }
 }
 

@@ -278,6 +278,10 @@ impl Proxy {
         if std::mem::replace(&mut call.branches[index].ended, true) {
             return;
         }
+        if call.plan.in_dialog && matches!(code, 408 | 481) {
+            // The far end knows no such call, so there is none (§12.2.1.2).
+            dialog_is_gone(work, call, effects);
+        }
         if !call.branches[index].left && !call.cancelled {
             call.best.offer(code, response.bytes());
         }
@@ -405,6 +409,9 @@ impl Proxy {
         if std::mem::replace(&mut call.branches[index].ended, true) {
             return;
         }
+        if call.plan.in_dialog && code == 408 {
+            dialog_is_gone(work, call, effects);
+        }
         if !call.branches[index].left && !call.cancelled {
             call.best.offer(code, &[]);
         }
@@ -498,5 +505,16 @@ impl Proxy {
     /// When [`Self::handle_timeout`] has something to do.
     pub(crate) fn next_timeout(&self) -> Option<Mono> {
         self.lingering.front().map(|(until, _)| *until)
+    }
+}
+
+/// The devices at both ends of a dialog are free of it: it is no more.
+fn dialog_is_gone(work: &mut Work<'_>, call: &Call, effects: &mut Vec<Effect>) {
+    let far = call.branches.iter().filter_map(|branch| branch.target.device.as_deref());
+    let far = far.map(|device| Place::new(&call.plan.tenant.id, device));
+    for device in call.plan.opener_device.iter().cloned().chain(far) {
+        if work.ctx.tables.calls.ended(&device, call.dialog, work.now.mono) {
+            effects.push(Effect::Idle(device));
+        }
     }
 }

@@ -189,13 +189,30 @@ fn update_each(
     let pairs = || wanted.iter().zip(&places);
     let is_removed = |place| pairs().any(|(contact, other)| *other == Some(place) && contact.seconds == 0);
     let added = pairs().filter(|(contact, place)| place.is_none() && contact.seconds > 0).count();
+    let mut yielding = SmallVec::<[usize; 2]>::new();
     if added > 0 {
         let stay = |own: bool| {
             let bindings = draft.bindings().iter().enumerate();
             bindings.filter(|(place, binding)| (!own || sender.owns(binding)) && !is_removed(*place)).count()
         };
-        let is_full = stay(false) + added > CONTACTS_PER_AOR_MAX;
-        if is_full || sender == Sender::Ordinary && stay(true) + added > registration.own_phones_max {
+        let own_max =
+            if sender == Sender::Ordinary { registration.own_phones_max } else { CONTACTS_PER_AOR_MAX };
+        let excess = (stay(false) + added)
+            .saturating_sub(CONTACTS_PER_AOR_MAX)
+            .max((stay(true) + added).saturating_sub(own_max));
+        // What a phone left behind when it came back under another port or connection makes room for it, the oldest
+        // first: a contact that leads nowhere, or that came from the same address.
+        let is_named = |place| pairs().any(|(_, other)| *other == Some(place));
+        let bindings = draft.bindings().iter().enumerate();
+        yielding = bindings
+            .filter(|(place, binding)| {
+                let left = binding.flow.is_none_or(|old| old.remote.ip() == registration.flow.remote.ip());
+                sender.owns(binding) && left && !is_named(*place)
+            })
+            .map(|(place, _)| place)
+            .take(excess)
+            .collect();
+        if yielding.len() < excess {
             return Outcome::Refused(Refused::TooMany);
         }
     }
@@ -213,7 +230,7 @@ fn update_each(
     let mut place = 0;
     let removed = draft.retain(|_| {
         place += 1;
-        !is_removed(place - 1)
+        !is_removed(place - 1) && !yielding.contains(&(place - 1))
     });
     for (contact, _) in pairs().filter(|(contact, place)| place.is_none() && contact.seconds > 0) {
         let (uri, instance) = (Cow::Owned(contact.uri.to_vec()), Cow::Owned(contact.instance.to_vec()));
@@ -578,13 +595,22 @@ mod tests {
         let mut desk = Desk::ordinary();
         assert_eq!(desk.send("a", 1, &format!("{A}{B}")), granted(2, 0, 0));
         let third = "Contact: <sip:1001@10.0.0.3>\r\n";
-        assert_eq!(desk.send("c", 1, third), refused(Refused::TooMany));
+        // The oldest that came from the same address makes room: phones come back under other ports.
+        assert_eq!(desk.send("c", 1, third), granted(1, 0, 1));
+        assert_eq!(desk.contacts().len(), 2);
+        assert_eq!(desk.send("c", 2, third), granted(0, 1, 0));
+        let elsewhere = std::mem::replace(
+            &mut desk.flow,
+            Flow::datagram(ListenerId(0), "203.0.113.99:5060".parse().unwrap()),
+        );
+        let fourth = "Contact: <sip:1001@10.0.0.4>\r\n";
+        assert_eq!(desk.send("f", 1, fourth), refused(Refused::TooMany));
         // What it removes in the same request makes room.
         assert_eq!(
-            desk.send("c", 2, &format!("{third}{}", A.replace("\r\n", ";expires=0\r\n"))),
+            desk.send("f", 2, &format!("{fourth}{}", third.replace("\r\n", ";expires=0\r\n"))),
             granted(1, 0, 1)
         );
-        assert_eq!(desk.send("c", 3, third), granted(0, 1, 0));
+        desk.flow = elsewhere;
 
         let thousand: String =
             (0..1000).map(|port| format!("Contact: <sip:a@10.0.0.1:{}>\r\n", port + 1)).collect();
@@ -596,7 +622,8 @@ mod tests {
         assert_eq!(desk.send("d", 1, &many(1000)), refused(Refused::TooMany));
         let mut device = Desk::new(Sender::Device);
         assert_eq!(device.send("d", 1, &many(8)), granted(8, 0, 0));
-        assert_eq!(device.send("e", 1, A), refused(Refused::TooMany));
+        assert_eq!(device.send("e", 1, &many(9)), refused(Refused::TooMany));
+        assert_eq!(device.send("e", 2, "Contact: <sip:1001@10.0.0.9>\r\n"), granted(1, 0, 1));
         assert_eq!(device.contacts().len(), 8);
     }
 

@@ -221,8 +221,63 @@ fn from_names_no_domain_but_ours() {
         invite.set("From", "\"Bank\" <sip:1001@bank.example>;tag=1");
     });
 
+    assert_eq!(office.outcome(call), Some(200));
+    let invite = last_heard(&office, "soft-2", "INVITE");
+    assert_eq!(invite.header("From"), Some("\"John Smith\" <sip:1001@demo.hotdesk>;tag=1"));
+}
+
+#[test]
+fn phone_that_was_given_another_name_of_the_edge_calls_all_the_same() {
+    let mut office = three_desks();
+    office.own_phone("soft-1", "1001").own_phone("soft-2", "1002");
+
+    let call = office.call_with("soft-1", "sip:1002@pbx.office.lan", |invite| {
+        invite.set("From", "<sip:1001@pbx.office.lan>;tag=1");
+    });
+
+    assert_eq!(office.outcome(call), Some(200));
+    assert_eq!(office["soft-2"].requests("INVITE").len(), 1);
+}
+
+#[test]
+fn extension_without_ordinary_phones_calls_from_no_stranger() {
+    let mut office = Office::with(SEED, |blueprint| blueprint.extension("1003").own_phones_max = 0);
+    office.unbox("soft-3", "1003").own_phone("soft-2", "1002");
+
+    let call = office.call("soft-3", "1002");
+
     assert_eq!(office.outcome(call), Some(403));
     assert_eq!(office["soft-2"].requests("INVITE").len(), 0);
+}
+
+#[test]
+fn loser_of_a_native_seat_calls_as_nobody() {
+    let mut office = three_desks();
+    office.own_phone("soft-2", "1002");
+    office.native_log_in("desk-1", "1001");
+    let before = office.call("desk-1", "1002");
+    assert_eq!(office.outcome(before), Some(200));
+    office.hang_up(before);
+
+    office.log_in("1001", "desk-2");
+    let call = office.call("desk-1", "1002");
+
+    assert_eq!(office.outcome(call), Some(403));
+}
+
+#[test]
+fn call_that_the_far_end_does_not_know_is_over() {
+    let mut office = three_desks();
+    office.log_in("1001", "desk-1");
+    office.log_in("1002", "desk-2");
+    let call = office.call("desk-1", "1002");
+    office.pull_plug("desk-2");
+
+    office.ask_within(call, "INFO", |_| {});
+    office.advance(seconds(40));
+
+    assert_eq!(office.force_out("desk-1", false).map(|done| done.is_ok()), Some(true));
+    assert_eq!(office.device_of("1001"), None, "nothing is waited for");
 }
 
 #[test]
