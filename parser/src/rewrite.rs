@@ -31,6 +31,8 @@ pub struct Rewrite<'m, 'a> {
     text: SmallVec<[u8; TEXT_INLINE]>,
     /// A new body, in `text`.
     body: Option<Range<u32>>,
+    /// How many edits were made so far.
+    made: u16,
 }
 
 /// Octets `from..to` of the head give way to octets `text` of the arena.
@@ -59,7 +61,7 @@ impl<'m, 'a> Rewrite<'m, 'a> {
     /// A rewrite that changes nothing yet.
     #[must_use]
     pub fn new(message: &'m Message<'a>) -> Self {
-        Self { message, edits: SmallVec::new(), text: SmallVec::new(), body: None }
+        Self { message, edits: SmallVec::new(), text: SmallVec::new(), body: None, made: 0 }
     }
 
     /// Replaces the Request-URI; does nothing to a response. Blanks and control characters are escaped.
@@ -248,10 +250,11 @@ impl<'m, 'a> Rewrite<'m, 'a> {
         from..self.text.len() as u32
     }
 
-    /// A number greater than that of all edits before. There are fewer than 65,536: each line of the message
-    /// is removed by at most as many calls as its caller writes down.
-    fn number(&self) -> u16 {
-        u16::try_from(self.edits.len()).unwrap_or(u16::MAX)
+    /// A number greater than that of all edits before, those taken back included. There are fewer than 65,536: each
+    /// line of the message is removed by at most as many calls as its caller writes down.
+    fn number(&mut self) -> u16 {
+        self.made = self.made.saturating_add(1);
+        self.made
     }
 
     fn instead(&mut self, span: Range<u16>, text: Range<u32>) {
@@ -322,6 +325,18 @@ mod tests {
         let mut out = Vec::new();
         rewrite.write(&mut out);
         String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn the_later_body_counts_also_where_the_earlier_brought_its_own_type() {
+        let text =
+            b"OPTIONS sip:a SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\nContent-Length: 0\r\n\r\n";
+        let message = Message::parse(text, &Limits::default()).expect("good");
+        let mut out = Vec::new();
+
+        Rewrite::new(&message).set_body(b"text/plain", b"x").set_body(b"text/plain", b"").write(&mut out);
+
+        assert_eq!(out, text);
     }
 
     #[test]
