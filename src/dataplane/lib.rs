@@ -135,7 +135,7 @@ impl Dataplane {
         self.ctx.counters.retransmissions_absorbed += counts.absorbed;
     }
 
-    /// Lets time pass: at most [`UNITS_MAX`] units of each kind of work; what is left shows in
+    /// Lets time pass: at most 256 units of each kind of work; what is left shows in
     /// [`Self::next_timeout`] at once.
     pub fn handle_timeout(&mut self, now: Now, out: &mut Outbox) {
         let mut work = Work { now, ctx: &mut self.ctx, transactions: &mut self.transactions, out };
