@@ -36,6 +36,16 @@ struct Call {
     id: u64,
     began: Mono,
     emergency: bool,
+    /// When its session timer runs out, if it has one (RFC 4028).
+    expires: Option<Mono>,
+}
+
+impl Call {
+    /// From when on it is over although nobody said so.
+    fn over_at(&self, call_max: Duration) -> Mono {
+        let longest = self.began + call_max;
+        self.expires.map_or(longest, |expires| expires.min(longest))
+    }
 }
 
 impl Default for Calls {
@@ -55,6 +65,16 @@ impl Calls {
         self.devices.with(device, |devices| match devices.get_mut(device) {
             Some(at) => at.began(call, now, emergency),
             None => devices.entry(device.clone()).or_default().began(call, now, emergency),
+        });
+    }
+
+    /// The session timer of a call was started anew, or taken away. A call that is not known stays so.
+    pub fn refreshed(&self, device: &Place, call: u64, expires: Option<Mono>) {
+        self.devices.with(device, |devices| {
+            let calls = devices.get_mut(device).map(|at| at.calls.iter_mut());
+            if let Some(known) = calls.and_then(|mut calls| calls.find(|known| known.id == call)) {
+                known.expires = expires;
+            }
         });
     }
 
@@ -120,15 +140,16 @@ impl AtDevice {
                 None => return,
             }
         }
-        self.calls.push(Call { id, began: now, emergency });
+        self.calls.push(Call { id, began: now, emergency, expires: None });
     }
 
     fn forget(&mut self, now: Mono, call_max: Duration) {
         let ended = &mut self.emergency_ended;
         self.calls.retain(|call| {
-            let up = now.since(call.began) < call_max;
+            let over_at = call.over_at(call_max);
+            let up = now < over_at;
             if !up && call.emergency {
-                *ended = (*ended).max(Some(call.began + call_max));
+                *ended = (*ended).max(Some(over_at));
             }
             up
         });
@@ -141,6 +162,20 @@ mod tests {
 
     const CALL_MAX: Duration = Duration::from_secs(4 * 3600);
     const HOLD: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn call_whose_session_timer_ran_out_is_over() {
+        let calls = Calls::new();
+        calls.began(&desk(), 1, at(0), false);
+
+        calls.refreshed(&desk(), 1, Some(at(1800)));
+        calls.refreshed(&desk(), 2, Some(at(1)));
+        assert!(!calls.is_idle(&desk(), at(1799), CALL_MAX));
+
+        calls.refreshed(&desk(), 1, Some(at(2700)));
+        assert!(!calls.is_idle(&desk(), at(2699), CALL_MAX));
+        assert!(calls.is_idle(&desk(), at(2700), CALL_MAX));
+    }
 
     fn desk() -> Place {
         Place::new("acme", "desk-1")

@@ -20,6 +20,7 @@ mod target;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use smallvec::SmallVec;
 
@@ -266,6 +267,7 @@ impl Proxy {
                 let repeated = call.branches[index].ended && call.answered;
                 call.branches[index].ended = true;
                 call.answered = true;
+                session_refreshed(work, call, index, response);
                 pass_on(work, call, &mut self.scratch, code, response);
                 if !repeated {
                     self.on_answered(work, key, effects);
@@ -515,6 +517,53 @@ fn dialog_is_gone(work: &mut Work<'_>, call: &Call, effects: &mut Vec<Effect>) {
     for device in call.plan.opener_device.iter().cloned().chain(far) {
         if work.ctx.tables.calls.ended(&device, call.dialog, work.now.mono) {
             effects.push(Effect::Idle(device));
+        }
+    }
+}
+
+/// A 2xx to INVITE or UPDATE says anew how long the session lasts without a word, or that it has no timer
+/// (RFC 4028 §7.2, §8.1).
+fn session_refreshed(work: &mut Work<'_>, call: &Call, index: usize, response: &sip::Message<'_>) {
+    let method = response.cseq().map(|cseq| cseq.method);
+    if !matches!(method, Ok(sip::Method::Invite | sip::Method::Update)) {
+        return;
+    }
+    // A refresh that is lost is sent again for as long as Timer B or F runs.
+    let grace = work.ctx.settings.timers.t1 * 64;
+    let expires = session_interval(response).map(|interval| work.now.mono + interval + grace);
+    let far = call.branches[index].target.device.as_deref();
+    let far = far.map(|device| Place::new(&call.plan.tenant.id, device));
+    for device in call.plan.opener_device.iter().cloned().chain(far) {
+        work.ctx.tables.calls.refreshed(&device, call.dialog, expires);
+    }
+}
+
+/// The interval of Session-Expires; a malformed one is none.
+fn session_interval(response: &sip::Message<'_>) -> Option<Duration> {
+    let value = response.header(sip::Name::SessionExpires)?;
+    let digits = value.split(|byte| matches!(byte, b';' | b' ' | b'\t')).next()?;
+    let seconds: u32 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    Some(Duration::from_secs(u64::from(seconds)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn session_interval_is_read_with_and_without_a_refresher() {
+        let interval = |header: &str| {
+            let text = format!(
+                "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\nFrom: <sip:a@a>;tag=1\r\nTo: <sip:b@b>;tag=2\r\n\
+                 Call-ID: x\r\nCSeq: 1 INVITE\r\n{header}Content-Length: 0\r\n\r\n"
+            );
+            session_interval(&sip::Message::parse(text.as_bytes(), &sip::Limits::default()).expect("good"))
+        };
+
+        assert_eq!(interval("Session-Expires: 1800;refresher=uac\r\n"), Some(Duration::from_secs(1800)));
+        assert_eq!(interval("x: 90\r\n"), Some(Duration::from_secs(90)));
+        for header in ["", "Session-Expires: soon\r\n", "Session-Expires: -1\r\n", "x: 99999999999\r\n"] {
+            assert_eq!(interval(header), None, "{header}");
         }
     }
 }
