@@ -106,7 +106,7 @@ impl Rooms {
         if let Some(call) = self.attendant.call_of(request) {
             let Ok(server) = work.transactions.begin_server(work.now.mono, key, flow, request, Owner::Nobody)
             else {
-                return table_full(work, flow, request);
+                return table_full(work, flow, request, false);
             };
             return self.attendant.on_request(work, call, server, request, &mut self.effects);
         }
@@ -210,7 +210,7 @@ impl Rooms {
     ) {
         let Ok(server) = work.transactions.begin_server(work.now.mono, key, flow, request, Owner::Nobody)
         else {
-            return table_full(work, flow, request);
+            return table_full(work, flow, request, plan.emergency);
         };
         if request.method() == Some(sip::Method::Invite) {
             work.respond(server, request, Answer::new(100, "Trying"));
@@ -382,9 +382,15 @@ pub(crate) fn refuse_extensions(
     work.answer(flow, request, Answer::with(420, "Bad Extension", sip::Name::Unsupported, &tags));
 }
 
-fn table_full(work: &mut Work<'_>, flow: &Flow, request: &sip::Message<'_>) {
+fn table_full(work: &mut Work<'_>, flow: &Flow, request: &sip::Message<'_>, emergency: bool) {
     work.ctx.counters.tables_full += 1;
-    work.answer(flow, request, Answer::with(503, "Too Many Transactions", sip::Name::RetryAfter, "10"));
+    let answer = if emergency {
+        // On 503 a phone leaves the edge for a while, and its next emergency call with it.
+        Answer::new(500, "Too Many Transactions")
+    } else {
+        Answer::with(503, "Too Many Transactions", sip::Name::RetryAfter, "10")
+    };
+    work.answer(flow, request, answer);
 }
 
 fn is_service_sos(opaque: &[u8]) -> bool {
