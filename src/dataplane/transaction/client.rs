@@ -147,16 +147,17 @@ impl<O: Copy> Transactions<O> {
             Machine::Invite(machine, _) if same_method => machine.on_response(now, code, timers),
             Machine::Invite(_, cancel) if cseq.method == sip::Method::Cancel => {
                 if let Some(cancel) = cancel {
-                    cancel.machine.on_response(now, code, timers);
+                    cancel.machine.on_response(code);
                 }
                 Verdict::Absorb
             }
             Machine::NonInvite(machine) if same_method => {
-                if machine.on_response(now, code, timers) {
-                    Verdict::Deliver
-                } else {
-                    Verdict::Absorb
+                machine.on_response(code);
+                if machine.has_final() {
+                    self.clients.remove(id);
+                    return Response::Deliver { client, owner };
                 }
+                Verdict::Deliver
             }
             Machine::Invite(..) | Machine::NonInvite(_) => return Response::Stray,
         };
@@ -167,10 +168,10 @@ impl<O: Copy> Transactions<O> {
                 transaction.acknowledge(*flow, response, out);
             }
         }
-        if let Machine::Invite(machine, cancel) = &mut transaction.machine
-            && machine.has_final()
+        if let Machine::Invite(machine, slot) = &mut transaction.machine
+            && slot.as_ref().is_some_and(|cancel| machine.has_final() || cancel.machine.has_final())
         {
-            *cancel = None;
+            *slot = None;
         }
         let due = transaction.due();
         self.clients.remind(now, id, due);

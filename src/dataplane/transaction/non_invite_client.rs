@@ -14,22 +14,23 @@ use crate::settings::Timers;
 ///   ┌────────▶│      Trying      │─────── F: timed out ──┐
 ///   └─────────└──────────────────┘                       │
 ///        1xx / deliver │     │ 200–699 / deliver          │
-///                      ▼     │                           │
-///  E / resend ┌────────────┐ │                           │
-///   ┌────────▶│ Proceeding │ │                           │
-///   └─────────│            │─┼─────── F: timed out ─────▶│
-///  1xx        └────────────┘ │                           │
-///  / deliver        │ 200–699│/ deliver                  │
-///                   ▼        ▼                           ▼
-///             ┌──────────────────┐     K          ┌────────────┐
-///             │    Completed     │───────────────▶│ Terminated │
-///             └──────────────────┘                └────────────┘
+///                      ▼     └───────────────────────┐   │
+///  E / resend ┌────────────┐                         │   │
+///   ┌────────▶│ Proceeding │─────── F: timed out ────┼──▶│
+///   └─────────│            │                         │   │
+///  1xx        └────────────┘                         ▼   ▼
+///  / deliver        │ 200–699                   ┌────────────┐
+///                   └── / deliver ─────────────▶│ Terminated │
+///                                               └────────────┘
 /// ```
+///
+/// There is no `Completed` and no timer K: all they do is to absorb repeated responses (§17.1.2.2), and one that names
+/// a transaction that has ended dies at its branch, which no later transaction ever bears. So a request takes
+/// its place only as long as it waits, not for T4 more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Trying,
     Proceeding,
-    Completed,
     Terminated,
 }
 
@@ -37,11 +38,10 @@ enum State {
 #[derive(Debug)]
 pub(super) struct NonInviteClient {
     state: State,
-    reliable: bool,
     /// Timer E.
     resend: Mono,
     interval: Duration,
-    /// Timers F, K.
+    /// Timer F.
     end: Mono,
     /// How long the core waits for any response at all.
     no_answer: Mono,
@@ -52,7 +52,6 @@ impl NonInviteClient {
     pub(super) fn new(now: Mono, reliable: bool, no_answer: Option<Duration>, timers: &Timers) -> Self {
         Self {
             state: State::Trying,
-            reliable,
             resend: if reliable { NEVER } else { now + timers.t1 },
             interval: timers.t1,
             end: now + lifetime(timers),
@@ -60,30 +59,20 @@ impl NonInviteClient {
         }
     }
 
-    /// A response came. True: the core wants to see it.
-    pub(super) fn on_response(&mut self, now: Mono, code: u16, timers: &Timers) -> bool {
-        match self.state {
-            State::Completed | State::Terminated => return false,
-            State::Trying | State::Proceeding if code < 200 => {
-                self.state = State::Proceeding;
-            }
-            State::Trying | State::Proceeding => {
-                self.state = State::Completed;
-                self.resend = NEVER;
-                // Timer K only absorbs repeated responses (§17.1.2.2).
-                self.end = if self.reliable { now } else { now + timers.t4 };
-            }
+    /// A response came. After a final one [`Self::has_final`] says that the transaction has ended.
+    pub(super) fn on_response(&mut self, code: u16) {
+        if code < 200 {
+            self.state = State::Proceeding;
+            self.no_answer = NEVER;
+        } else {
+            self.terminate();
         }
-        self.no_answer = NEVER;
-        true
     }
 
     pub(super) fn on_time(&mut self, now: Mono, timers: &Timers) -> Fired {
         if now >= self.end {
-            let timed_out = self.state != State::Completed;
-            self.state = State::Terminated;
-            (self.resend, self.end, self.no_answer) = (NEVER, NEVER, NEVER);
-            return if timed_out { Fired::TimedOut } else { Fired::Ended };
+            self.terminate();
+            return Fired::TimedOut;
         }
         if now >= self.no_answer {
             self.no_answer = NEVER;
@@ -105,7 +94,12 @@ impl NonInviteClient {
     }
 
     pub(super) fn has_final(&self) -> bool {
-        matches!(self.state, State::Completed | State::Terminated)
+        self.state == State::Terminated
+    }
+
+    fn terminate(&mut self) {
+        self.state = State::Terminated;
+        (self.resend, self.end, self.no_answer) = (NEVER, NEVER, NEVER);
     }
 }
 
@@ -144,22 +138,22 @@ mod tests {
     fn after_a_provisional_response_e_is_t2() {
         let (mut client, timers) = machine(false, None);
 
-        assert!(client.on_response(at(100), 100, &timers));
+        client.on_response(100);
 
         assert_eq!(run(&mut client, &timers)[..3], [500, 4500, 8500].map(|ms| (ms, Fired::Resend)));
     }
 
     #[test]
-    fn a_final_response_is_delivered_once_and_k_absorbs_the_rest() {
-        for (reliable, end) in [(false, 5100), (true, 100)] {
+    fn a_final_response_is_the_end() {
+        for reliable in [false, true] {
             let (mut client, timers) = machine(reliable, Some(8000));
+            client.on_response(100);
+            assert!(!client.has_final());
 
-            assert!(client.on_response(at(100), 200, &timers));
+            client.on_response(200);
 
-            assert!(!client.on_response(at(100), 200, &timers));
-            assert!(!client.on_response(at(100), 100, &timers));
             assert!(client.has_final());
-            assert_eq!(run(&mut client, &timers), [(end, Fired::Ended)]);
+            assert_eq!(run(&mut client, &timers), []);
         }
     }
 
@@ -174,7 +168,7 @@ mod tests {
     fn any_response_ends_the_silence() {
         let (mut client, timers) = machine(true, Some(8000));
 
-        client.on_response(at(1), 100, &timers);
+        client.on_response(100);
 
         assert_eq!(run(&mut client, &timers), [(32_000, Fired::TimedOut)]);
     }

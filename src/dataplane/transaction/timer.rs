@@ -35,7 +35,7 @@ pub(super) enum Fired {
     TimerC,
     /// The peer did not do its part in time (timers B, F, H); the transaction has ended.
     TimedOut,
-    /// The transaction has ended as it should (timers D, I, J, K, L, M).
+    /// The transaction has ended as it should (timers D, I, J, L, M).
     Ended,
 }
 
