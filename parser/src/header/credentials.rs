@@ -13,27 +13,13 @@ use nom::Parser;
 struct AuthParams<'a> {
     scheme: &'a [u8],
     raw: &'a [u8],
-    /// The values of [`KNOWN`], found in the one pass that checks the grammar.
-    known: [Option<&'a [u8]>; KNOWN.len()],
+    /// The values of the known parameters, found in the one pass that checks the grammar.
+    known: [Option<&'a [u8]>; KNOWN],
 }
 
-/// The parameters RFC 7616 gives credentials and challenges. Each may be there once: of two nonces, two
+/// How many parameters RFC 7616 gives credentials and challenges. Each may be there once: of two nonces, two
 /// readers might believe different ones.
-const KNOWN: [&[u8]; 13] = [
-    b"username",
-    b"realm",
-    b"nonce",
-    b"uri",
-    b"response",
-    b"algorithm",
-    b"qop",
-    b"cnonce",
-    b"nc",
-    b"opaque",
-    b"stale",
-    b"domain",
-    b"userhash",
-];
+const KNOWN: usize = 13;
 
 const USERNAME: usize = 0;
 const REALM: usize = 1;
@@ -46,6 +32,33 @@ const CNONCE: usize = 7;
 const NC: usize = 8;
 const OPAQUE: usize = 9;
 const STALE: usize = 10;
+const DOMAIN: usize = 11;
+const USERHASH: usize = 12;
+
+/// The place among the [`KNOWN`] of a name in any case.
+#[inline(always)]
+fn place_of(name: &[u8]) -> Option<usize> {
+    let word = octets::lower_word(name);
+    let is = |known: &[u8]| word == octets::lower_word(known);
+    let place = match name.len() {
+        8 if is(b"username") => USERNAME,
+        5 if is(b"realm") => REALM,
+        5 if is(b"nonce") => NONCE,
+        3 if is(b"uri") => URI,
+        8 if is(b"response") => RESPONSE,
+        // A word holds eight letters.
+        9 if is(b"algorith") && name[8].eq_ignore_ascii_case(&b'm') => ALGORITHM,
+        3 if is(b"qop") => QOP,
+        6 if is(b"cnonce") => CNONCE,
+        2 if is(b"nc") => NC,
+        6 if is(b"opaque") => OPAQUE,
+        5 if is(b"stale") => STALE,
+        6 if is(b"domain") => DOMAIN,
+        8 if is(b"userhash") => USERHASH,
+        _ => return None,
+    };
+    Some(place)
+}
 
 impl<'a> AuthParams<'a> {
     fn read(input: &'a [u8]) -> Parsed<'a, Self> {
@@ -53,7 +66,7 @@ impl<'a> AuthParams<'a> {
         let (rest, scheme) = octets::run(TOKEN).parse(input)?;
         let (mut rest, ()) = octets::lws(rest)?;
         let raw = rest;
-        let mut known = [None; KNOWN.len()];
+        let mut known = [None; KNOWN];
         loop {
             let at = rest;
             let (after, name) = octets::run(TOKEN).parse(rest)?;
@@ -62,7 +75,7 @@ impl<'a> AuthParams<'a> {
                 Some(b'"') => octets::quoted(after)?,
                 _ => octets::run(octets::VALUE).parse(after)?,
             };
-            if let Some(place) = KNOWN.iter().position(|known| known.eq_ignore_ascii_case(name))
+            if let Some(place) = place_of(name)
                 && known[place].replace(unquote(value)).is_some()
             {
                 return fault(at);
