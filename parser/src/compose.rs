@@ -3,12 +3,15 @@
 
 use core::fmt;
 use core::net::SocketAddr;
+use core::ops::Range;
 use std::io::Write;
 
 use crate::header::name::Name;
-use crate::index::{Counts, Line};
+use crate::header::via::Via;
+use crate::index::Counts;
 use crate::message::Message;
 use crate::octets::{self, clean, push_decimal, push_line, push_uri, push_value};
+use crate::validate::Mandatory;
 
 /// Writes one message behind whatever the buffer holds.
 ///
@@ -43,27 +46,68 @@ impl<'o> Compose<'o> {
         reason: &str,
         options: &ResponseOptions<'_>,
     ) -> Self {
+        let top_via = if options.source.is_some() { request.top_via().ok() } else { None };
+        // What cannot be read has no tag.
+        let is_tagged = options.to_tag.is_none() || request.to().is_ok_and(|to| to.tag().is_some());
+        Self::answer(out, request, (top_via.as_ref(), is_tagged), code, reason, options)
+    }
+
+    /// The same for a request whose headers have been read already.
+    pub fn response_to(
+        out: &'o mut Vec<u8>,
+        request: &Message<'_>,
+        headers: &Mandatory<'_>,
+        code: u16,
+        reason: &str,
+        options: &ResponseOptions<'_>,
+    ) -> Self {
+        let facts = (Some(&headers.via), headers.to.tag().is_some());
+        Self::answer(out, request, facts, code, reason, options)
+    }
+
+    /// Writes the status line and what is copied. `facts`: the topmost Via, and whether To has a tag.
+    fn answer(
+        out: &'o mut Vec<u8>,
+        request: &Message<'_>,
+        facts: (Option<&Via<'_>>, bool),
+        code: u16,
+        reason: &str,
+        options: &ResponseOptions<'_>,
+    ) -> Self {
+        let (top_via, is_tagged) = facts;
+        let source = options.source.zip(top_via);
+        let tag = options.to_tag.filter(|_| code > 100 && !is_tagged);
+        // One growth at most: what is copied is no longer than the head.
+        out.reserve(request.index.head_end + 256);
         out.extend_from_slice(b"SIP/2.0 ");
         push_decimal(out, u64::from(code));
         out.push(b' ');
         push_value(out, reason.as_bytes());
         out.extend_from_slice(b"\r\n");
+        let mut copied = Copied { out, bytes: request.bytes, from: 0, to: 0 };
         let mut seen = Counts::new();
+        let mut start = request.index.start_line + 2;
         for (number, line) in request.index.lines.iter().enumerate() {
-            let whole = &request.bytes[usize::from(line.start)..request.index.line_end(number)];
+            let end = request.index.line_end(number);
             let first = seen.add(line.name);
             match line.name {
-                Name::Via if first => copy_top_via(out, request, line, whole, options.source),
-                Name::To if first => {
-                    copy_to(out, request, line, whole, options.to_tag.filter(|_| code > 100))
-                }
-                Name::From | Name::CallId | Name::CSeq if first => out.extend_from_slice(whole),
-                Name::Via => out.extend_from_slice(whole),
-                Name::Timestamp if code == 100 => out.extend_from_slice(whole),
-                Name::RecordRoute if options.record_route => out.extend_from_slice(whole),
+                Name::Via if first => match source {
+                    Some((source, via)) => copied.top_via(start..end, via, source),
+                    None => copied.add(start..end),
+                },
+                Name::To if first => match tag {
+                    Some(tag) => copied.tagged(start..usize::from(line.value_end), tag),
+                    None => copied.add(start..end),
+                },
+                Name::From | Name::CallId | Name::CSeq if first => copied.add(start..end),
+                Name::Via => copied.add(start..end),
+                Name::Timestamp if code == 100 => copied.add(start..end),
+                Name::RecordRoute if options.record_route => copied.add(start..end),
                 _ => {}
             }
+            start = end;
         }
+        copied.flush();
         Self { out, body: b"" }
     }
 
@@ -134,38 +178,45 @@ impl<'o> Compose<'o> {
     }
 }
 
-/// Copies the first Via line, its first value corrected; others on the line stay as they are.
-fn copy_top_via(
-    out: &mut Vec<u8>,
-    request: &Message<'_>,
-    line: &Line,
-    whole: &[u8],
-    source: Option<SocketAddr>,
-) {
-    if let Some(source) = source
-        && let Ok(via) = request.top_via()
-        && let Some(start) = octets::offset_in(whole, via.raw)
-    {
-        out.extend_from_slice(&whole[..start]);
-        via.write_received(source, out);
-        out.extend_from_slice(&whole[start + via.raw.len()..]);
-    } else {
-        debug_assert!(source.is_none() || line.value == line.value_end || request.top_via().is_err());
-        out.extend_from_slice(whole);
-    }
+/// What a response takes over from its request: lines that follow one another are copied in one go.
+struct Copied<'o, 'a> {
+    out: &'o mut Vec<u8>,
+    bytes: &'a [u8],
+    /// What is yet to be copied.
+    from: usize,
+    to: usize,
 }
 
-/// Copies the To line, with a tag if it lacks one. What cannot be read has none.
-fn copy_to(out: &mut Vec<u8>, request: &Message<'_>, line: &Line, whole: &[u8], tag: Option<&[u8]>) {
-    let tagged = |message: &Message<'_>| message.to().is_ok_and(|to| to.tag().is_some());
-    match tag.filter(|_| !tagged(request)) {
-        Some(tag) => {
-            out.extend_from_slice(&request.bytes[usize::from(line.start)..usize::from(line.value_end)]);
-            out.extend_from_slice(b";tag=");
-            push_value(out, tag);
-            out.extend_from_slice(b"\r\n");
+impl Copied<'_, '_> {
+    fn add(&mut self, part: Range<usize>) {
+        if self.to != part.start {
+            self.flush();
+            self.from = part.start;
         }
-        None => out.extend_from_slice(whole),
+        self.to = part.end;
+    }
+
+    fn flush(&mut self) {
+        self.out.extend_from_slice(&self.bytes[self.from..self.to]);
+        self.from = self.to;
+    }
+
+    /// The first Via line, its first value corrected; others on the line stay as they are.
+    fn top_via(&mut self, line: Range<usize>, via: &Via<'_>, source: SocketAddr) {
+        let Some(start) = octets::offset_in(self.bytes, via.raw) else { return self.add(line) };
+        self.add(line.start..start);
+        self.flush();
+        via.write_received(source, self.out);
+        self.add(start + via.raw.len()..line.end);
+    }
+
+    /// The To line up to the end of its value, with a tag.
+    fn tagged(&mut self, value: Range<usize>, tag: &[u8]) {
+        self.add(value);
+        self.flush();
+        self.out.extend_from_slice(b";tag=");
+        push_value(self.out, tag);
+        self.out.extend_from_slice(b"\r\n");
     }
 }
 

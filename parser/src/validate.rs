@@ -6,6 +6,7 @@ use crate::header::name::Name;
 use crate::header::name_addr::NameAddr;
 use crate::header::via::Via;
 use crate::message::Message;
+use crate::method::Method;
 use crate::octets;
 use crate::start_line::StartLine;
 use crate::uri::Uri;
@@ -17,12 +18,18 @@ pub struct Mandatory<'a> {
     pub via: Via<'a>,
     /// From.
     pub from: NameAddr<'a>,
+    /// The URI in From.
+    pub from_uri: Uri<'a>,
     /// To.
     pub to: NameAddr<'a>,
+    /// The URI in To.
+    pub to_uri: Uri<'a>,
     /// Call-ID.
     pub call_id: &'a [u8],
     /// CSeq.
     pub cseq: CSeq<'a>,
+    /// The Request-URI; `None` in a response.
+    pub request_uri: Option<Uri<'a>>,
     /// Max-Forwards. A request without it comes from an element of RFC 2543 (§16.3).
     pub max_forwards: Option<u8>,
 }
@@ -53,35 +60,43 @@ impl<'a> Message<'a> {
         if let Some(name) = SINGLE.into_iter().find(|&name| self.index.counts.repeats(name)) {
             return Err(ParseError::new(ErrorKind::Repeated(name), 0));
         }
-        let mandatory = Mandatory {
-            via: self.top_via()?,
-            from: self.from()?,
-            to: self.to()?,
-            call_id: self.call_id()?,
-            cseq: self.cseq()?,
-            max_forwards: self.max_forwards()?,
+        let (from, to) = (self.from()?, self.to()?);
+        let uri_of = |name, addr: &NameAddr<'a>| {
+            addr.uri().map_err(|error| self.inside(addr.uri_raw, ErrorKind::Malformed(name), error))
         };
-        for (name, addr) in [(Name::From, &mandatory.from), (Name::To, &mandatory.to)] {
-            addr.uri().map_err(|error| self.inside(addr.uri_raw, ErrorKind::Malformed(name), error))?;
-        }
-        if let StartLine::Request { method, uri } = self.start {
-            let parsed = Uri::parse(uri).map_err(|error| self.inside(uri, ErrorKind::RequestUri, error))?;
-            // §19.1.1: no headers in a Request-URI (RFC 4475 §3.1.2.11).
-            if self.strict && !parsed.headers.is_empty() {
-                return Err(self.inside(
-                    parsed.headers,
-                    ErrorKind::RequestUri,
-                    ParseError::new(ErrorKind::Uri, 0),
-                ));
-            }
-            if mandatory.cseq.method != method {
-                return Err(ParseError::new(ErrorKind::CSeqMethod, 0));
-            }
-        }
+        let via = self.top_via()?;
+        let call_id = self.call_id()?;
+        let cseq = self.cseq()?;
+        let max_forwards = self.max_forwards()?;
+        let from_uri = uri_of(Name::From, &from)?;
+        // Who registers for himself writes the same twice.
+        let to_uri = if to.uri_raw == from.uri_raw { from_uri } else { uri_of(Name::To, &to)? };
+        let request_uri = match self.start {
+            StartLine::Request { method, uri } => Some(self.check_request_line(method, uri, &cseq)?),
+            StartLine::Status { .. } => None,
+        };
         if self.strict {
             self.check_letter()?;
         }
-        Ok(mandatory)
+        Ok(Mandatory { via, from, from_uri, to, to_uri, call_id, cseq, request_uri, max_forwards })
+    }
+
+    fn check_request_line(
+        &self,
+        method: Method<'a>,
+        raw: &'a [u8],
+        cseq: &CSeq<'a>,
+    ) -> Result<Uri<'a>, ParseError> {
+        let uri = Uri::parse(raw).map_err(|error| self.inside(raw, ErrorKind::RequestUri, error))?;
+        // §19.1.1: no headers in a Request-URI (RFC 4475 §3.1.2.11).
+        if self.strict && !uri.headers.is_empty() {
+            let fault = ParseError::new(ErrorKind::Uri, 0);
+            return Err(self.inside(uri.headers, ErrorKind::RequestUri, fault));
+        }
+        if cseq.method != method {
+            return Err(ParseError::new(ErrorKind::CSeqMethod, 0));
+        }
+        Ok(uri)
     }
 
     /// What a liberal reader does not need to be right.
