@@ -1,6 +1,7 @@
 //! Questions that leave and answers that enter later: PINs and the store are never waited for.
 
 use std::fmt;
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
@@ -58,7 +59,7 @@ pub enum SaveVerdict {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
     /// One change of seats.
-    Seats(SeatChange),
+    Seats(Arc<SeatChange>),
     /// All bindings of one address-of-record, in the stored form of `location`; `None` when none is left.
     Bindings {
         /// The address-of-record's key, stable over restarts.
@@ -66,6 +67,26 @@ pub enum Record {
         /// The stored form, see `location::Location::export`.
         record: Option<Box<[u8]>>,
     },
+    /// A log-in by REGISTER, in one write: the change of seats, and the bindings with the contact it came with. A
+    /// restart finds both or neither.
+    LogIn {
+        /// The seats.
+        change: Arc<SeatChange>,
+        /// The address-of-record, as in [`Self::Bindings`].
+        aor: Box<str>,
+        /// All its bindings, as in [`Self::Bindings`].
+        record: Option<Box<[u8]>>,
+    },
+}
+
+impl Record {
+    /// The address-of-record whose bindings it has: whatever waits to be written of the same one is older.
+    pub fn aor(&self) -> Option<&str> {
+        match self {
+            Self::Seats(_) => None,
+            Self::Bindings { aor, .. } | Self::LogIn { aor, .. } => Some(aor),
+        }
+    }
 }
 
 /// What a store gives back at start.

@@ -191,7 +191,7 @@ impl Seating {
                 if !settings.durable {
                     return commit(work, proposal, log_in.asker, effects);
                 }
-                let record = Record::Seats((**proposal.change()).clone());
+                let record = Record::Seats(Arc::clone(proposal.change()));
                 if let Some(query) = pending.insert(Waiting::Seats { proposal, asker: log_in.asker }) {
                     work.out.push(Output::Ask(query, Query::Save(record)));
                 }
@@ -258,7 +258,7 @@ impl Seating {
             effects.push(Effect::Granted { asker, change });
             return;
         }
-        let record = Record::Seats((*change).clone());
+        let record = Record::Seats(Arc::clone(&change));
         match pending.insert(Waiting::End { change: Arc::clone(&change), asker: asker.clone() }) {
             Some(query) => work.out.push(Output::Ask(query, Query::Save(record))),
             None => {
@@ -320,7 +320,7 @@ impl Seating {
         /// A worker's worth of open changes is rare; the rest follows a second later.
         const TAKEN_OVER_MAX: usize = 64;
         for proposal in work.ctx.tables.seats.overdue(work.now.mono, TAKEN_OVER_MAX) {
-            let record = Record::Seats((**proposal.change()).clone());
+            let record = Record::Seats(Arc::clone(proposal.change()));
             if let Some(query) = pending.insert(Waiting::Seats { proposal, asker: Asker::Nobody }) {
                 work.out.push(Output::Ask(query, Query::Save(record)));
             }

@@ -1,7 +1,9 @@
 //! The tables all workers share, each locked by shards and one at a time.
 
-use siphasher::sip::SipHasher13;
 use std::hash::Hasher as _;
+use std::sync::Arc;
+
+use siphasher::sip::SipHasher13;
 
 use crate::auth::Nonces;
 use crate::hotdesk::{Calls, Cause, Marks, Pins, Reloads, Seat, SeatChange, Seats, Surface};
@@ -82,7 +84,7 @@ impl Tables {
                 unreadable += 1;
             }
         }
-        let endings = seats.into_iter().map(|seat| Record::Seats(removed(seat, now))).collect();
+        let endings = seats.into_iter().map(|seat| Record::Seats(Arc::new(removed(seat, now)))).collect();
         Unplaced { unreadable, endings }
     }
 }

@@ -127,6 +127,7 @@ impl Store for Embedded {
     fn append(&mut self, group: &[&Entry]) -> Result<(), SaveError> {
         self.attempt(|this, database| {
             let mut next_row = this.next_row;
+            let mut records = 0;
             let transaction = database.begin_write()?;
             {
                 let mut journal = transaction.open_table(JOURNAL)?;
@@ -136,17 +137,19 @@ impl Store for Embedded {
                     if row.is_full() {
                         journal.insert(next_row, row.octets())?;
                         next_row += 1;
+                        records += u64::from(row.count());
                         row = Row::new();
                     }
                 }
                 if !row.is_empty() {
                     journal.insert(next_row, row.octets())?;
                     next_row += 1;
+                    records += u64::from(row.count());
                 }
             }
             transaction.commit()?;
             this.next_row = next_row;
-            this.unfolded += group.len() as u64;
+            this.unfolded += records;
             Ok(())
         })
     }
@@ -391,6 +394,7 @@ pub(super) fn seat_at(
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::sync::Arc;
 
     use dataplane::hotdesk::{Cause, SeatChange, Surface};
     use dataplane::query::Record;
@@ -474,7 +478,7 @@ mod tests {
             } else if !ended.is_empty() {
                 self.marks.remove(&device);
             }
-            Entry::Record(Record::Seats(SeatChange {
+            Entry::Record(Record::Seats(Arc::new(SeatChange {
                 customer: "demo".into(),
                 epoch: self.epoch,
                 ended,
@@ -482,7 +486,7 @@ mod tests {
                 cause,
                 surface,
                 at: self.epoch,
-            }))
+            })))
         }
 
         fn bind(&mut self, aor: &str, record: Option<&[u8]>) -> Entry {

@@ -12,10 +12,14 @@
 //! tag 4   all secrets                 as `encode_secrets` has it
 //! ```
 //!
+//! A log-in with its bindings is two entries of one row, 1 then 2 or 3.
+//!
 //! Postcard numbers the variants of an enum: those of `Surface` and `Cause` are only ever added at the end. A
 //! test holds octets written by format 1 against it.
 
-use dataplane::hotdesk::Seat;
+use std::sync::Arc;
+
+use dataplane::hotdesk::{Seat, SeatChange};
 use dataplane::query::Record;
 
 use super::{Entry, RoutingKey, Secrets};
@@ -75,34 +79,57 @@ impl Row {
     }
 
     pub(super) fn push(&mut self, entry: &Entry) -> Result<(), FormError> {
+        match entry {
+            Entry::Record(Record::Seats(change)) => self.push_change(change),
+            Entry::Record(Record::Bindings { aor, record }) => self.push_bindings(aor, record.as_deref()),
+            Entry::Record(Record::LogIn { change, aor, record }) => {
+                self.push_change(change)?;
+                self.push_bindings(aor, record.as_deref())
+            }
+            Entry::Secrets(secrets) => self.put(SECRETS, |octets| {
+                octets.extend(encode_secrets(secrets));
+                Ok(())
+            }),
+        }
+    }
+
+    fn push_change(&mut self, change: &SeatChange) -> Result<(), FormError> {
+        self.put(SEATS, |octets| {
+            *octets = postcard::to_extend(change, std::mem::take(octets))?;
+            Ok(())
+        })
+    }
+
+    fn push_bindings(&mut self, aor: &str, record: Option<&[u8]>) -> Result<(), FormError> {
+        self.put(if record.is_some() { BINDINGS } else { NO_BINDINGS }, |octets| {
+            if record.is_some() {
+                octets.extend(u32::try_from(aor.len()).map_err(|_| FormError::Length)?.to_le_bytes());
+            }
+            octets.extend_from_slice(aor.as_bytes());
+            octets.extend_from_slice(record.unwrap_or_default());
+            Ok(())
+        })
+    }
+
+    /// Adds one entry whose payload `write` appends.
+    fn put(
+        &mut self,
+        tag: u8,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), FormError>,
+    ) -> Result<(), FormError> {
         let start = self.octets.len();
         self.octets.extend([0; 5]);
-        let tag = match entry {
-            Entry::Record(Record::Seats(change)) => {
-                self.octets = postcard::to_extend(change, std::mem::take(&mut self.octets))?;
-                SEATS
-            }
-            Entry::Record(Record::Bindings { aor, record: Some(record) }) => {
-                self.octets.extend(u32::try_from(aor.len()).map_err(|_| FormError::Length)?.to_le_bytes());
-                self.octets.extend_from_slice(aor.as_bytes());
-                self.octets.extend_from_slice(record);
-                BINDINGS
-            }
-            Entry::Record(Record::Bindings { aor, record: None }) => {
-                self.octets.extend_from_slice(aor.as_bytes());
-                NO_BINDINGS
-            }
-            Entry::Secrets(secrets) => {
-                self.octets.extend(encode_secrets(secrets));
-                SECRETS
-            }
-        };
+        write(&mut self.octets)?;
         let length = u32::try_from(self.octets.len() - start - 5).map_err(|_| FormError::Length)?;
         self.octets[start] = tag;
         self.octets[start + 1..start + 5].copy_from_slice(&length.to_le_bytes());
         self.count += 1;
         self.octets[..4].copy_from_slice(&self.count.to_le_bytes());
         Ok(())
+    }
+
+    pub(super) fn count(&self) -> u32 {
+        self.count
     }
 
     pub(super) fn octets(&self) -> &[u8] {
@@ -137,7 +164,7 @@ fn entry(rest: &mut &[u8]) -> Result<Entry, FormError> {
     let length = number(rest)?;
     let mut payload = rest.split_off(..length).ok_or(FormError::Length)?;
     Ok(match tag {
-        SEATS => Entry::Record(Record::Seats(postcard::from_bytes(payload)?)),
+        SEATS => Entry::Record(Record::Seats(Arc::new(postcard::from_bytes(payload)?))),
         BINDINGS => {
             let length = number(&mut payload)?;
             let aor = payload.split_off(..length).ok_or(FormError::Length)?;
@@ -189,7 +216,7 @@ pub(super) fn decode_secrets(octets: &[u8]) -> Result<Secrets, FormError> {
 
 #[cfg(test)]
 mod tests {
-    use dataplane::hotdesk::{Cause, Place, SeatChange, Surface};
+    use dataplane::hotdesk::{Cause, Place, Surface};
 
     use super::*;
 
@@ -213,7 +240,7 @@ mod tests {
                 surface,
                 at: 1_700_000_000_001,
             };
-            Entry::Record(Record::Seats(change))
+            Entry::Record(Record::Seats(Arc::new(change)))
         };
         vec![
             change(Cause::LogIn, Surface::Dialled),
@@ -268,6 +295,22 @@ mod tests {
 
     fn hex(digits: &[u8]) -> u8 {
         u8::from_str_radix(str::from_utf8(digits).unwrap(), 16).unwrap()
+    }
+
+    #[test]
+    fn a_log_in_and_its_bindings_are_two_entries_of_one_row() {
+        let [Entry::Record(Record::Seats(change)), ..] = &samples()[..] else {
+            unreachable!("a change is first")
+        };
+        let (aor, record) = (Box::from("demo/1001"), Some([1, 2, 3].into()));
+        let whole =
+            Record::LogIn { change: Arc::clone(change), aor: Box::clone(&aor), record: record.clone() };
+
+        let row = row_of(&[Entry::Record(whole)]);
+
+        let halves = [Record::Seats(Arc::clone(change)), Record::Bindings { aor, record }].map(Entry::Record);
+        let read: Result<Vec<_>, _> = entries(&row).unwrap().collect();
+        assert_eq!(read.unwrap(), halves);
     }
 
     #[test]

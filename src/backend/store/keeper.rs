@@ -69,7 +69,9 @@ impl Keeper {
         loop {
             let taken = self.queue.take(self.wake_at(), self.behind.is_empty());
             for save in &taken.saves {
-                if let Entry::Record(Record::Bindings { aor, .. }) = &save.entry {
+                if let Entry::Record(record) = &save.entry
+                    && let Some(aor) = record.aor()
+                {
                     self.behind.remove(aor);
                 }
             }

@@ -5,6 +5,7 @@
 //! them again ends in the same state. So folding needs no bookkeeping, and a crash within it no repair.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use dataplane::hotdesk::{Place, Seat, SeatChange};
 use dataplane::query::Record;
@@ -48,7 +49,13 @@ impl Overlay {
     ) -> Result<(), SaveError> {
         match entry {
             Entry::Record(Record::Bindings { aor, record }) => drop(self.bindings.insert(aor, record)),
-            Entry::Record(Record::Seats(change)) => self.lay_change(change, seat_below)?,
+            Entry::Record(Record::Seats(change)) => {
+                self.lay_change(Arc::unwrap_or_clone(change), seat_below)?
+            }
+            Entry::Record(Record::LogIn { change, aor, record }) => {
+                self.bindings.insert(aor, record);
+                self.lay_change(Arc::unwrap_or_clone(change), seat_below)?;
+            }
             Entry::Secrets(secrets) => self.secrets = Some(secrets),
         }
         Ok(())
@@ -109,7 +116,7 @@ mod tests {
     }
 
     fn caused(cause: Cause, surface: Surface, epoch: u64, ended: &[Seat], begun: Option<Seat>) -> Entry {
-        Entry::Record(Record::Seats(SeatChange {
+        Entry::Record(Record::Seats(Arc::new(SeatChange {
             customer: "demo".into(),
             epoch,
             ended: ended.to_vec(),
@@ -117,7 +124,7 @@ mod tests {
             cause,
             surface,
             at: 0,
-        }))
+        })))
     }
 
     fn outcome(entries: impl IntoIterator<Item = Entry>, below: Option<Seat>) -> Overlay {

@@ -109,7 +109,9 @@ impl Queue {
             save.answer(SaveVerdict::Failed); // Outside the lock: `done` is not ours.
             return;
         }
-        if let Entry::Record(Record::Bindings { aor, .. }) = &save.entry {
+        if let Entry::Record(record) = &save.entry
+            && let Some(aor) = record.aor()
+        {
             state.behind.remove(aor);
         }
         state.owed += usize::from(eventual);
@@ -121,7 +123,9 @@ impl Queue {
         let (aor, bindings) = match record {
             Record::Bindings { aor, record } => (aor, record),
             // No two changes of seats are the same, so none takes the place of another.
-            seats @ Record::Seats(_) => return self.push(Entry::Record(seats), true, Box::new(|_| ())),
+            seats @ (Record::Seats(_) | Record::LogIn { .. }) => {
+                return self.push(Entry::Record(seats), true, Box::new(|_| ()));
+            }
         };
         let mut state = self.lock();
         if state.closed || state.behind.len() >= BEHIND_MAX && !state.behind.contains_key(&aor) {

@@ -6,6 +6,7 @@ mod register;
 mod seats;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::attendant::Attendant;
 use crate::context::{Answer, Owner, Work};
@@ -166,7 +167,7 @@ impl Rooms {
                 if verdict == SaveVerdict::Failed {
                     // The end stands; the store has it as soon as it can.
                     self.not_durable(work);
-                    work.out.push(Output::WriteBehind(Record::Seats((*change).clone())));
+                    work.out.push(Output::WriteBehind(Record::Seats(Arc::clone(&change))));
                 }
                 self.effects.push(Effect::Granted { asker, change });
             }

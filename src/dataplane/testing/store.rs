@@ -45,6 +45,10 @@ impl Store {
     /// One seat and one mark a device, folded as [`SeatChange`](crate::hotdesk::SeatChange) says.
     pub(super) fn write(&mut self, record: Record) {
         match record {
+            Record::LogIn { change, aor, record } => {
+                self.write(Record::Seats(change));
+                self.write(Record::Bindings { aor, record });
+            }
             Record::Seats(change) => {
                 let epoch = self.epochs.entry(change.customer.clone()).or_default();
                 *epoch = (*epoch).max(change.epoch);
@@ -64,8 +68,8 @@ impl Store {
                         }
                     }
                 }
-                if let Some(seat) = change.begun {
-                    self.seats.insert(seat.device.clone(), seat);
+                if let Some(seat) = &change.begun {
+                    self.seats.insert(seat.device.clone(), seat.clone());
                 }
             }
             Record::Bindings { aor, record: Some(record) } => drop(self.bindings.insert(aor, record)),
