@@ -8,7 +8,7 @@ use std::io::Write;
 
 use crate::header::name::Name;
 use crate::header::via::Via;
-use crate::index::Counts;
+use crate::index::Places;
 use crate::message::Message;
 use crate::octets::{self, clean, push_decimal, push_line, push_uri, push_value};
 use crate::validate::Mandatory;
@@ -85,11 +85,11 @@ impl<'o> Compose<'o> {
         push_value(out, reason.as_bytes());
         out.extend_from_slice(b"\r\n");
         let mut copied = Copied { out, bytes: request.bytes, from: 0, to: 0 };
-        let mut seen = Counts::new();
+        let mut seen = Places::new();
         let mut start = request.index.start_line + 2;
         for (number, line) in request.index.lines.iter().enumerate() {
             let end = request.index.line_end(number);
-            let first = seen.add(line.name);
+            let first = seen.note(line.name, number);
             match line.name {
                 Name::Via if first => match source {
                     Some((source, via)) => copied.top_via(start..end, via, source),

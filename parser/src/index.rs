@@ -1,13 +1,13 @@
 //! The header index: one pass over the head that finds its lines, names them, and proves them clean.
 
-use core::ops::{Deref, DerefMut};
+use core::ops::Deref;
 
 use crate::error::{ErrorKind, ParseError};
-use crate::header::name::{COUNT, Name};
+use crate::header::name::{COUNT, Name, WINDOW};
 use crate::header::numbers::decimal;
 use crate::limits::Limits;
 use crate::octets::{self, TOKEN};
-use crate::scan::{Break, Breaks, colon};
+use crate::scan::{Break, Breaks, colon_in};
 
 /// Header lines an index holds without allocating.
 pub(crate) const LINES_INLINE: usize = 64;
@@ -20,33 +20,55 @@ pub(crate) struct Line {
     pub(crate) value: u16,
     pub(crate) value_end: u16,
     pub(crate) name: Name,
+    /// Octets of the name as written; [`u8::MAX`] says only that there are so many or more.
+    name_len: u8,
 }
 
-/// How many lines each header has, up to 255.
+/// Where each header is: one octet a name, so that asking for a header costs no walk over the lines.
+///
+/// The low bits hold the number of the first line, counted from one, or 127 for any from there on; the high bit
+/// says that there is another. Zero is a header that is not there.
 #[derive(Debug, Clone)]
-pub(crate) struct Counts([u8; COUNT]);
+pub(crate) struct Places([u8; COUNT]);
 
-impl Counts {
+/// The bit of a place that says: the header is repeated.
+const REPEATED: u8 = 0x80;
+/// The greatest line number a place can hold.
+const FAR: u8 = 0x7f;
+
+impl Places {
     pub(crate) const fn new() -> Self {
         Self([0; COUNT])
     }
 
-    /// Counts a line; says whether it is the first of its name.
+    /// Notes that line `number`, counted from zero, is called `name`; says whether it is the first of its name.
     #[inline(always)]
-    pub(crate) const fn add(&mut self, name: Name) -> bool {
-        let count = &mut self.0[name as usize];
-        *count = count.saturating_add(1);
-        *count == 1
+    pub(crate) fn note(&mut self, name: Name, number: usize) -> bool {
+        let place = &mut self.0[name as usize];
+        let is_first = *place == 0;
+        *place = if is_first { (number + 1).min(usize::from(FAR)) as u8 } else { *place | REPEATED };
+        is_first
     }
 
     #[inline(always)]
     pub(crate) const fn has(&self, name: Name) -> bool {
-        self.0[name as usize] > 0
+        self.0[name as usize] != 0
     }
 
     #[inline(always)]
     pub(crate) const fn repeats(&self, name: Name) -> bool {
-        self.0[name as usize] > 1
+        self.0[name as usize] & REPEATED != 0
+    }
+
+    /// The lines among which all of that name are: from the first one on, and only that one if it is alone.
+    #[inline(always)]
+    fn span(&self, name: Name, lines: usize) -> core::ops::Range<usize> {
+        let place = self.0[name as usize];
+        match place {
+            0 => 0..0,
+            1..FAR => usize::from(place) - 1..usize::from(place),
+            _ => usize::from(place & FAR) - 1..lines,
+        }
     }
 }
 
@@ -96,18 +118,11 @@ impl Deref for Lines {
     }
 }
 
-impl DerefMut for Lines {
-    #[inline(always)]
-    fn deref_mut(&mut self) -> &mut [Line] {
-        self.inline.get_mut(..self.len).unwrap_or(&mut self.spilled)
-    }
-}
-
 /// The index of one head.
 #[derive(Debug, Clone)]
 pub(crate) struct Index {
     pub(crate) lines: Lines,
-    pub(crate) counts: Counts,
+    pub(crate) places: Places,
     /// Length of the start line without its CRLF.
     pub(crate) start_line: usize,
     /// Where the empty line begins.
@@ -128,12 +143,13 @@ pub(crate) enum OnFault {
 
 impl Index {
     pub(crate) const fn new() -> Self {
-        Index { lines: Lines::new(), counts: Counts::new(), start_line: 0, fields_end: 0, head_end: 0 }
+        Index { lines: Lines::new(), places: Places::new(), start_line: 0, fields_end: 0, head_end: 0 }
     }
 
     /// Indexes the head at the start of `octets` into this new index.
     ///
     /// `start_line` sees the first line as soon as it is found, so that noise costs no more than that.
+    #[inline]
     pub(crate) fn fill(
         &mut self,
         octets: &[u8],
@@ -141,88 +157,83 @@ impl Index {
         on_fault: OnFault,
         start_line: impl FnOnce(usize) -> Result<(), ParseError>,
     ) -> Result<(), ParseError> {
-        let head_max = usize::from(limits.head_max);
-        let mut breaks = Breaks::new(&octets[..octets.len().min(head_max)]);
-        let first = match breaks.next() {
+        let head = &octets[..octets.len().min(usize::from(limits.head_max))];
+        self.fields_end = match Breaks::new(head, 0).next() {
             Some(Break::Line(next)) => next,
             Some(Break::Bare(at)) => return Err(ParseError::new(ErrorKind::BareLineBreak, at)),
             None => return Err(ParseError::new(ErrorKind::NotSip, 0)),
         };
-        start_line(first - 2)?;
-        self.start_line = first - 2;
-        self.fields_end = first;
-        let ended = self.find_lines(octets, &mut breaks, limits);
-        match ended {
-            Ok(()) => {}
-            Err(_) if on_fault == OnFault::Keep => self.head_end = self.fields_end,
-            Err(error) => return Err(error),
+        self.start_line = self.fields_end - 2;
+        start_line(self.start_line)?;
+        match self.read_lines(head, limits.headers_max, on_fault) {
+            Ok(()) => Ok(()),
+            Err(_) if on_fault == OnFault::Keep => {
+                self.head_end = self.fields_end;
+                Ok(())
+            }
+            Err(error) if error.kind == ErrorKind::HeadUnterminated && head.len() < octets.len() => {
+                Err(ParseError::new(ErrorKind::HeadTooLarge, error.at))
+            }
+            Err(error) => Err(error),
         }
-        self.read_lines(octets, on_fault)
     }
 
-    /// Finds where the lines begin and where the head ends. On a fault the lines before it are found and
-    /// `fields_end` is where the one with the fault begins.
+    /// Finds the lines behind the start line and reads name and value of each, up to the empty line. On a fault the
+    /// lines before it are read and `fields_end` is where the one with the fault begins.
     #[inline(never)]
-    fn find_lines(
-        &mut self,
-        octets: &[u8],
-        breaks: &mut Breaks<'_>,
-        limits: &Limits,
-    ) -> Result<(), ParseError> {
-        let unterminated = |at: usize| {
-            let too_large = octets.len() > usize::from(limits.head_max);
-            let kind = if too_large { ErrorKind::HeadTooLarge } else { ErrorKind::HeadUnterminated };
-            ParseError::new(kind, at)
-        };
+    fn read_lines(&mut self, head: &[u8], headers_max: usize, on_fault: OnFault) -> Result<(), ParseError> {
+        let mut breaks = Breaks::new(head, self.fields_end);
         loop {
             let start = self.fields_end;
-            let mut next = match breaks.next() {
+            let fault = |kind, at| Err(ParseError::new(kind, at));
+            let mut end = match breaks.next() {
                 Some(Break::Line(next)) => next,
-                Some(Break::Bare(bad)) => return Err(ParseError::new(ErrorKind::BareLineBreak, bad)),
-                None => return Err(unterminated(start)),
+                Some(Break::Bare(at)) => return fault(ErrorKind::BareLineBreak, at),
+                None => return fault(ErrorKind::HeadUnterminated, start),
             };
-            if next == start + 2 {
-                self.head_end = next;
+            if end == start + 2 {
+                self.head_end = end;
                 return Ok(());
             }
             // A line that begins with white space continues the one before it (§7.3.1).
-            while let Some(b' ' | b'\t') = octets.get(next) {
+            while let Some(b' ' | b'\t') = head.get(end) {
                 match breaks.next() {
-                    Some(Break::Line(after)) => next = after,
-                    Some(Break::Bare(bad)) => return Err(ParseError::new(ErrorKind::BareLineBreak, bad)),
-                    None => return Err(unterminated(start)),
+                    Some(Break::Line(after)) => end = after,
+                    Some(Break::Bare(at)) => return fault(ErrorKind::BareLineBreak, at),
+                    None => return fault(ErrorKind::HeadUnterminated, start),
                 }
             }
-            if self.lines.len() == limits.headers_max {
-                return Err(ParseError::new(ErrorKind::TooManyHeaders, start));
+            if self.lines.len() == headers_max {
+                return fault(ErrorKind::TooManyHeaders, start);
             }
-            self.lines.push(Line::unread(start as u16));
-            self.fields_end = next;
+            let line = match Line::read(head, start, end) {
+                Ok(line) => line,
+                Err(_) if on_fault == OnFault::Keep => Line::unread(start as u16),
+                Err(kind) => return fault(kind, start),
+            };
+            self.places.note(line.name, self.lines.len());
+            self.lines.push(line);
+            self.fields_end = end;
         }
     }
 
-    /// Reads name and value of each line found.
-    fn read_lines(&mut self, octets: &[u8], on_fault: OnFault) -> Result<(), ParseError> {
-        // Backwards, because a line ends where the next one begins.
-        let mut end = self.fields_end;
-        for line in self.lines.iter_mut().rev() {
-            let start = usize::from(line.start);
-            match line.read(&octets[start..end]) {
-                Ok(()) => {}
-                Err(_) if on_fault == OnFault::Keep => {}
-                Err(kind) => return Err(ParseError::new(kind, start)),
-            }
-            self.counts.add(line.name);
-            end = start;
-        }
-        Ok(())
+    /// The first line of a header.
+    #[inline]
+    pub(crate) fn first(&self, name: Name) -> Option<&Line> {
+        self.of(name).next()
+    }
+
+    /// The lines among which those of one header are, in their order; none are others unless there are several.
+    #[inline]
+    pub(crate) fn around(&self, name: Name) -> &[Line] {
+        let lines = &self.lines[..];
+        lines.get(self.places.span(name, lines.len())).unwrap_or_default()
     }
 
     /// The lines of one header, in their order.
     #[inline]
     pub(crate) fn of(&self, name: Name) -> impl Iterator<Item = &Line> + Clone {
-        let lines: &[Line] = if self.counts.has(name) { &self.lines } else { &[] };
-        lines.iter().filter(move |line| line.name == name)
+        self.around(name).iter().filter(move |line| line.name == name)
     }
 
     /// Where line `number` ends: where the next one begins.
@@ -232,9 +243,9 @@ impl Index {
 
     /// The length of the body as the head states it.
     pub(crate) fn content_length(&self, octets: &[u8]) -> Result<Option<usize>, ParseError> {
-        let Some(line) = self.of(Name::ContentLength).next() else { return Ok(None) };
+        let Some(line) = self.first(Name::ContentLength) else { return Ok(None) };
         let at = usize::from(line.value);
-        if self.counts.repeats(Name::ContentLength) {
+        if self.places.repeats(Name::ContentLength) {
             return Err(ParseError::new(ErrorKind::ContentLengthRepeated, at));
         }
         // Digits and nothing else: whoever wraps, signs or guesses here reads the next message elsewhere.
@@ -245,53 +256,80 @@ impl Index {
 }
 
 impl Line {
-    /// A line of which only the start is known: an unknown header without value.
+    /// A line of which only the start is known: an unknown header without name and value.
     const fn unread(start: u16) -> Self {
-        Line { start, value: start, value_end: start, name: Name::Other }
+        Line { start, value: start, value_end: start, name: Name::Other, name_len: 0 }
     }
 
-    /// Reads name and value of this line, given with its last CRLF.
+    /// Reads the line of `head` from `start` to `end`, its last CRLF included.
     #[inline(always)]
-    fn read(&mut self, line: &[u8]) -> Result<(), ErrorKind> {
-        let Some(colon) = colon(line) else { return Err(ErrorKind::HeaderName) };
-        let mut name_len = colon;
-        if colon > 0 && line[colon - 1] <= b' ' {
-            name_len = trim_blanks_end(&line[..colon]).len();
+    fn read(head: &[u8], start: usize, end: usize) -> Result<Self, ErrorKind> {
+        let line = &head[start..end];
+        // What follows a short line is looked at too, which does no harm: the colon has to be within the line.
+        let window = head[start..].first_chunk().copied().unwrap_or_else(|| last_window(line));
+        let mut colon = colon_in(&window);
+        let mut name_len = colon as u8;
+        let mut name = Name::in_window(&window, colon);
+        if name == Name::Other || colon >= line.len() {
+            (name, name_len, colon) = unusual_name(line)?;
         }
-        let name = Name::at(line, name_len);
-        if name == Name::Other && !octets::all(&line[..name_len], TOKEN) {
-            return Err(ErrorKind::HeaderName);
+        let (mut value, mut value_end) = (colon + 1, line.len() - 2);
+        match line[value..value_end] {
+            // One space before the value and none behind is what everybody writes.
+            [b' ', first, .., last] if first > b' ' && last > b' ' => value += 1,
+            _ => {
+                let trimmed = octets::trim_start(&line[value..value_end]);
+                value = value_end - trimmed.len();
+                value_end = value + octets::trim_end(trimmed).len();
+            }
         }
-        let after = &line[colon + 1..line.len() - 2];
-        // One space is what everybody writes.
-        let value = match after {
-            [b' ', visible, ..] if *visible > b' ' => &after[1..],
-            _ => octets::trim_start(after),
-        };
-        let value_start = line.len() - 2 - value.len();
-        let value_end = value_start + octets::trim_end(value).len();
-        *self = Line {
-            start: self.start,
-            value: self.start + value_start as u16,
-            value_end: self.start + value_end as u16,
-            name,
-        };
-        Ok(())
+        let [start, value, value_end] = [start, start + value, start + value_end].map(|at| at as u16);
+        Ok(Line { start, value, value_end, name, name_len })
     }
 
     #[inline]
     pub(crate) fn value_in<'a>(&self, octets: &'a [u8]) -> &'a [u8] {
         &octets[usize::from(self.value)..usize::from(self.value_end)]
     }
+
+    /// The name as written; empty if the line has no colon.
+    #[inline]
+    pub(crate) fn name_in<'a>(&self, octets: &'a [u8]) -> &'a [u8] {
+        let start = usize::from(self.start);
+        match self.name_len {
+            u8::MAX => {
+                let line = &octets[start..usize::from(self.value)];
+                octets::trim_end(&line[..memchr::memchr(b':', line).unwrap_or(line.len())])
+            }
+            length => &octets[start..start + usize::from(length)],
+        }
+    }
 }
 
-/// A name without the blanks before its colon. A line break there is part of the name, and so a fault.
+/// What the last line of a head begins with, if nothing follows it to fill the window.
 #[cold]
-fn trim_blanks_end(mut name: &[u8]) -> &[u8] {
+fn last_window(line: &[u8]) -> [u8; WINDOW] {
+    let mut window = [0; WINDOW];
+    window[..line.len()].copy_from_slice(line);
+    window
+}
+
+/// The name of a line where it is not known at first sight, its length and where its colon is: it is long, or not in
+/// the list, or blanks stand before the colon. A line break there is part of the name, and so a fault.
+#[inline(never)]
+fn unusual_name(line: &[u8]) -> Result<(Name, u8, usize), ErrorKind> {
+    let colon = memchr::memchr(b':', line).ok_or(ErrorKind::HeaderName)?;
+    let mut name = &line[..colon];
     while let [rest @ .., b' ' | b'\t'] = name {
         name = rest;
     }
-    name
+    if !octets::all(name, TOKEN) {
+        return Err(ErrorKind::HeaderName);
+    }
+    // Others have been looked for in the window.
+    let is_new = name.len() < colon || name.len() >= WINDOW;
+    let known = if is_new { Name::from_bytes(name) } else { Name::Other };
+    Ok((known, name.len().min(usize::from(u8::MAX)) as u8, colon))
 }
 
 #[cfg(test)]

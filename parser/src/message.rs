@@ -145,10 +145,9 @@ impl<'a> Message<'a> {
     pub fn fields(&self) -> impl Iterator<Item = Field<'a>> + '_ {
         self.index.lines.iter().enumerate().map(|(number, line)| {
             let whole = &self.bytes[usize::from(line.start)..self.index.line_end(number)];
-            let name_end = memchr::memchr(b':', whole).unwrap_or(whole.len());
             Field {
                 name: line.name,
-                raw_name: octets::trim_end(&whole[..name_end]),
+                raw_name: line.name_in(self.bytes),
                 value: line.value_in(self.bytes),
                 line: whole,
             }
@@ -158,13 +157,13 @@ impl<'a> Message<'a> {
     /// Whether there is a line of this header.
     #[must_use]
     pub const fn has(&self, name: Name) -> bool {
-        self.index.counts.has(name)
+        self.index.places.has(name)
     }
 
     /// The value of the first line of a header.
     #[must_use]
     pub fn header(&self, name: Name) -> Option<&'a [u8]> {
-        self.index.of(name).next().map(|line| line.value_in(self.bytes))
+        self.index.first(name).map(|line| line.value_in(self.bytes))
     }
 
     /// The value of each line of a header.
@@ -358,7 +357,7 @@ impl<'a> Message<'a> {
         name: Name,
         read: impl FnOnce(&'a [u8]) -> Result<T, ParseError>,
     ) -> Result<T, ParseError> {
-        match self.index.of(name).next() {
+        match self.index.first(name) {
             Some(line) => self.placed(line, read(line.value_in(self.bytes))),
             None => Err(ParseError::new(ErrorKind::Missing(name), 0)),
         }
@@ -371,7 +370,7 @@ impl<'a> Message<'a> {
     }
 
     fn lines(&self, name: Name) -> core::slice::Iter<'_, Line> {
-        if self.has(name) { self.index.lines.iter() } else { [].iter() }
+        self.index.around(name).iter()
     }
 
     fn list<T>(&self, name: Name, read: ReadOne<'a, T>) -> List<'_, 'a, T> {

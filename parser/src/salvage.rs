@@ -27,7 +27,7 @@ impl<'a> Message<'a> {
         });
         filled.ok()?;
         let needed = [Name::From, Name::To, Name::CallId, Name::CSeq];
-        if !needed.iter().all(|&name| index.counts.has(name)) {
+        if !needed.iter().all(|&name| index.places.has(name)) {
             return None;
         }
         let message = Message { bytes: &bytes[..index.head_end], start: start?, index, strict: false };

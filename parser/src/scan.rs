@@ -4,6 +4,8 @@
 //! together with a few control characters that headers hardly ever hold. Each candidate is then looked at. So
 //! one pass finds the lines and proves that none hides inside another.
 
+use crate::header::name::WINDOW;
+
 /// Octets looked at in one step: as many as a mask has bits.
 const BLOCK: usize = u64::BITS as usize;
 
@@ -28,8 +30,10 @@ pub(crate) struct Breaks<'a> {
 }
 
 impl<'a> Breaks<'a> {
-    pub(crate) fn new(octets: &'a [u8]) -> Self {
-        Self { octets, base: 0, candidates: candidates_at(octets, 0), line_start: 0 }
+    /// The line ends from the line on that begins at `start`.
+    #[inline(always)]
+    pub(crate) fn new(octets: &'a [u8], start: usize) -> Self {
+        Self { octets, base: start, candidates: candidates_at(octets, start), line_start: start }
     }
 
     /// The next line end, or `None` when there is none before the end of the octets. A CR that is the last
@@ -46,15 +50,16 @@ impl<'a> Breaks<'a> {
             }
             let at = self.base + self.candidates.trailing_zeros() as usize;
             self.candidates &= self.candidates - 1;
-            match self.octets[at..] {
-                [b'\r', b'\n', ..] => {
-                    // The LF is the next candidate, or the first of the next block.
-                    self.candidates &= self.candidates.wrapping_sub(1);
-                    self.line_start = at + 2;
-                    return Some(Break::Line(at + 2));
-                }
+            let here = &self.octets[at..];
+            if here.first_chunk() == Some(b"\r\n") {
+                // The LF is the next candidate, or the first of the next block.
+                self.candidates &= self.candidates.wrapping_sub(1);
+                self.line_start = at + 2;
+                return Some(Break::Line(at + 2));
+            }
+            match here {
                 // The LF of a line end whose CR was the last octet of the block before.
-                [b'\n', ..] if at > 0 && at + 1 == self.line_start => {}
+                [b'\n', ..] if at + 1 == self.line_start => {}
                 [b'\n', ..] | [b'\r', _, ..] => return Some(Break::Bare(at)),
                 _ => {}
             }
@@ -120,30 +125,14 @@ fn portable_candidates(block: &[u8; BLOCK]) -> u64 {
     block.iter().enumerate().fold(0, |found, (at, &octet)| found | u64::from(octet | 0x07 == 0x0f) << at)
 }
 
-/// Where the first colon of a line stands.
-#[inline(always)]
-pub(crate) fn colon(line: &[u8]) -> Option<usize> {
-    // All names but a few long ones show their colon here.
-    if let Some(window) = line.first_chunk() {
-        let found = colon_in(window).trailing_zeros() as usize;
-        if found < WINDOW {
-            return Some(found);
-        }
-    }
-    memchr::memchr(b':', line)
-}
-
-/// Octets in which the colon is looked for in one step.
-const WINDOW: usize = 16;
-
-/// Where the colons stand in `window`, the first octet in the lowest bit.
+/// Where the first colon stands in `window`; its length if there is none.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 #[expect(unsafe_code, reason = "a header name is found in a few instructions instead of a few an octet")]
-fn colon_in(window: &[u8; WINDOW]) -> u32 {
+pub(crate) fn colon_in(window: &[u8; WINDOW]) -> usize {
     #[target_feature(enable = "sse2")]
     #[inline]
-    fn sse2_colon_in(window: &[u8; WINDOW]) -> u32 {
+    fn sse2_colons_in(window: &[u8; WINDOW]) -> u32 {
         use core::arch::x86_64::{_mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_set1_epi8};
 
         // SAFETY: `window` is sixteen readable octets, and this load asks for no alignment.
@@ -151,14 +140,21 @@ fn colon_in(window: &[u8; WINDOW]) -> u32 {
         _mm_movemask_epi8(_mm_cmpeq_epi8(octets, _mm_set1_epi8(b':' as i8))) as u32
     }
     // SAFETY: as for `candidates`, every x86-64 has SSE2.
-    unsafe { sse2_colon_in(window) }
+    let colons = unsafe { sse2_colons_in(window) };
+    // The bit behind the last octet ends the search.
+    (colons | 1 << WINDOW).trailing_zeros() as usize
 }
 
 /// The same for every other machine.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline]
-fn colon_in(window: &[u8; WINDOW]) -> u32 {
-    window.iter().enumerate().fold(0, |found, (at, &octet)| found | u32::from(octet == b':') << at)
+pub(crate) fn colon_in(window: &[u8; WINDOW]) -> usize {
+    portable_colon_in(window)
+}
+
+#[cfg(any(test, not(target_arch = "x86_64")))]
+fn portable_colon_in(window: &[u8; WINDOW]) -> usize {
+    window.iter().position(|&octet| octet == b':').unwrap_or(WINDOW)
 }
 
 #[cfg(test)]
@@ -167,7 +163,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn all(octets: &[u8]) -> Vec<Break> {
-        let mut breaks = Breaks::new(octets);
+        let mut breaks = Breaks::new(octets, 0);
         core::iter::from_fn(|| breaks.next()).collect()
     }
 
@@ -199,15 +195,14 @@ mod tests {
     }
 
     #[test]
-    fn the_colon_is_found_wherever_it_stands() {
-        for length in 0..40 {
-            assert_eq!(colon(&vec![b'x'; length]), None);
-            for at in 0..length {
-                let mut line = vec![b'x'; length];
-                line[at..].fill(b':');
+    fn the_first_colon_is_found_wherever_it_stands() {
+        assert_eq!(colon_in(&[b'x'; WINDOW]), WINDOW);
+        for at in 0..WINDOW {
+            let mut window = [b'x'; WINDOW];
+            window[at..].fill(b':');
 
-                assert_eq!(colon(&line), Some(at));
-            }
+            assert_eq!(colon_in(&window), at);
+            assert_eq!(portable_colon_in(&window), at);
         }
     }
 

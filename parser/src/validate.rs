@@ -57,7 +57,7 @@ impl<'a> Message<'a> {
     /// A mandatory header is missing, repeated or malformed; From, To or the Request-URI hold no URI; CSeq
     /// names another method. For a request [`ErrorKind::status`] is the answer; a response is dropped.
     pub fn validate(&self) -> Result<Mandatory<'a>, ParseError> {
-        if let Some(name) = SINGLE.into_iter().find(|&name| self.index.counts.repeats(name)) {
+        if let Some(name) = SINGLE.into_iter().find(|&name| self.index.places.repeats(name)) {
             return Err(ParseError::new(ErrorKind::Repeated(name), 0));
         }
         let (from, to) = (self.from()?, self.to()?);

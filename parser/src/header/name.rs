@@ -139,23 +139,24 @@ impl Name {
     /// The name these octets spell, in any case, long or compact.
     #[must_use]
     pub fn from_bytes(name: &[u8]) -> Self {
-        Self::at(name, name.len())
+        match name {
+            [letter] => compact(*letter),
+            [] => Self::Other,
+            _ if name.len() > LENGTH_MAX => Self::Other,
+            _ => Self::of(Words::of(name)),
+        }
     }
 
-    /// The name that `line` begins with, `length` octets of it.
+    /// The name that `window` begins with, `length` octets of it.
     #[inline(always)]
-    pub(crate) fn at(line: &[u8], length: usize) -> Self {
-        match length {
-            2..=LENGTH_MAX => {
-                let words = Words::of(line, length);
-                match SLOTS[words.slot()] {
-                    Some(candidate) if KNOWN[candidate as usize - 1] == words => candidate,
-                    _ => Self::Other,
-                }
-            }
-            1 => compact(line[0]),
-            _ => Self::Other,
-        }
+    pub(crate) fn in_window(window: &[u8; WINDOW], length: usize) -> Self {
+        if length == 1 { compact(window[0]) } else { Self::of(Words::in_window(window, length)) }
+    }
+
+    #[inline(always)]
+    fn of(words: Words) -> Self {
+        let candidate = SLOTS[words.slot()];
+        if KNOWN[candidate as usize] == words { candidate } else { Self::Other }
     }
 }
 
@@ -195,88 +196,69 @@ const fn compact(letter: u8) -> Name {
 /// `P-Access-Network-Info` is the longest name of the list.
 const LENGTH_MAX: usize = 21;
 
-/// A name in lower case, in words of eight octets; what is behind the name is zero. Words overlap: together
-/// they hold every octet of a name of up to 24.
+/// Octets among which all names but the longest are, together with the colon behind them.
+pub(crate) const WINDOW: usize = 16;
+
+/// Sets bit 5 of every octet: makes letters small, and maps no other octet of a line onto a letter or a hyphen. CR,
+/// which would become a hyphen, ends a line.
+const LOWER: u64 = 0x2020_2020_2020_2020;
+
+/// A name in small letters, in words of eight octets, first octet lowest; zeros behind it. No octet of a name is
+/// zero once it is small, so names of different lengths differ.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Words {
-    length: usize,
-    /// The first eight octets.
-    head: u64,
-    /// The last eight octets; the head of a name that has no more.
-    tail: u64,
-    /// The octets behind the head, of a name of more than sixteen.
-    middle: u64,
-}
+struct Words([u64; 3]);
 
 impl Words {
-    /// The words of the name of `length` octets that `line` begins with. `length` is at most [`LENGTH_MAX`].
-    ///
-    /// Setting bit 5 makes letters small and maps no other octet of a line onto a letter or a hyphen: CR,
-    /// which would become a hyphen, ends a line.
-    #[inline(always)]
-    const fn of(line: &[u8], length: usize) -> Self {
-        const LOWER: u64 = 0x2020_2020_2020_2020;
-        let (mask, tail_at) = REACH[length];
-        Words {
-            length,
-            head: (word_at(line, 0) | LOWER) & mask,
-            tail: (word_at(line, tail_at as usize) | LOWER) & mask,
-            middle: if length > 16 { word_at(line, 8) | LOWER } else { 0 },
+    /// The words of a name of at most [`LENGTH_MAX`] octets.
+    const fn of(name: &[u8]) -> Self {
+        let mut words = [0; 3];
+        let mut at = 0;
+        while at < name.len() {
+            words[at / 8] |= ((name[at] | 0x20) as u64) << (at % 8 * 8);
+            at += 1;
         }
+        Words(words)
+    }
+
+    /// The words of the name that `window` begins with, `length` octets of it, less than [`WINDOW`].
+    #[inline(always)]
+    fn in_window(window: &[u8; WINDOW], length: usize) -> Self {
+        let (words, _) = window.as_chunks::<8>();
+        let masks = MASKS[length % WINDOW];
+        let word = |at: usize| (u64::from_le_bytes(words[at]) | LOWER) & masks[at];
+        Words([word(0), word(1), 0])
     }
 
     /// A perfect hash of the names above; the factor was found by trial.
     #[inline(always)]
-    const fn slot(&self) -> usize {
-        const FACTOR: u64 = 0x0260_94c2_ac8d_63a3;
-        let mixed = (self.head ^ self.tail.rotate_left(32)).wrapping_mul(FACTOR);
+    const fn slot(self) -> usize {
+        const FACTOR: u64 = 0x021f_40df_ef82_d1a3;
+        let [head, middle, tail] = self.0;
+        let mixed = (head ^ middle.rotate_left(32) ^ tail).wrapping_mul(FACTOR);
         (mixed >> (64 - SLOTS_LOG2)) as usize
     }
 }
 
-/// For each length the octets of the head that belong to the name, and where the tail begins.
-const REACH: [(u64, u8); LENGTH_MAX + 1] = {
-    let mut reach = [(u64::MAX, 0); LENGTH_MAX + 1];
+/// For each length the bits of the first two words that belong to the name.
+static MASKS: [[u64; 2]; WINDOW] = {
+    let mut masks = [[0; 2]; WINDOW];
     let mut length = 0;
-    while length <= LENGTH_MAX {
-        if length < 8 {
-            reach[length].0 = (1 << (length * 8)) - 1;
-        } else {
-            reach[length].1 = length as u8 - 8;
-        }
+    while length < WINDOW {
+        let mask = (1_u128 << (length * 8)) - 1;
+        masks[length] = [mask as u64, (mask >> 64) as u64];
         length += 1;
     }
-    reach
+    masks
 };
 
-/// Eight octets from `at` on, little-endian, zeros where there are none.
-#[inline(always)]
-const fn word_at(line: &[u8], at: usize) -> u64 {
-    let (_, rest) = line.split_at(at);
-    match rest.first_chunk() {
-        Some(word) => u64::from_le_bytes(*word),
-        None => last_word(rest),
-    }
-}
-
-#[cold]
-const fn last_word(rest: &[u8]) -> u64 {
-    let mut word = 0;
-    let mut at = 0;
-    while at < rest.len() {
-        word |= (rest[at] as u64) << (at * 8);
-        at += 1;
-    }
-    word
-}
-
-static KNOWN: [Words; ALL.len()] = {
-    let mut known = [const { Words { length: 0, head: 0, tail: 0, middle: 0 } }; ALL.len()];
+/// The words of each name by its number; of [`Name::Other`] such as no octets have.
+static KNOWN: [Words; COUNT] = {
+    let mut known = [Words([0; 3]); COUNT];
     let mut i = 0;
     while i < ALL.len() {
         let name = ALL[i].as_str().as_bytes();
         assert!(name.len() <= LENGTH_MAX, "LENGTH_MAX is the longest name");
-        known[i] = Words::of(name, name.len());
+        known[ALL[i] as usize] = Words::of(name);
         i += 1;
     }
     known
@@ -285,14 +267,13 @@ static KNOWN: [Words; ALL.len()] = {
 const SLOTS_LOG2: u32 = 9;
 
 /// Each name has a slot of its own; the compiler checks that no two share one.
-static SLOTS: [Option<Name>; 1 << SLOTS_LOG2] = {
-    let mut slots = [None; 1 << SLOTS_LOG2];
+static SLOTS: [Name; 1 << SLOTS_LOG2] = {
+    let mut slots = [Name::Other; 1 << SLOTS_LOG2];
     let mut i = 0;
     while i < ALL.len() {
-        let name = ALL[i].as_str().as_bytes();
-        let slot = Words::of(name, name.len()).slot();
-        assert!(slots[slot].is_none(), "two names share a slot: choose another factor");
-        slots[slot] = Some(ALL[i]);
+        let slot = Words::of(ALL[i].as_str().as_bytes()).slot();
+        assert!(matches!(slots[slot], Name::Other), "two names share a slot: choose another factor");
+        slots[slot] = ALL[i];
         i += 1;
     }
     slots
@@ -334,6 +315,7 @@ mod tests {
             }
         }
         assert_eq!(Name::from_bytes(b"P-Access-Network-Infos"), Name::Other);
+        assert_eq!(Name::from_bytes(b"Content-Content-Encoding"), Name::Other);
         assert_eq!(Name::from_bytes(b""), Name::Other);
     }
 }
