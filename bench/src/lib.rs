@@ -9,5 +9,6 @@ pub mod deadline;
 pub mod in_memory;
 pub mod parsing;
 pub mod phone;
+pub mod picture;
 pub mod random;
 pub mod shift_change;

@@ -1,0 +1,142 @@
+//! Draws the pictures of docs/benchmarks.md from the figures that were measured.
+//!
+//! ```text
+//! pictures [FIGURES [PICTURES]]      bench/figures and docs/pictures unless said
+//! ```
+//!
+//! FIGURES holds what the measuring programs have written:
+//!
+//! - `ratios.json`, by `bench/compare-kamailio`: `{"ratios": [{"label", "ratio", "least", "most", "required", "goal"}]}`
+//! - `latency.json`, by `bench/latency-curve`: `{"servers": [{"name", "points": [{"offered", "answered", "p50_us", "p99_us"}]}]}`
+//! - `memory.json`, by `footprint --curve`: `{"series": [{"name", "points": [{"bindings", "bytes_each"}]}]}`
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use bench::picture::{Chart, Line, Mark, Ratio, Scale, ratios};
+use serde_json::Value;
+
+fn main() -> ExitCode {
+    let bench = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
+    let figures = arguments.next().unwrap_or_else(|| bench.join("figures"));
+    let pictures = arguments.next().unwrap_or_else(|| bench.join("../docs/pictures"));
+    let drawn = [
+        draw(&figures, &pictures, "ratios", draw_ratios),
+        draw(&figures, &pictures, "latency", draw_latency),
+        draw(&figures, &pictures, "memory", draw_memory),
+    ];
+    let mut code = ExitCode::SUCCESS;
+    for outcome in drawn {
+        match outcome {
+            Ok(path) => println!("{}", path.display()),
+            Err(reason) => {
+                eprintln!("pictures: {reason}");
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    code
+}
+
+fn draw(
+    figures: &Path,
+    pictures: &Path,
+    name: &str,
+    picture: fn(&Value) -> Result<String, String>,
+) -> Result<PathBuf, String> {
+    let from = figures.join(name).with_extension("json");
+    let text = std::fs::read_to_string(&from).map_err(|error| format!("{}: {error}", from.display()))?;
+    let value = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", from.display()))?;
+    let svg = picture(&value).map_err(|reason| format!("{}: {reason}", from.display()))?;
+    let to = pictures.join(name).with_extension("svg");
+    std::fs::write(&to, svg).map_err(|error| format!("{}: {error}", to.display()))?;
+    Ok(to)
+}
+
+fn draw_ratios(value: &Value) -> Result<String, String> {
+    let mut rows = Vec::new();
+    for row in list(value, "ratios")? {
+        rows.push(Ratio {
+            label: word(row, "label")?,
+            ratio: number(row, "ratio")?,
+            spread: (number(row, "least")?, number(row, "most")?),
+            required: number(row, "required")?,
+            goal: number(row, "goal")?,
+        });
+    }
+    let said: Vec<String> = rows.iter().map(|row| format!("{} {:.2}", row.label, row.ratio)).collect();
+    let description = format!("Hotdesk divided by Kamailio: {}.", said.join("; "));
+    Ok(ratios("Hotdesk divided by Kamailio, one core each", &description, &rows))
+}
+
+fn draw_latency(value: &Value) -> Result<String, String> {
+    let mut lines = Vec::new();
+    let mut fastest = 0.0_f64;
+    for (colour, server) in list(value, "servers")?.iter().enumerate() {
+        let name = word(server, "name")?;
+        for (key, share, faint) in [("p50_us", "half of them", true), ("p99_us", "99 of 100", false)] {
+            let mut points = Vec::new();
+            for point in list(server, "points")? {
+                let offered = number(point, "offered")?;
+                fastest = fastest.max(offered);
+                points.push((offered, number(point, key)?));
+            }
+            lines.push(Line { name: format!("{name}: {share} answered by then"), colour, faint, points });
+        }
+    }
+    let chart = Chart {
+        title: "How long a REGISTER waits, up to overload".to_owned(),
+        description:
+            "Time until the answer over requests offered a second; each curve rises steeply where its server \
+                      is full."
+                .to_owned(),
+        x_name: "REGISTER refreshes with digest offered a second, one core".to_owned(),
+        y_name: "µs from the time it was due to its answer".to_owned(),
+        x: Scale::linear(fastest),
+        y: Scale::logarithmic(10.0, 1_000_000.0),
+        lines,
+        marks: Vec::new(),
+    };
+    Ok(chart.draw())
+}
+
+fn draw_memory(value: &Value) -> Result<String, String> {
+    let mut lines = Vec::new();
+    for (colour, series) in list(value, "series")?.iter().enumerate() {
+        let mut points = Vec::new();
+        for point in list(series, "points")? {
+            points.push((number(point, "bindings")?, number(point, "bytes_each")?));
+        }
+        lines.push(Line { name: word(series, "name")?, colour, faint: false, points });
+    }
+    let mark = |name: &str, class, y| Mark { name: name.to_owned(), class, y };
+    let chart = Chart {
+        title: "What a binding costs in memory, all included".to_owned(),
+        description: "Bytes a binding over bindings, from ten thousand to a million; Kamailio takes 1,110."
+            .to_owned(),
+        x_name: "bindings".to_owned(),
+        y_name: "bytes each, growth of PSS".to_owned(),
+        x: Scale::logarithmic(10_000.0, 1_000_000.0),
+        y: Scale::linear(1_200.0),
+        lines,
+        marks: vec![
+            mark("Kamailio, 100,000 and 500,000: 1,107 and 1,112", "peer", 1_110.0),
+            mark("required", "required", 500.0),
+            mark("goal", "goal", 350.0),
+        ],
+    };
+    Ok(chart.draw())
+}
+
+fn list<'v>(value: &'v Value, key: &str) -> Result<&'v [Value], String> {
+    value[key].as_array().map(Vec::as_slice).ok_or_else(|| format!("there is no list '{key}'"))
+}
+
+fn word(value: &Value, key: &str) -> Result<String, String> {
+    value[key].as_str().map(str::to_owned).ok_or_else(|| format!("there is no text '{key}' in {value}"))
+}
+
+fn number(value: &Value, key: &str) -> Result<f64, String> {
+    value[key].as_f64().ok_or_else(|| format!("there is no number '{key}' in {value}"))
+}
