@@ -1,13 +1,8 @@
 //! What all rooms of one worker stand on: settings, tables, keys, random, counts; and, for the time of one
 //! input, the transactions and the way out.
 
-use std::hash::Hasher as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 use crate::attendant::CallKey;
 use crate::auth::Challenge;
@@ -16,6 +11,7 @@ use crate::flow::{Flow, ListenerId, WorkerId};
 use crate::location::Upkeep;
 use crate::now::Now;
 use crate::output::Outbox;
+use crate::print::{Print, TAG_LENGTH};
 use crate::proxy::ProxyKey;
 use crate::random::Random;
 use crate::return_path::RoutingKeys;
@@ -76,9 +72,6 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// Length of the To tag of stateless answers and of dialogs the edge answers: 96 random bits.
-const TAG_LENGTH: usize = 16;
-
 impl Context {
     /// The tenant a request is for: that of the domain of `uri`, else the listener's: phones are pointed at an edge by
     /// all sorts of names. Nothing is ever sent to the host of a Request-URI, so this opens no relay.
@@ -112,25 +105,7 @@ impl Context {
         self.settings.listener(flow.listener).expect("a flow names a listener of this edge")
     }
 
-    /// The To tag of an answer without a transaction: the same for every retransmission of a request (§8.2.7).
-    pub(crate) fn stateless_tag(&self, request: &sip::Message<'_>) -> [u8; TAG_LENGTH] {
-        let mut hasher = SipHasher13::new_with_key(&self.tables.branch_key);
-        for field in [
-            request.call_id().unwrap_or_default(),
-            request.header(sip::Name::CSeq).unwrap_or_default(),
-            request.top_via().ok().and_then(|via| via.branch).unwrap_or_default(),
-        ] {
-            hasher.write(field);
-            hasher.write_u8(0);
-        }
-        let hash = hasher.finish128();
-        let mut tag = [0; TAG_LENGTH];
-        let octets = [hash.h1.to_ne_bytes(), hash.h2.to_ne_bytes()].concat();
-        URL_SAFE_NO_PAD.encode_slice(&octets[..12], &mut tag).expect("12 octets are 16 characters");
-        tag
-    }
-
-    /// A fresh tag.
+    /// A fresh tag for a dialog the edge answers: 96 random bits.
     pub(crate) fn tag(&mut self) -> [u8; TAG_LENGTH] {
         self.random.token()
     }
@@ -155,13 +130,13 @@ impl Context {
 impl Work<'_> {
     /// Answers without a transaction (§8.2.7).
     pub(crate) fn answer(&mut self, flow: &Flow, request: &sip::Message<'_>, answer: Answer<'_>) {
-        let tag = self.ctx.stateless_tag(request);
+        let tag = Print::of_message(request).tag(&self.ctx.tables.branch_key);
         self.out.message(*flow, |buffer| write_answer(buffer, request, flow, &tag, answer));
     }
 
     /// Answers a question to the edge itself: what it is called and what it takes (§11.2).
     pub(crate) fn describe_edge(&mut self, flow: &Flow, request: &sip::Message<'_>, allow: &str) {
-        let tag = self.ctx.stateless_tag(request);
+        let tag = Print::of_message(request).tag(&self.ctx.tables.branch_key);
         let name = &self.ctx.settings.edge_name;
         self.out.message(*flow, |buffer| {
             sip::Compose::response(buffer, request, 200, "OK", &options(flow, &tag))
@@ -198,7 +173,7 @@ impl Work<'_> {
         } else {
             (401, "Unauthorized", sip::Name::WwwAuthenticate)
         };
-        let tag = self.ctx.stateless_tag(request);
+        let tag = Print::of_message(request).tag(&self.ctx.tables.branch_key);
         let nonce = self.ctx.tables.nonces.make(self.now.mono, self.ctx.random.bytes());
         let challenge = Challenge::new(tenant.realm(), &nonce, stale, &tenant.registrar);
         self.out.message(*flow, |buffer| {

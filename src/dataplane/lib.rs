@@ -20,6 +20,7 @@ pub mod now;
 pub mod output;
 mod pending;
 mod phone;
+mod print;
 mod proxy;
 pub mod query;
 mod random;
@@ -36,8 +37,8 @@ mod transaction;
 
 use std::sync::Arc;
 
-use admission::{Admitted, admit, answer_keep_alive};
-use context::{Answer, Context, Owner, Work};
+use admission::{answer_keep_alive, refuse_malformed, refuse_unreadable};
+use context::{Context, Owner, Work};
 use counters::Counters;
 use dispatch::Rooms;
 use flow::WorkerId;
@@ -100,13 +101,7 @@ impl Dataplane {
             Input::Received { flow, bytes } => receive(rooms, &mut work, &flow, bytes, true),
             Input::HandedOver { flow, bytes } => receive(rooms, &mut work, &flow, bytes, false),
             Input::Misframed { flow, head, kind } => {
-                if let Some(request) = sip::Message::salvage(head, &sip::Limits::default())
-                    && request.is_request()
-                    && request.method() != Some(sip::Method::Ack)
-                {
-                    work.ctx.counters.refused_malformed += 1;
-                    work.answer(&flow, &request, Answer::new(kind.status(), kind.reason()));
-                }
+                refuse_unreadable(&mut work, &flow, head, kind);
                 if let Some(connection) = flow.connection {
                     work.out.push(Output::Close(connection));
                 }
@@ -200,10 +195,13 @@ fn receive(rooms: &mut Rooms, work: &mut Work<'_>, flow: &flow::Flow, bytes: &[u
     if answer_keep_alive(work, flow, bytes) {
         return;
     }
-    let Admitted::Message(message) = admit(work, flow, bytes) else { return };
-    if message.is_request() {
-        rooms.on_request(work, flow, &message);
-    } else {
-        rooms.on_response(work, flow, &message, at_home);
+    let message = match sip::Message::parse(bytes, &sip::Limits::default()) {
+        Ok(message) => message,
+        Err(error) => return refuse_unreadable(work, flow, bytes, error.kind),
+    };
+    match message.validate() {
+        Ok(headers) if message.is_request() => rooms.on_request(work, flow, &message, &headers),
+        Ok(_) => rooms.on_response(work, flow, &message, at_home),
+        Err(error) => refuse_malformed(work, flow, &message, error.kind),
     }
 }

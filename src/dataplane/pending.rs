@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use crate::effect::{Asker, LogIn};
 use crate::flow::Flow;
 use crate::hotdesk::{Place, Proposal, SeatChange};
+use crate::print::Print;
 use crate::query::QueryId;
 use crate::registrar::Sender;
 use crate::settings::PinHash;
@@ -35,7 +36,7 @@ pub(crate) enum Waiting {
 /// What waits for a backend.
 pub(crate) struct Pending {
     waiting: Slots<Waiting>,
-    /// REGISTERs that wait for their answer, by fingerprint: their retransmissions wait with them.
+    /// REGISTERs that wait for their answer, by their print: their retransmissions wait with them.
     registers: HashSet<u64>,
 }
 
@@ -61,19 +62,19 @@ impl Pending {
         self.waiting.remove(SlotKey(query.0))
     }
 
-    /// The REGISTER of this fingerprint is answered later: until then its retransmissions get no answer.
-    pub(crate) fn await_register(&mut self, fingerprint: u64) {
-        self.registers.insert(fingerprint);
+    /// The REGISTER of this print is answered later: until then its retransmissions get no answer.
+    pub(crate) fn await_register(&mut self, print: Print) {
+        self.registers.insert(print.request);
     }
 
     /// It is answered now.
-    pub(crate) fn forget_register(&mut self, fingerprint: u64) {
-        self.registers.remove(&fingerprint);
+    pub(crate) fn forget_register(&mut self, print: Print) {
+        self.registers.remove(&print.request);
     }
 
-    /// True while a REGISTER of this fingerprint waits.
-    pub(crate) fn has_register(&self, fingerprint: u64) -> bool {
-        self.registers.contains(&fingerprint)
+    /// True while a REGISTER of this print waits.
+    pub(crate) fn has_register(&self, print: Print) -> bool {
+        self.registers.contains(&print.request)
     }
 
     /// Questions that are open.

@@ -7,36 +7,25 @@ pub(crate) use keep_alive::answer_keep_alive;
 use crate::context::{Answer, Work};
 use crate::flow::Flow;
 
-/// What is left of a datagram or frame after admission.
-pub(crate) enum Admitted<'a> {
-    /// A request or response that is whole and in order.
-    Message(Box<sip::Message<'a>>),
-    /// It has been answered, or deserves no answer.
-    Done,
+/// Octets that are no whole message. What can be answered gets its refusal; errors of peers end here.
+pub(crate) fn refuse_unreadable(work: &mut Work<'_>, flow: &Flow, bytes: &[u8], fault: sip::ErrorKind) {
+    match sip::Message::salvage(bytes, &sip::Limits::default()) {
+        Some(message) => refuse_malformed(work, flow, &message, fault),
+        None => work.ctx.counters.dropped_unreadable += 1,
+    }
 }
 
-/// Reads the octets once. A request that is malformed but can be answered gets its 400 here; an ACK and whatever
-/// cannot be answered are dropped: errors of peers end here.
-pub(crate) fn admit<'a>(work: &mut Work<'_>, flow: &Flow, bytes: &'a [u8]) -> Admitted<'a> {
-    let limits = sip::Limits::default();
-    let (message, error) = match sip::Message::parse(bytes, &limits) {
-        Ok(message) => match message.validate() {
-            Ok(_) => return Admitted::Message(Box::new(message)),
-            Err(error) => (message, error),
-        },
-        Err(error) => match sip::Message::salvage(bytes, &limits) {
-            Some(message) => (message, error),
-            None => {
-                work.ctx.counters.dropped_unreadable += 1;
-                return Admitted::Done;
-            }
-        },
-    };
+/// A message whose mandatory headers are not in order. A request is answered, an ACK or a response dropped.
+pub(crate) fn refuse_malformed(
+    work: &mut Work<'_>,
+    flow: &Flow,
+    message: &sip::Message<'_>,
+    fault: sip::ErrorKind,
+) {
     if !message.is_request() {
         work.ctx.counters.responses_dropped += 1;
     } else if message.method() != Some(sip::Method::Ack) {
         work.ctx.counters.refused_malformed += 1;
-        work.answer(flow, &message, Answer::new(error.kind.status(), error.kind.reason()));
+        work.answer(flow, message, Answer::new(fault.status(), fault.reason()));
     }
-    Admitted::Done
 }

@@ -128,8 +128,6 @@ pub fn secret(user: &str, realm: &str, password: &str) -> SipSecret {
 /// What a tenant asks of whoever wants to prove who he is.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
-    /// The tenant's realm.
-    pub realm: &'a str,
     /// Which algorithms it offers.
     pub policy: &'a RegistrarPolicy,
     /// The nonces it accepts.
@@ -149,22 +147,27 @@ pub enum Refused {
     Stale,
 }
 
-/// Proves that `request` was made with the secret of `account`, its user and secret; `None` for an account that is not
-/// there takes the same time and is [`Refused::Wrong`]. The credentials are those of `header`
-/// ([`sip::Name::Authorization`] or [`sip::Name::ProxyAuthorization`]) for the realm asked for; others are passed over.
-/// What is proved is for the account's record to spend.
-pub fn verify(
-    request: &sip::Message<'_>,
+/// The digest credentials for `realm` in `header` ([`sip::Name::Authorization`] or [`sip::Name::ProxyAuthorization`]);
+/// others are passed over.
+pub fn credentials_for<'a>(
+    request: &sip::Message<'a>,
     header: sip::Name,
+    realm: &str,
+) -> Option<sip::Credentials<'a>> {
+    let mut digests = request.credentials(header).flatten().filter(sip::Credentials::is_digest);
+    digests.find(|credentials| credentials.realm() == Some(realm.as_bytes()))
+}
+
+/// Proves that `request` was made with the secret of `account`, its user and secret; `None` for an account that is not
+/// there takes the same time and is [`Refused::Wrong`]. The `credentials` are for the realm asked for. What is proved
+/// is for the account's record to spend.
+pub fn verify(
+    credentials: &sip::Credentials<'_>,
+    request: &sip::Message<'_>,
     account: Option<(&str, &SipSecret)>,
     asked: &Asked<'_>,
 ) -> Result<Proof, Refused> {
-    let credentials = request
-        .credentials(header)
-        .flatten()
-        .find(|credentials| credentials.is_digest() && credentials.realm() == Some(asked.realm.as_bytes()))
-        .ok_or(Refused::Missing)?;
-    let count = nonce_count(&credentials, request, account, asked.policy).ok_or(Refused::Wrong)?;
+    let count = nonce_count(credentials, request, account, asked.policy).ok_or(Refused::Wrong)?;
     match asked.nonces.verify(credentials.nonce().unwrap_or_default(), asked.now) {
         NonceState::Valid(nonce) => Ok(Proof { nonce, count }),
         NonceState::Stale | NonceState::Foreign => Err(Refused::Stale),
@@ -325,9 +328,10 @@ mod tests {
     ) -> Result<Proof, Refused> {
         let bytes = register(authorization);
         let request = sip::Message::parse(&bytes, &sip::Limits::default()).unwrap();
-        let asked = Asked { realm: "demo.hotdesk", policy, nonces: &nonces(), now };
-        assert_eq!(verify(&request, sip::Name::ProxyAuthorization, account, &asked), Err(Refused::Missing));
-        verify(&request, sip::Name::Authorization, account, &asked)
+        let asked = Asked { policy, nonces: &nonces(), now };
+        assert!(credentials_for(&request, sip::Name::ProxyAuthorization, "demo.hotdesk").is_none());
+        let credentials = credentials_for(&request, sip::Name::Authorization, "demo.hotdesk");
+        verify(&credentials.ok_or(Refused::Missing)?, &request, account, &asked)
     }
 
     /// The same for `desk-1`, whose password is `secret`.

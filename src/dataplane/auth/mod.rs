@@ -7,5 +7,5 @@
 mod digest;
 mod nonce;
 
-pub use digest::{Asked, Challenge, Refused, answer, secret, verify};
+pub use digest::{Asked, Challenge, Refused, answer, credentials_for, secret, verify};
 pub use nonce::{LIFETIME, NONCE_LENGTH, Nonce, NonceId, NonceState, Nonces, Proof};

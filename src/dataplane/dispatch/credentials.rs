@@ -1,13 +1,10 @@
 //! Whose request is this: digest credentials, for every method.
 
-use std::hash::{Hash as _, Hasher as _};
-
-use siphasher::sip::SipHasher13;
-
 use crate::auth::{self, Asked, Proof, Refused};
 use crate::context::{Context, Work};
 use crate::flow::Flow;
 use crate::location::NonceUse;
+use crate::print::Print;
 use crate::settings::{Account, Tenant};
 
 /// Finds the account whose secret a request was made with. Phones that were asked once send either header ahead
@@ -17,28 +14,16 @@ pub(super) fn prove(
     request: &sip::Message<'_>,
     tenant: &Tenant,
 ) -> Result<(Account, Proof), Refused> {
-    let asked = Asked {
-        realm: tenant.realm(),
-        policy: &tenant.registrar,
-        nonces: &work.ctx.tables.nonces,
-        now: work.now.mono,
-    };
+    let asked = Asked { policy: &tenant.registrar, nonces: &work.ctx.tables.nonces, now: work.now.mono };
     for header in [sip::Name::Authorization, sip::Name::ProxyAuthorization] {
-        if !request.has(header) {
-            continue;
-        }
-        let account = request
-            .credentials(header)
-            .filter_map(Result::ok)
-            .find(|credentials| credentials.realm() == Some(tenant.realm().as_bytes()))
-            .and_then(|credentials| tenant.account(credentials.username()?));
+        let Some(credentials) = auth::credentials_for(request, header, tenant.realm()) else { continue };
+        let account = credentials.username().and_then(|user| tenant.account(user));
         let secret = account.map(|account| tenant.credentials(account));
-        match (auth::verify(request, header, secret, &asked), account) {
-            (Ok(proof), Some(account)) => return Ok((account, proof)),
-            (Err(Refused::Missing), _) => {}
-            (Err(refused), _) => return Err(refused),
+        return match (auth::verify(&credentials, request, secret, &asked), account) {
+            (Ok(proof), Some(account)) => Ok((account, proof)),
+            (Err(refused), _) => Err(refused),
             (Ok(_), None) => unreachable!("no secret proves nothing"),
-        }
+        };
     }
     Err(Refused::Missing)
 }
@@ -74,7 +59,7 @@ pub(super) fn authenticate(
     };
     let user = tenant.credentials(account).0.as_bytes();
     let Context { tables, upkeep, .. } = &mut *work.ctx;
-    let print = print(request, flow);
+    let print = Print::of_message(request).with_content(request, flow.remote.ip());
     match tables.location.accept_nonce(&tenant.id, user, proof, print, work.now.mono, upkeep) {
         NonceUse::Fresh => Some(account),
         // Not even what looks like a retransmission: one that was forwarded is absorbed by its transaction, and one
@@ -84,21 +69,4 @@ pub(super) fn authenticate(
             None
         }
     }
-}
-
-/// Stands for a request and its retransmissions: the same from the same address, asking for the same.
-pub(super) fn print(request: &sip::Message<'_>, flow: &Flow) -> u32 {
-    let mut hasher = SipHasher13::new();
-    for field in [
-        request.call_id().unwrap_or_default(),
-        request.top_via().ok().and_then(|via| via.branch).unwrap_or_default(),
-        request.header(sip::Name::CSeq).unwrap_or_default(),
-        request.header(sip::Name::Contact).unwrap_or_default(),
-        request.header(sip::Name::Expires).unwrap_or_default(),
-    ] {
-        hasher.write(field);
-        hasher.write_u8(0);
-    }
-    flow.remote.ip().hash(&mut hasher);
-    hasher.finish() as u32
 }

@@ -85,9 +85,15 @@ impl Rooms {
     }
 
     /// A request that has passed admission.
-    pub(crate) fn on_request(&mut self, work: &mut Work<'_>, flow: &Flow, request: &sip::Message<'_>) {
+    pub(crate) fn on_request(
+        &mut self,
+        work: &mut Work<'_>,
+        flow: &Flow,
+        request: &sip::Message<'_>,
+        headers: &sip::Mandatory<'_>,
+    ) {
         match request.method() {
-            Some(sip::Method::Register) => self.on_register(work, flow, request),
+            Some(sip::Method::Register) => self.on_register(work, flow, request, headers),
             Some(sip::Method::Options) if self.is_for_edge(work, flow, request) => {
                 work.describe_edge(flow, request, calls::ALLOW);
             }

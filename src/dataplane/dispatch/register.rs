@@ -1,13 +1,10 @@
 //! REGISTER: who sends it, what it may touch, whether it is a log-in; then the table, the store, the answer.
 
-use std::hash::Hasher as _;
 use std::sync::Arc;
-
-use siphasher::sip::SipHasher13;
 
 use super::Rooms;
 use super::calls::refuse_extensions;
-use super::credentials::{ask, print, prove};
+use super::credentials::{ask, prove};
 use crate::auth::{Proof, Refused};
 use crate::context::{Answer, Context, Work};
 use crate::effect::{Asker, Effect, LogIn};
@@ -16,9 +13,10 @@ use crate::hotdesk::{Cause, Place, SeatChange, Surface};
 use crate::location::{Holder, NonceUse, device_hash};
 use crate::output::Output;
 use crate::pending::Waiting;
+use crate::print::Print;
 use crate::query::Query;
 use crate::refusal::Refusal;
-use crate::registrar::{self, Native, Outcome, Registration, Sender, Wish};
+use crate::registrar::{self, Granted, Native, Outcome, Register, Registration, Sender, Wish};
 use crate::seating::{Ending, has_binding};
 use crate::settings::{Account, Tenant};
 
@@ -34,12 +32,15 @@ struct Registrant<'a> {
 impl Rooms {
     /// RFC 3261 §10.3, with seats in it. Answered without a transaction: a retransmission finds the record as it
     /// left it and gets the same answer, written anew.
-    pub(super) fn on_register(&mut self, work: &mut Work<'_>, flow: &Flow, request: &sip::Message<'_>) {
+    pub(super) fn on_register(
+        &mut self,
+        work: &mut Work<'_>,
+        flow: &Flow,
+        request: &sip::Message<'_>,
+        headers: &sip::Mandatory<'_>,
+    ) {
         work.ctx.counters.registers += 1;
-        let Some(uri) = request.to().ok().and_then(|to| to.uri().ok()) else {
-            return work.answer(flow, request, Answer::new(400, "Bad To"));
-        };
-        let Some(tenant) = work.ctx.tenant_of(&uri, flow) else {
+        let Some(tenant) = work.ctx.tenant_of(&headers.to_uri, flow) else {
             return work.answer(flow, request, Answer::new(403, "Unknown Domain"));
         };
         let (account, proof) = match prove(work, request, &tenant) {
@@ -51,59 +52,54 @@ impl Rooms {
         }
         // To decides whose bindings are meant; only their owner may touch them.
         let (user, _) = tenant.credentials(account);
-        if *uri.user_unescaped() != *user.as_bytes() {
+        if *headers.to_uri.user_unescaped() != *user.as_bytes() {
             return work.answer(flow, request, Answer::new(403, "Not Your Address-of-Record"));
         }
-        if self.pending.has_register(fingerprint(request)) {
+        let register = Register::read(request, headers, *flow, &tenant);
+        if self.pending.has_register(register.print) {
             return; // A retransmission: its answer comes when the store has it.
         }
-        let proof = Some(proof);
+        let registrant = |sender| Registrant { tenant: &tenant, user, sender, proof: Some(proof) };
         match account {
             Account::Device(_) => {
-                let registrant = Registrant { tenant: &tenant, user, sender: Sender::Device, proof };
-                self.update(work, flow, request, &registrant);
+                self.update(work, &register, &registrant(Sender::Device));
             }
             Account::Extension(index) => {
                 let extension = &tenant.extensions[index as usize];
                 if !extension.enabled {
                     return work.answer(flow, request, Answer::new(403, "Switched Off"));
                 }
-                let wish = registrar::wish(request);
-                let native = registrar::decide(work.ctx, &tenant, extension, flow, request, wish, work.now);
-                self.on_extension(work, flow, request, &tenant, user, native, proof);
+                let native = registrar::decide(work.ctx, &tenant, extension, &register, work.now);
+                // Whose phone it is decides as whom it registers.
+                self.on_extension(work, &register, native, registrant);
             }
         }
     }
 
     /// A REGISTER for an extension, once it is known whose phone sends it.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the facts of one request, each found once on the way here"
-    )]
-    fn on_extension(
+    fn on_extension<'t>(
         &mut self,
         work: &mut Work<'_>,
-        flow: &Flow,
-        request: &sip::Message<'_>,
-        tenant: &Arc<Tenant>,
-        user: &str,
+        register: &Register<'_>,
         native: Native,
-        proof: Option<Proof>,
+        registrant: impl Fn(Sender) -> Registrant<'t>,
     ) {
-        let registrant = |sender| Registrant { tenant, user, sender, proof };
+        let ordinary = registrant(Sender::Ordinary);
+        let Registrant { tenant, user, .. } = ordinary;
+        let (request, flow) = (register.message, &register.flow);
         match native {
             Native::Ordinary => {
-                self.update(work, flow, request, &registrant(Sender::Ordinary));
+                self.update(work, register, &ordinary);
             }
             Native::Holder { device, holder, taken_natively } => {
-                let granted = self.update(work, flow, request, &registrant(Sender::Holder(holder)));
-                if granted && taken_natively && registrar::wish(request) == Wish::Remove {
+                let granted = self.update(work, register, &registrant(Sender::Holder(holder)));
+                if granted && taken_natively && register.wish() == Wish::Remove {
                     self.leave(work, tenant, device, user, holder);
                 }
             }
             Native::Nothing(device) => {
-                if registrar::wish(request) == Wish::Remove {
-                    match spend(work, flow, tenant, user, request, proof) {
+                if register.wish() == Wish::Remove {
+                    match spend(work, register, &ordinary) {
                         NonceUse::Fresh => {
                             work.ctx.tables.marks.unregistered(&device, &Place::new(&tenant.id, user));
                         }
@@ -117,36 +113,31 @@ impl Rooms {
                 work.answer(flow, request, Answer::new(200, "OK"));
             }
             Native::Refused(reason) => work.answer(flow, request, Answer::new(403, reason)),
-            Native::LogIn(device) => self.log_in_natively(work, flow, request, tenant, user, device, proof),
+            Native::LogIn(device) => self.log_in_natively(work, register, &ordinary, device),
         }
     }
 
     /// A known phone's wizard wants its person in: the seat first, the binding when it stands.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the facts of one request, each found once on the way here"
-    )]
     fn log_in_natively(
         &mut self,
         work: &mut Work<'_>,
-        flow: &Flow,
-        request: &sip::Message<'_>,
-        tenant: &Arc<Tenant>,
-        user: &str,
+        register: &Register<'_>,
+        registrant: &Registrant<'_>,
         device: Place,
-        proof: Option<Proof>,
     ) {
+        let Registrant { tenant, user, .. } = *registrant;
+        let (request, flow) = (register.message, &register.flow);
         // What the registrar would refuse is refused before anybody is put out for it.
-        if let Err(refused) = registrar::check(request, tenant, flow) {
+        if let Err(refused) = register.check(tenant) {
             return work.answer(flow, request, refused.answer());
         }
         // The proof is spent now: what follows is not asked for it again. A proof that was used before seats nobody,
         // not even by what looks like a retransmission: whoever captured it would be the phone from then on. A phone
         // whose refusal was lost is asked once more.
-        if spend(work, flow, tenant, user, request, proof) != NonceUse::Fresh {
+        if spend(work, register, registrant) != NonceUse::Fresh {
             return ask(work, flow, request, tenant, false, Refused::Stale);
         }
-        self.pending.await_register(fingerprint(request));
+        self.pending.await_register(register.print);
         self.effects.push(Effect::LogIn(LogIn {
             asker: Asker::Register { flow: *flow, request: request.bytes().into() },
             device,
@@ -163,86 +154,68 @@ impl Rooms {
         request: &[u8],
         change: &Arc<SeatChange>,
     ) {
-        let (Ok(request), Some(seat)) =
-            (sip::Message::parse(request, &sip::Limits::default()), &change.begun)
-        else {
-            return;
-        };
-        self.pending.forget_register(fingerprint(&request));
-        let Some(tenant) = work.ctx.settings.tenant(&seat.extension.tenant).cloned() else { return };
-        let holder =
-            Holder { device: device_hash(&seat.device.tenant, &seat.device.name), epoch: seat.epoch };
-        let registrant = Registrant {
-            tenant: &tenant,
-            user: &seat.extension.name,
-            sender: Sender::Holder(holder),
-            proof: None,
-        };
-        self.update(work, flow, &request, &registrant);
+        let Some(seat) = &change.begun else { return };
+        again(request, |request, headers| {
+            let Some(tenant) = work.ctx.settings.tenant(&seat.extension.tenant).cloned() else { return };
+            let register = Register::read(request, headers, *flow, &tenant);
+            self.pending.forget_register(register.print);
+            let holder =
+                Holder { device: device_hash(&seat.device.tenant, &seat.device.name), epoch: seat.epoch };
+            let registrant = Registrant {
+                tenant: &tenant,
+                user: &seat.extension.name,
+                sender: Sender::Holder(holder),
+                proof: None,
+            };
+            self.update(work, &register, &registrant);
+        });
     }
 
     /// Changes the bindings, has the store keep them, answers. True if this request, and no earlier one, did it.
-    fn update(
-        &mut self,
-        work: &mut Work<'_>,
-        flow: &Flow,
-        request: &sip::Message<'_>,
-        registrant: &Registrant<'_>,
-    ) -> bool {
-        let Registrant { tenant, user, sender, proof } = registrant;
+    fn update(&mut self, work: &mut Work<'_>, register: &Register<'_>, registrant: &Registrant<'_>) -> bool {
+        let Registrant { tenant, user, sender, proof } = *registrant;
+        let (request, flow) = (register.message, &register.flow);
         let own_phones_max = tenant.extension(user).map_or(0, |extension| extension.own_phones_max as usize);
         let registration = Registration {
-            request,
-            flow: *flow,
+            register,
             tenant,
             user,
-            sender: *sender,
-            proof: *proof,
-            print: print(request, flow),
+            sender,
+            proof,
+            print: register.print.with_content(request, flow.remote.ip()),
             own_phones_max,
         };
         let Context { tables, upkeep, counters, .. } = &mut *work.ctx;
-        let refusal = match registrar::update(&tables.location, upkeep, work.now.mono, &registration) {
+        let mut granted = Granted::default();
+        match registrar::update(&tables.location, upkeep, work.now.mono, &registration, &mut granted) {
             Outcome::Granted { added, refreshed, removed } => {
                 counters.bindings_added += added as u64;
                 counters.registers_refreshed += u64::from(refreshed > 0);
                 counters.bindings_removed += removed as u64;
-                if *sender == Sender::Device && tenant.seats.native && added + refreshed > 0 {
-                    learn_instance(work, tenant, user, request);
+                if sender == Sender::Device && tenant.seats.native && added + refreshed > 0 {
+                    let device = Place::new(&tenant.id, user);
+                    register.instances().for_each(|instance| tables.instances.learn(&device, instance));
                 }
                 let is_kept = work.ctx.settings.durable && added + removed > 0;
-                if !(is_kept && self.save(work, flow, request, registrant)) {
-                    answer_registered(work, flow, request, &tenant.id, user, *sender);
+                if !(is_kept && self.save(work, register, registrant)) {
+                    answer_registered(work, flow, request, register.headers, &granted);
                 }
                 return true;
             }
-            Outcome::Repeated => {
-                answer_registered(work, flow, request, &tenant.id, user, *sender);
-                return false;
-            }
-            Outcome::Stale => {
-                ask(work, flow, request, tenant, false, Refused::Stale);
-                return false;
-            }
-            Outcome::Refused(refusal) => refusal,
-        };
-        work.answer(flow, request, refusal.answer());
+            Outcome::Repeated => answer_registered(work, flow, request, register.headers, &granted),
+            Outcome::Stale => ask(work, flow, request, tenant, false, Refused::Stale),
+            Outcome::Refused(refusal) => work.answer(flow, request, refusal.answer()),
+        }
         false
     }
 
     /// Has the store keep the account's bindings; the 200 follows. False: too many wait for it, and nobody waits.
-    fn save(
-        &mut self,
-        work: &mut Work<'_>,
-        flow: &Flow,
-        request: &sip::Message<'_>,
-        registrant: &Registrant<'_>,
-    ) -> bool {
+    fn save(&mut self, work: &mut Work<'_>, register: &Register<'_>, registrant: &Registrant<'_>) -> bool {
         let Registrant { tenant, user, sender, .. } = registrant;
         let record = work.ctx.tables.location.snapshot(&tenant.id, user.as_bytes(), work.now);
         let waiting = Waiting::Bindings {
-            flow: *flow,
-            request: request.bytes().into(),
+            flow: register.flow,
+            request: register.message.bytes().into(),
             aor: Place::new(&tenant.id, user),
             sender: *sender,
         };
@@ -250,7 +223,7 @@ impl Rooms {
             work.out.push(Output::WriteBehind(record));
             return false;
         };
-        self.pending.await_register(fingerprint(request));
+        self.pending.await_register(register.print);
         work.out.push(Output::Ask(query, Query::Save(record)));
         true
     }
@@ -264,9 +237,12 @@ impl Rooms {
         aor: &Place,
         sender: Sender,
     ) {
-        let Ok(request) = sip::Message::parse(request, &sip::Limits::default()) else { return };
-        self.pending.forget_register(fingerprint(&request));
-        answer_registered(work, flow, &request, &aor.tenant, &aor.name, sender);
+        again(request, |request, headers| {
+            self.pending.forget_register(Print::of(headers));
+            let location = &work.ctx.tables.location;
+            let granted = Granted::now(location, (&aor.tenant, &aor.name), sender, work.now.mono);
+            answer_registered(work, flow, request, headers, &granted);
+        });
     }
 
     /// A log-in by REGISTER came to nothing.
@@ -277,9 +253,10 @@ impl Rooms {
         request: &[u8],
         refusal: Refusal,
     ) {
-        let Ok(request) = sip::Message::parse(request, &sip::Limits::default()) else { return };
-        self.pending.forget_register(fingerprint(&request));
-        work.answer(flow, &request, Answer::new(403, refusal.phrase()));
+        again(request, |request, headers| {
+            self.pending.forget_register(Print::of(headers));
+            work.answer(flow, request, Answer::new(403, refusal.phrase()));
+        });
     }
 
     /// The phone's own un-REGISTER ends a seat it took natively, once its last binding is gone; after the grace of
@@ -311,54 +288,33 @@ impl Rooms {
     }
 }
 
-/// Uses up the proof of a request that changes more than bindings.
-fn spend(
-    work: &mut Work<'_>,
-    flow: &Flow,
-    tenant: &Tenant,
-    user: &str,
-    request: &sip::Message<'_>,
-    proof: Option<Proof>,
-) -> NonceUse {
-    let Some(proof) = proof else { return NonceUse::Fresh };
-    let Context { tables, upkeep, .. } = &mut *work.ctx;
-    let print = print(request, flow);
-    tables.location.accept_nonce(&tenant.id, user.as_bytes(), proof, print, work.now.mono, upkeep)
-}
-
-fn learn_instance(work: &mut Work<'_>, tenant: &Tenant, user: &str, request: &sip::Message<'_>) {
-    for contact in request.contacts().filter_map(Result::ok) {
-        if let sip::ContactValue::Contact(sip::Contact { instance: Some(instance), .. }) = contact {
-            work.ctx.tables.instances.learn(&Place::new(&tenant.id, user), instance);
-        }
+/// Reads a REGISTER again that has waited, as octets, for what it is answered with.
+fn again(request: &[u8], go_on: impl FnOnce(&sip::Message<'_>, &sip::Mandatory<'_>)) {
+    if let Ok(request) = sip::Message::parse(request, &sip::Limits::default())
+        && let Ok(headers) = request.validate()
+    {
+        go_on(&request, &headers);
     }
 }
 
-/// The 200, written from the table.
+/// Uses up the proof of a request that changes more than bindings.
+fn spend(work: &mut Work<'_>, register: &Register<'_>, registrant: &Registrant<'_>) -> NonceUse {
+    let Registrant { tenant, user, proof, .. } = registrant;
+    let Some(proof) = *proof else { return NonceUse::Fresh };
+    let Context { tables, upkeep, .. } = &mut *work.ctx;
+    let print = register.print.with_content(register.message, register.flow.remote.ip());
+    tables.location.accept_nonce(&tenant.id, user.as_bytes(), proof, print, work.now.mono, upkeep)
+}
+
+/// The 200.
 fn answer_registered(
     work: &mut Work<'_>,
     flow: &Flow,
     request: &sip::Message<'_>,
-    tenant: &str,
-    user: &str,
-    sender: Sender,
+    headers: &sip::Mandatory<'_>,
+    granted: &Granted,
 ) {
-    let tag = work.ctx.stateless_tag(request);
-    let Work { ctx, out, now, .. } = work;
+    let tag = Print::of(headers).tag(&work.ctx.tables.branch_key);
     let options = sip::ResponseOptions { source: Some(flow.remote), to_tag: Some(&tag), record_route: false };
-    out.message(*flow, |buffer| {
-        let location = &ctx.tables.location;
-        registrar::write_granted(buffer, request, &options, location, (tenant, user), sender, now.mono);
-    });
-}
-
-/// Stands for a REGISTER and its retransmissions while its answer waits.
-fn fingerprint(request: &sip::Message<'_>) -> u64 {
-    let mut hasher = SipHasher13::new();
-    hasher.write(request.call_id().unwrap_or_default());
-    hasher.write_u8(0);
-    hasher.write(request.header(sip::Name::CSeq).unwrap_or_default());
-    hasher.write_u8(0);
-    hasher.write(request.header(sip::Name::To).unwrap_or_default());
-    hasher.finish()
+    work.out.message(*flow, |buffer| registrar::write_granted(buffer, request, headers, &options, granted));
 }

@@ -54,7 +54,7 @@ pub struct Binding<'r> {
     pub q: u16,
     /// When it ends. Kept in whole seconds, rounded up.
     pub expires_at: Mono,
-    /// [`stable_hash`] of the Call-ID of the REGISTER that last touched it.
+    /// A hash of the Call-ID, the same after a restart, of the REGISTER that last touched it.
     pub call_id: u64,
     /// CSeq of that REGISTER.
     pub cseq: u32,

@@ -39,7 +39,7 @@ impl Location {
         if old.is_empty() && (!is_name(tenant, user) || draft.due().is_none()) {
             return result;
         }
-        if draft.is_indexed() || !old.is_empty() && record::is_indexed(old) {
+        if draft.moved && (draft.is_indexed() || !old.is_empty() && record::is_indexed(old)) {
             self.reindex(key, tenant, old, &draft, now);
         }
         self.count(before, after);

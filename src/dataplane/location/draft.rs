@@ -34,6 +34,8 @@ pub struct Draft<'r> {
     pub(super) behind: bool,
     /// Bindings came or went by the caller's will: he sees to the store.
     pub(super) rebuilt: bool,
+    /// A flow, an instance, or whose account it is changed: what the indexes know of it may be wrong.
+    pub(super) moved: bool,
     now: Mono,
 }
 
@@ -47,6 +49,7 @@ impl<'r> Draft<'r> {
             lagging_since: 0,
             behind: false,
             rebuilt: false,
+            moved: false,
             now,
         }
     }
@@ -62,6 +65,7 @@ impl<'r> Draft<'r> {
         if fits {
             self.bindings.push(binding);
             self.rebuilt = true;
+            self.moved = true;
         }
         fits
     }
@@ -72,6 +76,7 @@ impl<'r> Draft<'r> {
         let Some(place) = self.bindings.get_mut(index).filter(|_| is_keepable(&binding)) else {
             return false;
         };
+        self.moved |= place.flow != binding.flow || place.instance != binding.instance;
         *place = binding;
         self.behind = true;
         true
@@ -83,11 +88,13 @@ impl<'r> Draft<'r> {
         self.bindings.retain(|binding| keep(binding));
         let removed = before - self.bindings.len();
         self.rebuilt |= removed > 0;
+        self.moved |= removed > 0;
         removed
     }
 
     /// Says whether it is the account of a hot-desk device: its flows and instances are then learned.
     pub fn set_device_account(&mut self, device_account: bool) {
+        self.moved |= self.device_account != device_account;
         self.device_account = device_account;
     }
 
@@ -110,7 +117,9 @@ impl<'r> Draft<'r> {
     /// Takes the flow from every binding over `flow`; returns how many.
     pub(super) fn lose(&mut self, flow: &Flow) -> usize {
         let lost = self.bindings.iter_mut().filter(|binding| binding.flow.as_ref() == Some(flow));
-        lost.map(|binding| binding.flow = None).count()
+        let lost = lost.map(|binding| binding.flow = None).count();
+        self.moved |= lost > 0;
+        lost
     }
 
     /// Drops what has expired; returns how many.
@@ -120,6 +129,7 @@ impl<'r> Draft<'r> {
         self.bindings.retain(|binding| binding.expires_at > now);
         let expired = before - self.bindings.len();
         self.behind |= expired > 0;
+        self.moved |= expired > 0;
         expired
     }
 

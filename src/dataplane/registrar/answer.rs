@@ -7,41 +7,62 @@ use super::update::Sender;
 use crate::location::{Binding, Location};
 use crate::now::Mono;
 
-/// Writes the 200 with each live binding of `user` that `sender` may see and the seconds it has left.
+/// The contacts a 200 lists: those of the sender that live, with the seconds each has left.
+#[derive(Debug, Default)]
+pub(crate) struct Granted {
+    values: SmallVec<[u8; 256]>,
+    /// Where each value ends.
+    ends: SmallVec<[usize; 2]>,
+}
+
+impl Granted {
+    /// Lists `binding`, if `sender` may see it.
+    pub(super) fn list(&mut self, binding: &Binding<'_>, sender: Sender, now: Mono) {
+        if !sender.owns(binding) || binding.expires_at <= now {
+            return;
+        }
+        let value = &mut self.values;
+        value.push(b'<');
+        value.extend_from_slice(&binding.uri);
+        value.extend_from_slice(b">;expires=");
+        value.extend_from_slice(decimal(binding.remaining(now), &mut [0; 20]));
+        if binding.q < 1000 {
+            value.extend_from_slice(thousandths(binding.q, &mut [0; 8]));
+        }
+        if !binding.instance.is_empty() {
+            value.extend_from_slice(b";+sip.instance=\"<");
+            value.extend_from_slice(&binding.instance);
+            value.extend_from_slice(b">\"");
+        }
+        self.ends.push(value.len());
+    }
+
+    /// Those an account has now.
+    pub(crate) fn now(location: &Location, (tenant, user): (&str, &str), sender: Sender, now: Mono) -> Self {
+        let mut granted = Self::default();
+        location.read(tenant, user.as_bytes(), now, |binding| granted.list(binding, sender, now));
+        granted
+    }
+
+    fn values(&self) -> impl Iterator<Item = &[u8]> {
+        let mut start = 0;
+        self.ends.iter().map(move |end| &self.values[std::mem::replace(&mut start, *end)..*end])
+    }
+}
+
+/// Writes the 200 to a REGISTER.
 pub(crate) fn write_granted(
     out: &mut Vec<u8>,
     request: &sip::Message<'_>,
+    headers: &sip::Mandatory<'_>,
     options: &sip::ResponseOptions<'_>,
-    location: &Location,
-    aor: (&str, &str),
-    sender: Sender,
-    now: Mono,
+    granted: &Granted,
 ) {
-    let (tenant, user) = aor;
-    let mut response = sip::Compose::response(out, request, 200, "OK", options);
-    location.read(tenant, user.as_bytes(), now, |binding| {
-        if sender.owns(binding) {
-            write_contact(&mut response, binding, now);
-        }
-    });
+    let mut response = sip::Compose::response_to(out, request, headers, 200, "OK", options);
+    for value in granted.values() {
+        response.header(sip::Name::Contact, value);
+    }
     response.finish();
-}
-
-fn write_contact(response: &mut sip::Compose<'_>, binding: &Binding<'_>, now: Mono) {
-    let mut line = SmallVec::<[u8; 256]>::new();
-    line.push(b'<');
-    line.extend_from_slice(&binding.uri);
-    line.extend_from_slice(b">;expires=");
-    line.extend_from_slice(decimal(binding.remaining(now), &mut [0; 20]));
-    if binding.q < 1000 {
-        line.extend_from_slice(thousandths(binding.q, &mut [0; 8]));
-    }
-    if !binding.instance.is_empty() {
-        line.extend_from_slice(b";+sip.instance=\"<");
-        line.extend_from_slice(&binding.instance);
-        line.extend_from_slice(b">\"");
-    }
-    response.header(sip::Name::Contact, &line);
 }
 
 fn decimal(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {

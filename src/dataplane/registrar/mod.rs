@@ -6,16 +6,7 @@ mod native;
 mod request;
 mod update;
 
-pub(crate) use answer::write_granted;
+pub(crate) use answer::{Granted, write_granted};
 pub(crate) use native::{Native, Wish, decide};
-pub(crate) use request::check;
+pub(crate) use request::Register;
 pub(crate) use update::{Outcome, Registration, Sender, update};
-
-/// What a REGISTER wants, as far as it can be read.
-pub(crate) fn wish(request: &sip::Message<'_>) -> Wish {
-    match request::removes_all(request) {
-        None => Wish::Ask,
-        Some(true) => Wish::Remove,
-        Some(false) => Wish::Bind,
-    }
-}

@@ -1,8 +1,8 @@
 //! Whose phone sends a REGISTER for an extension: an ordinary one of the person's, or a shared desk phone whose
 //! wizard wants in or out (RULES §2).
 
+use super::request::Register;
 use crate::context::Context;
-use crate::flow::Flow;
 use crate::hotdesk::Place;
 use crate::location::{Holder, device_hash};
 use crate::now::Now;
@@ -47,12 +47,11 @@ pub(crate) fn decide(
     ctx: &Context,
     tenant: &Tenant,
     extension: &Extension,
-    flow: &Flow,
-    request: &sip::Message<'_>,
-    wish: Wish,
+    register: &Register<'_>,
     now: Now,
 ) -> Native {
-    let Some(device) = device_of(ctx, tenant, extension, flow, request, now) else {
+    let wish = register.wish();
+    let Some(device) = device_of(ctx, tenant, extension, register, now) else {
         return match wish {
             Wish::Bind if extension.own_phones_max == 0 => {
                 Native::Refused("No Ordinary Phones For This Extension")
@@ -89,19 +88,16 @@ fn device_of(
     ctx: &Context,
     tenant: &Tenant,
     extension: &Extension,
-    flow: &Flow,
-    request: &sip::Message<'_>,
+    register: &Register<'_>,
     now: Now,
 ) -> Option<Place> {
+    let flow = &register.flow;
     if let Some(device) = phone::device_of_flow(ctx, tenant, &extension.number, flow, now) {
         return Some(device);
     }
     let location = &ctx.tables.location;
     let here = |user: &str| tenant.device(user).map(|device| Place::new(&tenant.id, &device.id));
-    let instance = request.contacts().find_map(|contact| match contact.ok()? {
-        sip::ContactValue::Contact(contact) => contact.instance,
-        sip::ContactValue::Star => None,
-    });
+    let instance = register.instances().next();
     if let Some(aor) =
         instance.and_then(|instance| location.device_of_instance(&tenant.id, instance, now.mono))
     {
@@ -113,7 +109,7 @@ fn device_of(
     if tenant.seats.native_identify != NativeIdentify::Mac {
         return None;
     }
-    let mac = phone::claimed_mac(request)?;
+    let mac = phone::claimed_mac(register.message)?;
     let device = tenant.devices.iter().find(|device| device.mac == Some(mac))?;
     let site = tenant.sites.get(device.site? as usize)?;
     let inside = site.networks.iter().any(|network| network.contains(&flow.remote.ip()));

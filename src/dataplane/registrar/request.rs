@@ -4,16 +4,16 @@ use std::net::IpAddr;
 
 use smallvec::SmallVec;
 
+use super::native::Wish;
 use crate::context::Answer;
 use crate::flow::Flow;
-use crate::location::{CONTACTS_PER_AOR_MAX, INSTANCE_LENGTH_MAX, URI_LENGTH_MAX, stable_hash};
+use crate::location::{CONTACTS_PER_AOR_MAX, INSTANCE_LENGTH_MAX, URI_LENGTH_MAX};
+use crate::print::Print;
 use crate::settings::{RegistrarPolicy, Tenant};
 
 /// Why a REGISTER changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// Call-ID or CSeq cannot be read.
-    BadRequest,
     /// A contact cannot be read, is no SIP URI, or is too long to be kept.
     BadContact,
     /// `Contact: *` not alone, or without `Expires: 0` (§10.2.2).
@@ -36,7 +36,6 @@ impl Refused {
     /// and 400 would say that the request itself is at fault. A full account is 403 and not 486: there is no call.
     pub(crate) fn answer(&self) -> Answer<'_> {
         match self {
-            Self::BadRequest => Answer::new(400, "Bad Request"),
             Self::BadContact => Answer::new(400, "Bad Contact"),
             Self::BadStar => Answer::new(400, "Contact * Stands Alone With Expires 0"),
             Self::TooBrief { expires_min } => {
@@ -62,18 +61,13 @@ pub(super) struct Wanted<'a> {
 impl Wanted<'_> {
     /// Whether the URI may be bound at all. A contact that is bound already needs no second look: a refresh does
     /// without taking its URI apart.
-    pub(super) fn vet(
-        &self,
-        request: &sip::Message<'_>,
-        tenant: &Tenant,
-        flow: &Flow,
-    ) -> Result<(), Refused> {
+    pub(super) fn vet(&self, register: &Register<'_>, tenant: &Tenant) -> Result<(), Refused> {
         let uri = sip::Uri::parse(self.uri).ok().filter(sip::Uri::is_sip).ok_or(Refused::BadContact)?;
         if self.uri.len() > URI_LENGTH_MAX {
             return Err(Refused::BadContact);
         }
         let may_be_elsewhere = self.seconds == 0 || tenant.registrar.third_party_contacts;
-        if !may_be_elsewhere && is_foreign(&uri, request, tenant, flow) {
+        if !may_be_elsewhere && is_foreign(&uri, register, tenant) {
             return Err(Refused::ForeignContact);
         }
         Ok(())
@@ -90,34 +84,66 @@ impl Wanted<'_> {
     }
 }
 
-/// What a REGISTER asks for, read and found allowed as far as that can be said without the record.
-pub(super) struct Request<'a> {
-    pub(super) call_id: u64,
-    pub(super) cseq: u32,
-    pub(super) contacts: Contacts<'a>,
-}
-
+/// The contacts of a REGISTER.
 pub(super) enum Contacts<'a> {
     /// `*`
     All,
     Each(SmallVec<[Wanted<'a>; 2]>),
 }
 
-/// Finds what will be refused whatever the record says, before anything is done for the REGISTER.
-pub(crate) fn check(request: &sip::Message<'_>, tenant: &Tenant, flow: &Flow) -> Result<(), Refused> {
-    match read(request, tenant)?.contacts {
-        Contacts::All => Ok(()),
-        Contacts::Each(wanted) => wanted.iter().try_for_each(|contact| contact.vet(request, tenant, flow)),
+/// A REGISTER that has passed admission, with what the registrar reads of it: each header once.
+pub(crate) struct Register<'a> {
+    pub(crate) message: &'a sip::Message<'a>,
+    pub(crate) headers: &'a sip::Mandatory<'a>,
+    pub(crate) flow: Flow,
+    pub(crate) print: Print,
+    /// The contacts as far as they are allowed without a look at the record. Their URIs have yet to be vetted.
+    pub(super) contacts: Result<Contacts<'a>, Refused>,
+}
+
+impl<'a> Register<'a> {
+    /// Reads what a REGISTER wants of the registrar of `tenant`.
+    pub(crate) fn read(
+        message: &'a sip::Message<'a>,
+        headers: &'a sip::Mandatory<'a>,
+        flow: Flow,
+        tenant: &Tenant,
+    ) -> Self {
+        let contacts = contacts(message, &tenant.registrar);
+        Self { message, headers, flow, print: Print::of(headers), contacts }
+    }
+
+    /// Finds what will be refused whatever the record says, before anything is done for the REGISTER.
+    pub(crate) fn check(&self, tenant: &Tenant) -> Result<(), Refused> {
+        match &self.contacts {
+            Err(refused) => Err(refused.clone()),
+            Ok(Contacts::All) => Ok(()),
+            Ok(Contacts::Each(wanted)) => wanted.iter().try_for_each(|contact| contact.vet(self, tenant)),
+        }
+    }
+
+    /// What it wants, as far as that matters to the seats. Contacts that cannot be read are bindings it would like to
+    /// have.
+    pub(crate) fn wish(&self) -> Wish {
+        match &self.contacts {
+            Ok(Contacts::All) => Wish::Remove,
+            Ok(Contacts::Each(wanted)) if wanted.is_empty() => Wish::Ask,
+            Ok(Contacts::Each(wanted)) if wanted.iter().all(|contact| contact.seconds == 0) => Wish::Remove,
+            Ok(Contacts::Each(_)) | Err(_) => Wish::Bind,
+        }
+    }
+
+    /// The `+sip.instance` of each contact that has one.
+    pub(crate) fn instances(&self) -> impl Iterator<Item = &'a [u8]> {
+        let each: &[Wanted<'a>] = match &self.contacts {
+            Ok(Contacts::Each(wanted)) => wanted,
+            Ok(Contacts::All) | Err(_) => &[],
+        };
+        each.iter().map(|contact| contact.instance).filter(|instance| !instance.is_empty())
     }
 }
 
-/// Reads a REGISTER. Its contact URIs have yet to be vetted.
-pub(super) fn read<'a>(request: &sip::Message<'a>, tenant: &Tenant) -> Result<Request<'a>, Refused> {
-    let (Ok(call_id), Ok(cseq)) = (request.call_id(), request.cseq()) else {
-        return Err(Refused::BadRequest);
-    };
-    let call_id = stable_hash(&[call_id]);
-    let policy = &tenant.registrar;
+fn contacts<'a>(request: &sip::Message<'a>, policy: &RegistrarPolicy) -> Result<Contacts<'a>, Refused> {
     let header = request.expires();
     let mut stars = 0;
     let mut each = SmallVec::<[Wanted<'a>; 2]>::new();
@@ -145,12 +171,11 @@ pub(super) fn read<'a>(request: &sip::Message<'a>, tenant: &Tenant) -> Result<Re
         each.retain(|earlier| !earlier.is_same(wanted.uri, wanted.instance));
         each.push(wanted);
     }
-    let contacts = match stars {
-        0 => Contacts::Each(each),
-        1 if each.is_empty() && header == Some(0) => Contacts::All,
-        _ => return Err(Refused::BadStar),
-    };
-    Ok(Request { call_id, cseq: cseq.number, contacts })
+    match stars {
+        0 => Ok(Contacts::Each(each)),
+        1 if each.is_empty() && header == Some(0) => Ok(Contacts::All),
+        _ => Err(Refused::BadStar),
+    }
 }
 
 /// The expiry to grant (§10.3 step 7). What is missing, or no number, is the default; what is too long is cut.
@@ -177,11 +202,11 @@ fn is_instance(instance: &[u8]) -> bool {
 /// only what cannot be a phone's own view of itself and would be call forwarding in disguise: the tenant's own domain
 /// (a loop), a host name or a public address that is neither the one the REGISTER came from nor the one in its Via.
 /// Private addresses are what phones behind NAT know of themselves; `.invalid` is what browsers have (RFC 7118 §5).
-fn is_foreign(uri: &sip::Uri<'_>, request: &sip::Message<'_>, tenant: &Tenant, flow: &Flow) -> bool {
+fn is_foreign(uri: &sip::Uri<'_>, register: &Register<'_>, tenant: &Tenant) -> bool {
     let host = uri.host.raw();
     if let Some(ip) = uri.host.ip() {
         let ip = ip.to_canonical();
-        if ip == flow.remote.ip().to_canonical() || is_local(ip) {
+        if ip == register.flow.remote.ip().to_canonical() || is_local(ip) {
             return false;
         }
     } else if tenant.domains.iter().any(|domain| domain.as_bytes().eq_ignore_ascii_case(host)) {
@@ -189,7 +214,7 @@ fn is_foreign(uri: &sip::Uri<'_>, request: &sip::Message<'_>, tenant: &Tenant, f
     } else if host.len() >= 8 && host[host.len() - 8..].eq_ignore_ascii_case(b".invalid") {
         return false;
     }
-    request.top_via().is_ok_and(|via| via.host != uri.host)
+    register.headers.via.host != uri.host
 }
 
 fn is_local(ip: IpAddr) -> bool {
@@ -202,20 +227,4 @@ fn is_local(ip: IpAddr) -> bool {
             ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_loopback() || ip.is_unspecified()
         }
     }
-}
-
-/// True if all contacts a REGISTER names are to be removed; `None` if it names none. Contacts that cannot be read are
-/// bindings it would like to have.
-pub(super) fn removes_all(request: &sip::Message<'_>) -> Option<bool> {
-    let header = request.expires();
-    let mut removes = None;
-    for value in request.contacts() {
-        let removed = match value {
-            Ok(sip::ContactValue::Star) => true,
-            Ok(sip::ContactValue::Contact(contact)) => contact.expires.or(header) == Some(0),
-            Err(_) => false,
-        };
-        removes = Some(removes.unwrap_or(true) && removed);
-    }
-    removes
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use crate::auth::Proof;
-use crate::flow::Flow;
 use crate::location::{Binding, CONTACTS_PER_AOR_MAX, Draft, Holder, Location, NonceUse, Upkeep};
 use crate::now::Mono;
 use crate::settings::Tenant;
 
-use super::request::{Contacts, Refused, Request, Wanted, read};
+use super::answer::Granted;
+use super::request::{Contacts, Refused, Register, Wanted};
 
 /// Whose phone sends a REGISTER: it sees and touches its own bindings alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,10 +41,9 @@ impl Sender {
 }
 
 /// A REGISTER whose sender is known.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Registration<'a> {
-    pub(crate) request: &'a sip::Message<'a>,
-    pub(crate) flow: Flow,
+#[derive(Clone, Copy)]
+pub(crate) struct Registration<'a, 'm> {
+    pub(crate) register: &'a Register<'m>,
     pub(crate) tenant: &'a Tenant,
     /// The account, which is the address-of-record.
     pub(crate) user: &'a str,
@@ -70,38 +69,41 @@ pub(crate) enum Outcome {
     Refused(Refused),
 }
 
-/// Updates the bindings of an account as a REGISTER wants it (§10.3). The nonce is spent in the same lock, also where
-/// the request is refused: its proof must not serve for another one.
+/// Updates the bindings of an account as a REGISTER wants it (§10.3), and lists in `granted` what its 200 shows. The
+/// nonce is spent in the same lock, also where the request is refused: its proof must not serve for another one.
 pub(crate) fn update(
     location: &Location,
     upkeep: &mut Upkeep,
     now: Mono,
-    registration: &Registration<'_>,
+    registration: &Registration<'_, '_>,
+    granted: &mut Granted,
 ) -> Outcome {
-    let Registration { request, tenant, user, proof, print, .. } = *registration;
-    let wanted = read(request, tenant);
+    let Registration { tenant, user, sender, .. } = *registration;
     location.update(&tenant.id, user.as_bytes(), now, upkeep, |draft| {
-        let mut is_repeated = false;
-        if let Some(proof) = proof {
-            match draft.judge_nonce(proof, print) {
-                NonceUse::Fresh => draft.spend_nonce(proof, print),
-                NonceUse::Repeated => is_repeated = true,
-                NonceUse::Replayed | NonceUse::Stale => return Outcome::Stale,
-            }
+        let outcome = change(draft, registration, now);
+        if matches!(outcome, Outcome::Granted { .. } | Outcome::Repeated) {
+            draft.bindings().iter().for_each(|binding| granted.list(binding, sender, now));
         }
-        match wanted {
-            Err(refused) => Outcome::Refused(refused),
-            Ok(Request { call_id, cseq, contacts }) => {
-                let stamp = Stamp { call_id, cseq, branch: print };
-                match contacts {
-                    Contacts::All => remove_all(draft, registration, &stamp, is_repeated),
-                    Contacts::Each(wanted) => {
-                        update_each(draft, registration, &stamp, &wanted, is_repeated, now)
-                    }
-                }
-            }
-        }
+        outcome
     })
+}
+
+fn change(draft: &mut Draft<'_>, registration: &Registration<'_, '_>, now: Mono) -> Outcome {
+    let Registration { register, proof, print, .. } = *registration;
+    let mut is_repeated = false;
+    if let Some(proof) = proof {
+        match draft.judge_nonce(proof, print) {
+            NonceUse::Fresh => draft.spend_nonce(proof, print),
+            NonceUse::Repeated => is_repeated = true,
+            NonceUse::Replayed | NonceUse::Stale => return Outcome::Stale,
+        }
+    }
+    let stamp = Stamp { call_id: register.print.call_id, cseq: register.headers.cseq.number, branch: print };
+    match &register.contacts {
+        Err(refused) => Outcome::Refused(refused.clone()),
+        Ok(Contacts::All) => remove_all(draft, registration, &stamp, is_repeated),
+        Ok(Contacts::Each(wanted)) => update_each(draft, registration, &stamp, wanted, is_repeated, now),
+    }
 }
 
 /// Which request last touched a binding.
@@ -133,7 +135,7 @@ impl Stamp {
 
 fn remove_all(
     draft: &mut Draft<'_>,
-    registration: &Registration<'_>,
+    registration: &Registration<'_, '_>,
     stamp: &Stamp,
     is_repeated: bool,
 ) -> Outcome {
@@ -152,7 +154,7 @@ fn remove_all(
 
 fn update_each(
     draft: &mut Draft<'_>,
-    registration: &Registration<'_>,
+    registration: &Registration<'_, '_>,
     stamp: &Stamp,
     wanted: &[Wanted<'_>],
     mut is_repeated: bool,
@@ -164,7 +166,7 @@ fn update_each(
     for contact in wanted {
         let is_bound = |binding: &Binding<'_>| sender.owns(binding) && *binding.uri == *contact.uri;
         if !draft.bindings().iter().any(is_bound)
-            && let Err(refused) = contact.vet(registration.request, registration.tenant, &registration.flow)
+            && let Err(refused) = contact.vet(registration.register, registration.tenant)
         {
             return Outcome::Refused(refused);
         }
@@ -206,7 +208,8 @@ fn update_each(
         let bindings = draft.bindings().iter().enumerate();
         yielding = bindings
             .filter(|(place, binding)| {
-                let left = binding.flow.is_none_or(|old| old.remote.ip() == registration.flow.remote.ip());
+                let here = registration.register.flow.remote.ip();
+                let left = binding.flow.is_none_or(|old| old.remote.ip() == here);
                 sender.owns(binding) && left && !is_named(*place)
             })
             .map(|(place, _)| place)
@@ -253,7 +256,7 @@ impl Wanted<'_> {
         &self,
         uri: Cow<'r, [u8]>,
         instance: Cow<'r, [u8]>,
-        registration: &Registration<'_>,
+        registration: &Registration<'_, '_>,
         stamp: &Stamp,
         now: Mono,
     ) -> Binding<'r> {
@@ -265,7 +268,7 @@ impl Wanted<'_> {
             call_id: stamp.call_id,
             cseq: stamp.cseq,
             branch: stamp.branch,
-            flow: Some(registration.flow),
+            flow: Some(registration.register.flow),
             holder: registration.sender.holder(),
         }
     }
@@ -275,7 +278,7 @@ impl Wanted<'_> {
 mod tests {
     use super::*;
     use crate::auth::NonceId;
-    use crate::flow::{ConnectionId, ListenerId, WorkerId};
+    use crate::flow::{ConnectionId, Flow, ListenerId, WorkerId};
     use crate::location::Contact;
     use crate::registrar::write_granted;
     use crate::settings::{RegistrarPolicy, TenantParts};
@@ -327,9 +330,10 @@ mod tests {
         fn send_as(&mut self, call_id: &str, cseq: u32, print: u32, lines: &str) -> Outcome {
             let bytes = message(call_id, cseq, lines);
             let request = sip::Message::parse(&bytes, &sip::Limits::default()).unwrap();
+            let headers = request.validate().unwrap();
+            let register = Register::read(&request, &headers, self.flow, &self.tenant);
             let registration = Registration {
-                request: &request,
-                flow: self.flow,
+                register: &register,
                 tenant: &self.tenant,
                 user: "1001",
                 sender: self.sender,
@@ -337,7 +341,14 @@ mod tests {
                 print,
                 own_phones_max: self.own_phones_max,
             };
-            update(&self.location, &mut self.upkeep, self.now, &registration)
+            let mut granted = Granted::default();
+            let outcome = update(&self.location, &mut self.upkeep, self.now, &registration, &mut granted);
+            if matches!(outcome, Outcome::Granted { .. } | Outcome::Repeated) {
+                assert_eq!(answer(&granted), self.answer());
+            } else {
+                assert_eq!(answer(&granted), [""; 0]);
+            }
+            outcome
         }
 
         fn contacts(&self) -> Vec<Contact> {
@@ -355,30 +366,33 @@ mod tests {
             contacts[0].expires_at.since(self.now).as_secs()
         }
 
+        /// What a 200 lists now.
         fn answer(&self) -> Vec<String> {
-            let bytes = message("x", 1, "");
-            let request = sip::Message::parse(&bytes, &sip::Limits::default()).unwrap();
-            let mut out = Vec::new();
-            let options = sip::ResponseOptions::default();
-            write_granted(
-                &mut out,
-                &request,
-                &options,
-                &self.location,
-                ("demo", "1001"),
-                self.sender,
-                self.now,
-            );
-            let text = String::from_utf8(out).unwrap();
-            assert!(text.starts_with("SIP/2.0 200 OK\r\n") && text.ends_with("\r\n\r\n"), "{text}");
-            let contacts = text.lines().filter_map(|line| line.strip_prefix("Contact: "));
-            contacts.map(Into::into).collect()
+            answer(&Granted::now(&self.location, ("demo", "1001"), self.sender, self.now))
         }
 
         fn proved(&mut self, nonce: u64, count: u32) -> &mut Self {
             self.proof = Some(Proof { nonce: NonceId(nonce << 32), count: Some(count) });
             self
         }
+    }
+
+    /// The contacts of a 200.
+    fn answer(granted: &Granted) -> Vec<String> {
+        let bytes = message("x", 1, "");
+        let request = sip::Message::parse(&bytes, &sip::Limits::default()).unwrap();
+        let mut out = Vec::new();
+        write_granted(
+            &mut out,
+            &request,
+            &request.validate().unwrap(),
+            &sip::ResponseOptions::default(),
+            granted,
+        );
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.starts_with("SIP/2.0 200 OK\r\n") && text.ends_with("\r\n\r\n"), "{text}");
+        let contacts = text.lines().filter_map(|line| line.strip_prefix("Contact: "));
+        contacts.map(Into::into).collect()
     }
 
     fn udp(port: u16) -> Flow {
@@ -700,7 +714,6 @@ mod tests {
             assert_eq!(desk.send("a", 1, &lines), refused(Refused::BadContact), "{bad}");
             assert!(desk.contacts().is_empty());
         }
-        assert_eq!(Desk::ordinary().send("a b", 1, A), refused(Refused::BadRequest));
     }
 
     #[test]
