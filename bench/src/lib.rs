@@ -12,3 +12,4 @@ pub mod phone;
 pub mod picture;
 pub mod random;
 pub mod shift_change;
+pub mod swarm;

@@ -1,0 +1,116 @@
+//! Any number of SIP phones in one thread: a load generator that outruns what it measures.
+//!
+//! Options come in, datagrams go to and fro, figures come out. What phones do is a [`stage::Play`]; [`drive`] gives
+//! it time and datagrams; [`stage`] holds what plays need. Phones are numbers: their accounts, addresses and Contacts
+//! follow from them, so a later run knows the phones of an earlier one. Answers find their phone by the branch of
+//! their Via (RFC 3261 §17.1.3).
+
+mod configuration;
+mod datagrams;
+mod drive;
+mod histogram;
+mod knock;
+mod line;
+pub mod options;
+mod proof;
+mod reading;
+mod register;
+mod report;
+mod roster;
+mod run;
+mod stage;
+mod tally;
+mod template;
+mod usage;
+
+use std::fs;
+use std::io::{self, BufWriter, Write as _};
+
+use line::Task;
+use options::{Command, Kind, Load, Options, Register};
+use register::{Proving, Registering};
+pub use report::Report;
+use run::Run;
+pub use run::RunError;
+
+/// Why nothing came of it.
+#[derive(Debug, thiserror::Error)]
+pub enum SwarmError {
+    /// Options do not go together.
+    #[error("{0}")]
+    Options(String),
+    /// There are no figures.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// What there is to say cannot be written.
+    #[error("{what} cannot be written")]
+    Write {
+        /// Which file.
+        what: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Does what the command line says; true if every answer came and was right.
+///
+/// # Errors
+/// See [`SwarmError`].
+pub fn swarm(options: &Options) -> Result<bool, SwarmError> {
+    let report = match &options.command {
+        Command::Register(wanted) => register(wanted)?,
+        Command::Configuration(wanted) => {
+            let broken = |source| SwarmError::Write { what: "the configuration".into(), source };
+            let mut out = BufWriter::new(io::stdout().lock());
+            configuration::write(wanted, &mut out).and_then(|()| out.flush()).map_err(broken)?;
+            return Ok(true);
+        }
+    };
+    print!("{report}");
+    if let Some(path) = &report.load.json {
+        let broken = |source| SwarmError::Write { what: path.display().to_string(), source };
+        fs::write(path, format!("{:#}\n", report.json())).map_err(broken)?;
+    }
+    Ok(report.is_clean())
+}
+
+/// Plays `swarm register`.
+///
+/// # Errors
+/// See [`SwarmError`].
+pub fn register(wanted: &Register) -> Result<Report, SwarmError> {
+    let mut run = start(&wanted.load)?;
+    let mut phones = Registering::new(&run.stage);
+    let trusted = wanted.trusted || wanted.kind == Kind::Refresh;
+    let proving = if trusted { Proving::Never } else { Proving::Reusing };
+    let bind = Task::Bind(wanted.expires);
+    if wanted.expect_all {
+        phones.set(Task::Query, if wanted.trusted { Proving::Never } else { Proving::Reusing }, true);
+        return Ok(run.measure(&mut phones, "register: contacts that are there", true)?);
+    }
+    let (name, before, proving) = match wanted.kind {
+        Kind::New => ("register: new", Task::Bind(0), proving),
+        Kind::Refresh => ("register: refresh", bind, Proving::Never),
+        Kind::Digest => ("register: digest", bind, Proving::Reusing),
+        Kind::Challenge => ("register: challenge", bind, Proving::EachTime),
+    };
+    let first = if proving == Proving::Never { Proving::Never } else { Proving::Reusing };
+    phones.set(before, first, true);
+    if !run.prepare(&mut phones, "the phones make ready")? {
+        return Ok(run.unprepared("register: the phones could not make ready"));
+    }
+    let once = wanted.once || wanted.kind == Kind::New;
+    phones.set(bind, proving, once);
+    let report = run.measure(&mut phones, name, once)?;
+    if wanted.leave {
+        phones.set(Task::Bind(0), first, true);
+        run.prepare(&mut phones, "the phones leave")?;
+    }
+    Ok(report)
+}
+
+fn start(load: &Load) -> Result<Run<'_>, SwarmError> {
+    load.check().map_err(SwarmError::Options)?;
+    Ok(Run::start(load)?)
+}
