@@ -9,7 +9,6 @@ use crate::auth::Nonces;
 use crate::hotdesk::{Calls, Cause, Marks, Pins, Reloads, Seat, SeatChange, Seats, Surface};
 use crate::location::Location;
 use crate::now::Now;
-use crate::phone::Instances;
 use crate::query::{Record, Restored};
 use crate::settings::Settings;
 
@@ -28,8 +27,6 @@ pub struct Tables {
     pub calls: Calls,
     /// Reloads and ends that wait for a device to be idle.
     pub reloads: Reloads,
-    /// Phones known by what they proved before.
-    pub(crate) instances: Instances,
     /// Digest nonces.
     pub(crate) nonces: Nonces,
     /// Authenticates the branches of all workers' transactions.
@@ -58,7 +55,6 @@ impl Tables {
             pins: Pins::new(draw(3)),
             calls: Calls::new(),
             reloads: Reloads::new(),
-            instances: Instances::default(),
             nonces: Nonces::new(draw(1)),
             branch_key: draw(2),
         }

@@ -192,10 +192,6 @@ impl Rooms {
                 counters.bindings_added += added as u64;
                 counters.registers_refreshed += u64::from(refreshed > 0);
                 counters.bindings_removed += removed as u64;
-                if sender == Sender::Device && tenant.seats.native && added + refreshed > 0 {
-                    let device = Place::new(&tenant.id, user);
-                    register.instances().for_each(|instance| tables.instances.learn(&device, instance));
-                }
                 let is_kept = work.ctx.settings.durable && added + removed > 0;
                 if !(is_kept && self.save(work, register, registrant)) {
                     answer_registered(work, flow, request, register.headers, &granted);

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use super::draft::Draft;
 use super::expiry::Upkeep;
+use super::stored::Aor;
 use super::{Location, is_name, record};
 use crate::flow::Flow;
 use crate::now::Mono;
@@ -40,7 +41,7 @@ impl Location {
             return result;
         }
         if draft.moved && (draft.is_indexed() || !old.is_empty() && record::is_indexed(old)) {
-            self.reindex(key, tenant, old, &draft, now);
+            self.reindex(key, (tenant, user), old, &draft, now);
         }
         self.count(before, after);
         let mut local = Vec::new();
@@ -86,7 +87,7 @@ impl Location {
     }
 
     /// Makes the indexes tell of `draft` instead of `old`.
-    fn reindex(&self, key: u64, tenant: &str, old: &[u8], draft: &Draft<'_>, now: Mono) {
+    fn reindex(&self, key: u64, (tenant, user): (&str, &[u8]), old: &[u8], draft: &Draft<'_>, now: Mono) {
         let before = if old.is_empty() { Draft::empty(now) } else { record::decode(old, now) };
         let flows = |draft: &Draft<'_>| -> SmallVec<[Flow; 2]> {
             let device = draft.device_account;
@@ -111,6 +112,12 @@ impl Location {
         let (gone, come) = (instances(&before), instances(draft));
         gone.iter().filter(|hash| !come.contains(hash)).for_each(|hash| self.instances.remove(*hash, key));
         come.iter().filter(|hash| !gone.contains(hash)).for_each(|hash| self.instances.insert(*hash, key));
+        let aor = || Aor { tenant: tenant.into(), user: String::from_utf8_lossy(user).into() };
+        match (gone.last(), come.last()) {
+            (Some(hash), None) => self.departed.leave(aor(), *hash),
+            (None, Some(_)) => self.departed.come_back(&aor()),
+            _ => {}
+        }
     }
 
     fn count(&self, before: usize, after: usize) {

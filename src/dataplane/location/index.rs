@@ -2,91 +2,107 @@
 //!
 //! An entry is made and unmade with its binding, under the lock of the record: a record's shard is locked first, then
 //! an index's, never the other way round. Readers take the keys away and read the records themselves, which have the
-//! last word; so nothing here needs to be exact at every instant.
+//! last word; so nothing here needs to be exact at every instant, and no name is kept twice.
+//!
+//! Trees, not hash tables: a million entries are spread over shards that all fill at the same pace, so hash tables
+//! would all double at about the same time and stand half empty until they do. A tree is two thirds full at any size.
 
-use std::collections::HashSet;
-use std::hash::BuildHasherDefault;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use dashmap::DashMap;
-use dashmap::mapref::entry::Entry;
 use smallvec::SmallVec;
 
-use super::Identity;
-
-/// Accounts that one phone may have on a flow, or under an instance. What has more is no phone but a proxy, and says
-/// nothing about a device.
+/// Accounts that one phone may have on a flow. What has more is no phone but a proxy, and says nothing about a device.
 pub(super) const ACCOUNTS_PER_PHONE_MAX: usize = 16;
 
-type KeySet = HashSet<u64, BuildHasherDefault<Identity>>;
-
+/// From the hash of a flow to the keys of all records that have it.
 #[derive(Debug)]
-enum Keys {
-    One(u64),
-    Several(Box<KeySet>),
-}
+pub(super) struct Flows(Sharded<BTreeSet<(u64, u64)>>);
 
-/// From a hash to the keys of records.
-#[derive(Debug)]
-pub(super) struct Index(DashMap<u64, Keys, BuildHasherDefault<Identity>>);
-
-impl Index {
+impl Flows {
     pub(super) fn new(shards: usize) -> Self {
-        Self(DashMap::with_hasher_and_shard_amount(BuildHasherDefault::default(), shards))
+        Self(Sharded::new(shards))
     }
 
     pub(super) fn insert(&self, hash: u64, key: u64) {
-        match self.0.entry(hash) {
-            Entry::Vacant(entry) => {
-                entry.insert(Keys::One(key));
-            }
-            Entry::Occupied(mut entry) => {
-                let keys = entry.get_mut();
-                match *keys {
-                    Keys::One(one) if one == key => {}
-                    Keys::One(one) => *keys = Keys::Several(Box::new([one, key].into_iter().collect())),
-                    Keys::Several(ref mut set) => {
-                        set.insert(key);
-                    }
-                }
-            }
-        }
+        self.0.lock(hash).insert((hash, key));
     }
 
     pub(super) fn remove(&self, hash: u64, key: u64) {
-        let Entry::Occupied(mut entry) = self.0.entry(hash) else { return };
-        let is_empty = match entry.get_mut() {
-            Keys::One(one) => *one == key,
-            Keys::Several(set) => {
-                set.remove(&key);
-                set.is_empty()
-            }
-        };
-        if is_empty {
-            entry.remove();
-        }
+        self.0.lock(hash).remove(&(hash, key));
     }
 
     /// The keys under `hash`; none if they are more than a phone has.
     pub(super) fn of_phone(&self, hash: u64) -> SmallVec<[u64; 4]> {
-        match self.0.get(&hash).as_deref() {
-            Some(Keys::One(key)) => SmallVec::from_slice(&[*key]),
-            Some(Keys::Several(set)) if set.len() <= ACCOUNTS_PER_PHONE_MAX => set.iter().copied().collect(),
-            _ => SmallVec::new(),
-        }
+        let keys = self.0.lock(hash);
+        let mut keys = keys.range(under(hash)).map(|(_, key)| *key);
+        let few = keys.by_ref().take(ACCOUNTS_PER_PHONE_MAX).collect();
+        if keys.next().is_none() { few } else { SmallVec::new() }
     }
 
     /// All keys under `hash`, however many.
     pub(super) fn all(&self, hash: u64) -> Vec<u64> {
-        match self.0.get(&hash).as_deref() {
-            Some(Keys::One(key)) => vec![*key],
-            Some(Keys::Several(set)) => set.iter().copied().collect(),
-            None => Vec::new(),
-        }
+        self.0.lock(hash).range(under(hash)).map(|(_, key)| *key).collect()
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.0.each().map(|keys| keys.len()).sum()
+    }
+}
+
+fn under(hash: u64) -> std::ops::RangeInclusive<(u64, u64)> {
+    (hash, 0)..=(hash, u64::MAX)
+}
+
+/// From the hash of an instance to the key of the record that was the last to come by it.
+#[derive(Debug)]
+pub(super) struct Instances(Sharded<BTreeMap<u64, u64>>);
+
+impl Instances {
+    pub(super) fn new(shards: usize) -> Self {
+        Self(Sharded::new(shards))
+    }
+
+    /// An instance that another record has had until now changes hands: the proof is the newer one.
+    pub(super) fn insert(&self, hash: u64, key: u64) {
+        self.0.lock(hash).insert(hash, key);
+    }
+
+    pub(super) fn remove(&self, hash: u64, key: u64) {
+        let mut keys = self.0.lock(hash);
+        if keys.get(&hash) == Some(&key) {
+            keys.remove(&hash);
+        }
+    }
+
+    pub(super) fn key_of(&self, hash: u64) -> Option<u64> {
+        self.0.lock(hash).get(&hash).copied()
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.each().map(|keys| keys.len()).sum()
+    }
+}
+
+/// Some `T`s behind locks, chosen by a keyed hash.
+#[derive(Debug)]
+struct Sharded<T>(Box<[Mutex<T>]>);
+
+impl<T: Default> Sharded<T> {
+    fn new(shards: usize) -> Self {
+        Self((0..shards).map(|_| Mutex::default()).collect())
+    }
+
+    fn lock(&self, hash: u64) -> MutexGuard<'_, T> {
+        // Nothing in here panics halfway through a change.
+        self.0[hash as usize % self.0.len()].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cfg(test)]
+    fn each(&self) -> impl Iterator<Item = MutexGuard<'_, T>> {
+        self.0.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -96,30 +112,46 @@ mod tests {
 
     #[test]
     fn keys_come_and_go() {
-        let index = Index::new(2);
+        let flows = Flows::new(2);
 
-        for key in [1, 2, 2, 3] {
-            index.insert(77, key);
+        for key in [1, 2, 2, u64::MAX] {
+            flows.insert(77, key);
         }
-        index.remove(77, 1);
-        index.remove(77, 9);
+        flows.insert(79, 4);
+        flows.remove(77, 1);
+        flows.remove(77, 9);
 
-        let mut keys = index.all(77);
-        keys.sort_unstable();
-        assert_eq!(keys, [2, 3]);
-        index.remove(77, 2);
-        index.remove(77, 3);
-        assert_eq!(index.len(), 0);
+        assert_eq!(flows.all(77), [2, u64::MAX]);
+        flows.remove(77, 2);
+        flows.remove(77, u64::MAX);
+        assert_eq!(flows.all(77), []);
+        assert_eq!(flows.len(), 1);
     }
 
     #[test]
     fn a_flow_with_many_accounts_is_no_phone() {
-        let index = Index::new(2);
-        for key in 0..=ACCOUNTS_PER_PHONE_MAX as u64 {
-            index.insert(77, key);
+        let flows = Flows::new(2);
+        for key in 0..ACCOUNTS_PER_PHONE_MAX as u64 {
+            flows.insert(77, key);
         }
+        assert_eq!(flows.of_phone(77).len(), ACCOUNTS_PER_PHONE_MAX);
 
-        assert!(index.of_phone(77).is_empty());
-        assert_eq!(index.all(77).len(), ACCOUNTS_PER_PHONE_MAX + 1);
+        flows.insert(77, ACCOUNTS_PER_PHONE_MAX as u64);
+
+        assert!(flows.of_phone(77).is_empty());
+        assert_eq!(flows.all(77).len(), ACCOUNTS_PER_PHONE_MAX + 1);
+    }
+
+    #[test]
+    fn an_instance_leads_to_whoever_came_last() {
+        let instances = Instances::new(2);
+        instances.insert(77, 1);
+        instances.insert(77, 2);
+
+        instances.remove(77, 1);
+        assert_eq!(instances.key_of(77), Some(2));
+        instances.remove(77, 2);
+        assert_eq!(instances.key_of(77), None);
+        assert_eq!(instances.len(), 0);
     }
 }

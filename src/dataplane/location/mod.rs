@@ -11,6 +11,7 @@
 
 mod binding;
 mod change;
+mod departed;
 mod draft;
 mod expiry;
 mod index;
@@ -74,9 +75,10 @@ pub struct Census {
 pub struct Location {
     records: DashMap<u64, Box<[u8]>, BuildHasherDefault<Identity>>,
     /// Flows of bindings over streams, and of all bindings of device accounts.
-    flows: index::Index,
+    flows: index::Flows,
     /// Instances of the bindings of device accounts, by tenant.
-    instances: index::Index,
+    instances: index::Instances,
+    departed: departed::Departed,
     hasher: SipHasher13,
     aors: AtomicUsize,
     bindings: AtomicUsize,
@@ -88,8 +90,9 @@ impl Location {
     pub fn new(key: [u8; 16]) -> Self {
         Self {
             records: DashMap::with_hasher_and_shard_amount(BuildHasherDefault::default(), SHARDS),
-            flows: index::Index::new(SHARDS),
-            instances: index::Index::new(SHARDS),
+            flows: index::Flows::new(SHARDS),
+            instances: index::Instances::new(SHARDS),
+            departed: departed::Departed::default(),
             hasher: SipHasher13::new_with_key(&key),
             aors: AtomicUsize::new(0),
             bindings: AtomicUsize::new(0),
@@ -133,13 +136,19 @@ impl Location {
     /// The device account that has a live binding over `flow`, if it is the only one.
     pub fn device_of_flow(&self, flow: &Flow, now: Mono) -> Option<Aor> {
         let keys = self.flows.of_phone(self.flow_hash(flow));
-        self.only_device(&keys, now, |_, binding| binding.flow.as_ref() == Some(flow))
+        self.only_device(&keys, now, |binding| binding.flow.as_ref() == Some(flow))
     }
 
-    /// The device account of `tenant` that registered with this `+sip.instance` and still is, if it is the only one.
+    /// The device account of `tenant` that was the last to register with this `+sip.instance`; it need not be
+    /// registered any more.
     pub fn device_of_instance(&self, tenant: &str, instance: &[u8], now: Mono) -> Option<Aor> {
-        let keys = self.instances.of_phone(self.instance_hash(tenant, instance));
-        self.only_device(&keys, now, |of, binding| of == tenant && *binding.instance == *instance)
+        let hash = self.instance_hash(tenant, instance);
+        let has_it = |record: &[u8]| {
+            let draft = record::decode(record, now);
+            draft.device_account && draft.bindings().iter().any(|binding| *binding.instance == *instance)
+        };
+        let registered = self.instances.key_of(hash).and_then(|key| self.aors_at(key, has_it).pop());
+        registered.or_else(|| self.departed.device_of(hash)).filter(|aor| *aor.tenant == *tenant)
     }
 
     /// How much there is.
@@ -147,21 +156,20 @@ impl Location {
         Census { aors: self.aors.load(Relaxed), bindings: self.bindings.load(Relaxed) }
     }
 
-    fn only_device(&self, keys: &[u64], now: Mono, is: impl Fn(&str, &Binding<'_>) -> bool) -> Option<Aor> {
+    fn only_device(&self, keys: &[u64], now: Mono, is: impl Fn(&Binding<'_>) -> bool) -> Option<Aor> {
         let mut found = None;
         for key in keys {
             let Some(bucket) = self.records.get(key) else { continue };
             for range in record::records(&bucket) {
                 let draft = record::decode(&bucket[range.clone()], now);
-                let aor = aor_of(&bucket[range]);
                 let mut live = draft.bindings().iter().filter(|binding| binding.expires_at > now);
-                if !draft.device_account || !live.any(|binding| is(&aor.tenant, binding)) {
+                if !draft.device_account || !live.any(&is) {
                     continue;
                 }
                 if found.is_some() {
                     return None;
                 }
-                found = Some(aor);
+                found = Some(aor_of(&bucket[range]));
             }
         }
         found

@@ -227,7 +227,7 @@ fn there_is_room_for_eight_contacts_of_bounded_length() {
 }
 
 #[test]
-fn the_device_of_a_flow_is_known_as_long_as_its_binding() {
+fn the_device_of_a_flow_is_known_as_long_as_its_binding_and_that_of_an_instance_for_longer() {
     let (location, mut upkeep) = (Location::new([1; 16]), upkeep());
     let instance = Cow::Borrowed(&b"<urn:uuid:1>"[..]);
     let new = Binding { instance, ..binding("sip:d", udp(1), after(60).mono) };
@@ -239,7 +239,7 @@ fn the_device_of_a_flow_is_known_as_long_as_its_binding() {
     assert_eq!(location.device_of_instance("t", b"<urn:uuid:1>", START.mono), Some(aor("desk-1")));
     assert_eq!(location.device_of_instance("u", b"<urn:uuid:1>", START.mono), None);
     assert_eq!(location.device_of_flow(&udp(1), after(60).mono), None);
-    assert_eq!(location.device_of_instance("t", b"<urn:uuid:1>", after(60).mono), None);
+    assert_eq!(location.device_of_instance("t", b"<urn:uuid:1>", after(60).mono), Some(aor("desk-1")));
 
     // Its address changed: another port of the NAT.
     register(
@@ -254,6 +254,8 @@ fn the_device_of_a_flow_is_known_as_long_as_its_binding() {
 
     location.retain("t", b"desk-1", after(31).mono, &mut upkeep, |_| false);
     assert_eq!((location.flows.len(), location.instances.len()), (0, 0));
+    assert_eq!(location.device_of_instance("t", b"<urn:uuid:1>", after(31).mono), Some(aor("desk-1")));
+    assert_eq!(location.device_of_instance("u", b"<urn:uuid:1>", after(31).mono), None);
 }
 
 #[test]

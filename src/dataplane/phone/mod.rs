@@ -1,15 +1,11 @@
 //! Which phone is this? A MAC in a message is a claim, never a proof (phones.md §2).
 
-mod instances;
-
 use crate::context::Context;
 use crate::flow::Flow;
 use crate::hotdesk::Place;
 use crate::location::device_hash;
 use crate::now::Now;
 use crate::settings::Tenant;
-
-pub(crate) use instances::Instances;
 
 /// Longest User-Agent that is searched for a MAC: the samples of the field stay below 100 octets.
 const SEARCHED_MAX: usize = 256;

@@ -103,9 +103,6 @@ fn device_of(
     {
         return here(&aor.user);
     }
-    if let Some(device) = instance.and_then(|instance| ctx.tables.instances.device_of(&tenant.id, instance)) {
-        return here(&device.name);
-    }
     if tenant.seats.native_identify != NativeIdentify::Mac {
         return None;
     }
