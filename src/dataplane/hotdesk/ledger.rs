@@ -12,14 +12,13 @@
 //! is completed or taken back by [`Ledger::mend`].
 
 use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 use std::time::Duration;
 
-use siphasher::sip::SipHasher13;
 use smallvec::SmallVec;
 
 use super::change::{Cause, Place, Seat, SeatChange};
+use super::hash::NameHasher;
 use super::proposal::{End, LogIn, Proposal};
 use crate::now::{Mono, Now};
 use crate::refusal::Refusal;
@@ -28,8 +27,7 @@ use crate::settings::{OnLimit, OnOccupied};
 /// The seats of one extension: one or two are the rule, more lie on the heap.
 pub type SeatsOfExtension = SmallVec<[Arc<Seat>; 2]>;
 
-/// Keyed by names the operator gave, which no peer can choose: a fixed key keeps runs repeatable.
-pub(super) type Map<V> = HashMap<Box<str>, V, BuildHasherDefault<SipHasher13>>;
+type Map<V> = HashMap<Box<str>, V, NameHasher>;
 
 /// The seats of some customers. All tenants of a customer are in the same ledger.
 #[derive(Debug, Default)]
@@ -64,7 +62,7 @@ struct Customer {
     /// The last epoch given out.
     epoch: u64,
     /// Changes on their way to the store. Each reserves a device, so there are at most as many.
-    pending: HashMap<u64, Pending, BuildHasherDefault<SipHasher13>>,
+    pending: HashMap<u64, Pending, NameHasher>,
 }
 
 #[derive(Debug)]

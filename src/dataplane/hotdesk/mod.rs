@@ -10,6 +10,7 @@ mod change;
 mod dialled;
 #[cfg(test)]
 mod fault;
+mod hash;
 mod ledger;
 mod marks;
 mod pins;

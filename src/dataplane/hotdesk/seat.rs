@@ -12,13 +12,12 @@
 //!
 //! The tests of `tests/seats` include this file, `ledger.rs` and `proposal.rs` with other locks.
 
-use std::hash::{BuildHasher as _, BuildHasherDefault};
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use siphasher::sip::SipHasher13;
-
 use super::change::{Place, Seat, SeatChange};
+use super::hash::NameHasher;
 use super::ledger::{Ledger, Plan, SeatsOfExtension};
 use super::proposal::{End, LogIn, Proposal, Proposed, Settled};
 use super::sync::RwLock;
@@ -204,7 +203,7 @@ impl Seats {
     }
 
     fn shard(&self, customer: &str) -> &RwLock<Ledger> {
-        let hash = BuildHasherDefault::<SipHasher13>::default().hash_one(customer);
+        let hash = NameHasher::default().hash_one(customer);
         &self.shards[hash as usize % SHARDS].0
     }
 }

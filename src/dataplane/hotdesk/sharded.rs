@@ -1,15 +1,12 @@
 //! A table of small independent entries behind some mutexes, for facts about one device at a time.
 
-use std::hash::{BuildHasher, BuildHasherDefault, Hash};
+use std::hash::{BuildHasher, Hash};
 use std::sync::{Mutex, PoisonError};
 
-use siphasher::sip::SipHasher13;
+pub(super) use super::hash::NameHasher;
 
 /// A dozen workers seldom meet in one of 64.
 const SHARDS: usize = 64;
-
-/// Hashes names that the operator gave, which no peer can choose: a fixed key keeps runs repeatable.
-pub(super) type NameHasher = BuildHasherDefault<SipHasher13>;
 
 /// Some `T`s, each with the entries whose key hashes to it.
 #[derive(Debug)]

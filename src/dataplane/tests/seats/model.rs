@@ -35,6 +35,10 @@ mod fault {
         shuttle::thread::yield_now();
     }
 }
+/// The order of a table decides nothing: any hasher will do.
+mod hash {
+    pub(super) type NameHasher = std::hash::BuildHasherDefault<std::hash::DefaultHasher>;
+}
 #[expect(unreachable_pub, reason = "public in the crate it is a part of")]
 #[path = "../../hotdesk/ledger.rs"]
 mod ledger;
