@@ -10,7 +10,7 @@ use crate::context::{Owner, Work};
 use crate::hotdesk::Place;
 use crate::location::Holder;
 use crate::proxy::Target;
-use crate::settings::{Reload, Tenant};
+use crate::settings::{Listener, Protocol, Reload, Tenant};
 use crate::slots::{SlotKey, Slots};
 use crate::transaction::Event;
 
@@ -82,9 +82,10 @@ impl Notifier {
     ) -> Option<Eviction> {
         let notify = self.notifies.get(key)?;
         let account = notify.target.account.as_deref().unwrap_or_default();
-        let own = format!("<sip:{account}@{}>", notify.tenant.realm());
-        let via = work.ctx.via(&notify.target.flow);
-        let contact = format!("<{}>", work.ctx.own_uri(&notify.target.flow));
+        let Listener { protocol, advertise_host, advertise_port, .. } =
+            work.ctx.listener(&notify.target.flow);
+        let realm = notify.tenant.realm().as_bytes();
+        let (protocol, host, port) = (*protocol, advertise_host.as_bytes(), advertise_port.to_string());
         let begun = work.transactions.begin_client(
             work.now.mono,
             notify.target.flow,
@@ -94,21 +95,30 @@ impl Notifier {
             None,
             work.out,
             |buffer, branch| {
-                let mut top = via;
-                top.extend_from_slice(b";branch=");
-                top.extend_from_slice(branch);
-                let mut from = own.clone().into_bytes();
-                from.extend_from_slice(b";tag=");
-                from.extend_from_slice(&notify.tag);
+                let (account, port) = (account.as_bytes(), port.as_bytes());
+                let transport: &[u8] = if protocol == Protocol::Udp { b">" } else { b";transport=tcp>" };
                 let mut compose = sip::Compose::request(buffer, "NOTIFY", &notify.target.uri);
                 compose
-                    .header(sip::Name::Via, &top)
+                    .header_parts(
+                        sip::Name::Via,
+                        &[
+                            b"SIP/2.0/",
+                            protocol.via().as_bytes(),
+                            b" ",
+                            host,
+                            b":",
+                            port,
+                            b";branch=",
+                            branch,
+                        ],
+                    )
                     .header(sip::Name::MaxForwards, b"70")
-                    .header(sip::Name::From, &from)
-                    .header(sip::Name::To, own.as_bytes())
+                    .header_parts(sip::Name::From, &[b"<sip:", account, b"@", realm, b">;tag=", &notify.tag])
+                    .header_parts(sip::Name::To, &[b"<sip:", account, b"@", realm, b">"])
                     .header(sip::Name::CallId, &notify.call_id)
-                    .header(sip::Name::CSeq, format!("{} NOTIFY", notify.cseq).as_bytes())
-                    .header(sip::Name::Contact, contact.as_bytes())
+                    // The second follows a challenge, and there is no third.
+                    .header(sip::Name::CSeq, if notify.cseq == 1 { b"1 NOTIFY" } else { b"2 NOTIFY" })
+                    .header_parts(sip::Name::Contact, &[b"<sip:", host, b":", port, transport])
                     .header(sip::Name::Event, b"check-sync;reboot=false")
                     // RFC 6665 §4.1.3 wants it; phones take the message with and without.
                     .header(sip::Name::SubscriptionState, b"terminated");

@@ -129,14 +129,16 @@ impl Rooms {
     pub(super) fn evict(&mut self, work: &mut Work<'_>, eviction: Option<Eviction>) {
         let Some(Eviction { device, extension, holder }) = eviction else { return };
         let (tenant, user) = (&*extension.tenant, extension.name.as_bytes());
-        let Context { tables, upkeep, counters, .. } = &mut *work.ctx;
+        let Context { tables, upkeep, counters, settings, .. } = &mut *work.ctx;
         let keep = |binding: &Binding<'_>| binding.holder != Some(holder);
         let removed = tables.location.retain(tenant, user, work.now.mono, upkeep, keep);
         if removed.is_empty() {
             return;
         }
         counters.bindings_removed += removed.len() as u64;
-        work.out.push(Output::WriteBehind(tables.location.snapshot(tenant, user, work.now)));
+        if settings.durable {
+            work.out.push(Output::WriteBehind(tables.location.snapshot(tenant, user, work.now)));
+        }
         // CAP-6: a connection that leads to nobody any more is not left to be picked for the next call. It is in use
         // while another account is registered over it, or its phone is in a call.
         for connection in removed.iter().filter_map(|contact| contact.flow?.connection.zip(contact.flow)) {
