@@ -3,8 +3,8 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::error::{Parsed, fault};
-use crate::header::numbers::decimal;
-use crate::octets::{self, DIGIT, HOST};
+use crate::header::numbers::leading_decimal;
+use crate::octets::{self, HOST};
 use nom::Parser;
 
 /// A host: an address, or a name to be resolved.
@@ -77,61 +77,69 @@ impl PartialEq for Host<'_> {
 impl Eq for Host<'_> {}
 
 /// `hostname / IPv4address / IPv6reference`
+#[inline]
 pub(crate) fn host(input: &[u8]) -> Parsed<'_, Host<'_>> {
-    if let Some(inside) = input.strip_prefix(b"[") {
-        let Some(end) = memchr::memchr(b']', &inside[..inside.len().min(IPV6_LENGTH_MAX)]) else {
-            return fault(input);
-        };
-        let Some(addr) = ipv6(&inside[..end]) else { return fault(input) };
-        let (raw, rest) = input.split_at(end + 2);
-        return Ok((rest, Host::Ipv6 { addr, raw }));
-    }
-    if let Some((addr, length)) = ipv4(input) {
-        let (raw, rest) = input.split_at(length);
-        return Ok((rest, Host::Ipv4 { addr, raw }));
+    match input.first() {
+        Some(b'[') => return ipv6_reference(input),
+        Some(b'0'..=b'9') => {
+            if let Some((addr, length)) = ipv4(input) {
+                let (raw, rest) = input.split_at(length);
+                return Ok((rest, Host::Ipv4 { addr, raw }));
+            }
+        }
+        _ => {}
     }
     octets::run(HOST).map(Host::Name).parse(input)
 }
 
+fn ipv6_reference(input: &[u8]) -> Parsed<'_, Host<'_>> {
+    let inside = &input[1..];
+    let Some(end) = memchr::memchr(b']', &inside[..inside.len().min(IPV6_LENGTH_MAX)]) else {
+        return fault(input);
+    };
+    let Some(addr) = ipv6(&inside[..end]) else { return fault(input) };
+    let (raw, rest) = input.split_at(end + 2);
+    Ok((rest, Host::Ipv6 { addr, raw }))
+}
+
 /// `host [ ":" port ]`. White space around the colon is allowed where the caller's grammar allows it (Via).
+#[inline]
 pub(crate) fn host_port(input: &[u8], blanks: bool) -> Parsed<'_, (Host<'_>, Option<u16>)> {
     let (rest, host) = host(input)?;
     let colon = if blanks { octets::trim_start(rest) } else { rest };
     let Some(after) = colon.strip_prefix(b":") else { return Ok((rest, (host, None))) };
     let after = if blanks { octets::trim_start(after) } else { after };
-    let (rest, digits) = octets::run(DIGIT).parse(after)?;
-    match decimal(digits) {
-        Some(port) => Ok((rest, (host, Some(port)))),
-        None => fault(after),
+    let Some((port, rest)) = leading_decimal(after) else { return fault(after) };
+    match u16::try_from(port) {
+        Ok(port) => Ok((rest, (host, Some(port)))),
+        Err(_) => fault(after),
     }
 }
 
 /// The IPv4 address that `input` begins with, and its length: `1*3DIGIT` four times, and then the host ends.
 /// Leading zeros are decimal, as the grammar says.
 fn ipv4(input: &[u8]) -> Option<(Ipv4Addr, usize)> {
-    let (mut address, mut part, mut digits, mut dots, mut length) = (0_u32, 0_u32, 0, 0, 0);
-    for &octet in input {
-        if octet.is_ascii_digit() {
-            part = part * 10 + u32::from(octet - b'0');
-            digits += 1;
-            if digits > 3 {
-                return None;
-            }
-        } else if octet == b'.' {
-            if digits == 0 || part > 255 || dots == 3 {
-                return None;
-            }
-            address = address << 8 | part;
-            dots += 1;
-            (part, digits) = (0, 0);
-        } else if octets::is(octet, HOST) {
-            return None;
-        } else {
-            break;
+    let mut address = [0; 4];
+    let mut rest = input;
+    for (number, part) in address.iter_mut().enumerate() {
+        if number > 0 {
+            rest = rest.strip_prefix(b".")?;
         }
-        length += 1;
+        (*part, rest) = ipv4_part(rest)?;
     }
-    (dots == 3 && digits > 0 && part <= 255).then(|| (Ipv4Addr::from(address << 8 | part), length))
+    let ends = rest.first().is_none_or(|&octet| !octets::is(octet, HOST));
+    ends.then(|| (Ipv4Addr::from(address), input.len() - rest.len()))
+}
+
+/// One to three digits that say no more than 255, and what follows them.
+#[inline(always)]
+fn ipv4_part(text: &[u8]) -> Option<(u8, &[u8])> {
+    let digit = |at: usize| text.get(at).map(|octet| octet.wrapping_sub(b'0')).filter(|&value| value <= 9);
+    let first = digit(0)?;
+    let Some(second) = digit(1) else { return Some((first, &text[1..])) };
+    let Some(third) = digit(2) else { return Some((first * 10 + second, &text[2..])) };
+    let value = u16::from(first) * 100 + u16::from(second * 10 + third);
+    u8::try_from(value).ok().map(|value| (value, &text[3..]))
 }
 
 /// Eight groups, or six and a dotted quad, with room for the colon too many of RFC 5118 §4.10.

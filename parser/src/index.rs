@@ -60,15 +60,16 @@ impl Places {
         self.0[name as usize] & REPEATED != 0
     }
 
-    /// The lines among which all of that name are: from the first one on, and only that one if it is alone.
+    /// The number of the first line of that name, counted from zero, or one from which to search.
     #[inline(always)]
-    fn span(&self, name: Name, lines: usize) -> core::ops::Range<usize> {
-        let place = self.0[name as usize];
-        match place {
-            0 => 0..0,
-            1..FAR => usize::from(place) - 1..usize::from(place),
-            _ => usize::from(place & FAR) - 1..lines,
-        }
+    fn first(&self, name: Name) -> Option<usize> {
+        usize::from(self.0[name as usize] & FAR).checked_sub(1)
+    }
+
+    /// Whether the first line of that name is its only one, and its number exact.
+    #[inline(always)]
+    const fn is_single(&self, name: Name) -> bool {
+        self.0[name as usize] < FAR
     }
 }
 
@@ -220,14 +221,23 @@ impl Index {
     /// The first line of a header.
     #[inline]
     pub(crate) fn first(&self, name: Name) -> Option<&Line> {
-        self.of(name).next()
+        let from = self.places.first(name)?;
+        match self.lines.get(from) {
+            Some(line) if line.name == name => Some(line),
+            // Far down, a place says only where to begin.
+            _ => self.lines.iter().skip(from).find(|line| line.name == name),
+        }
     }
 
     /// The lines among which those of one header are, in their order; none are others unless there are several.
     #[inline]
     pub(crate) fn around(&self, name: Name) -> &[Line] {
-        let lines = &self.lines[..];
-        lines.get(self.places.span(name, lines.len())).unwrap_or_default()
+        let Some(from) = self.places.first(name) else { return &[] };
+        let lines = self.lines.get(from..).unwrap_or_default();
+        match lines {
+            [first, ..] if self.places.is_single(name) => core::slice::from_ref(first),
+            _ => lines,
+        }
     }
 
     /// The lines of one header, in their order.
@@ -387,6 +397,30 @@ mod tests {
         let limits = Limits { headers_max: 2, head_max: 15, ..limits };
         assert!(build(b"x\r\na:b\r\na:b\r\n\r\n", &limits).is_ok());
         assert!(build(b"x\r\na:b\r\na: b\r\n\r\n", &limits).is_err());
+    }
+
+    #[test]
+    fn a_header_is_found_however_far_down() {
+        for above in [0, 62, 63, 64, 125, 126, 127, 128, 200] {
+            let head = format!(
+                "x\r\n{}To: a\r\nVia: b\r\nVia: c\r\nX: y\r\nVia: d\r\n\r\n",
+                "X: y\r\n".repeat(above)
+            );
+            let index = build(head.as_bytes(), &Limits::default()).expect("good");
+            let values =
+                |name| -> Vec<_> { index.of(name).map(|line| line.value_in(head.as_bytes())).collect() };
+
+            assert_eq!(values(Name::To), [b"a"], "{above}");
+            assert_eq!(values(Name::Via), [b"b", b"c", b"d"], "{above}");
+            assert_eq!(
+                index.first(Name::Via).map(|line| line.value_in(head.as_bytes())),
+                Some(&b"b"[..]),
+                "{above}"
+            );
+            assert_eq!(values(Name::From), [b""; 0], "{above}");
+            assert!(index.first(Name::From).is_none());
+            assert!(index.places.repeats(Name::Via) && !index.places.repeats(Name::To), "{above}");
+        }
     }
 
     #[test]

@@ -85,19 +85,14 @@ pub(crate) fn params<'a>(
     mut visit: impl FnMut(&'a [u8], Option<&'a [u8]>),
 ) -> Parsed<'a, Params<'a>> {
     let mut rest = input;
-    loop {
-        let (after, ()) = octets::lws(rest)?;
-        let Some(after) = after.strip_prefix(b";") else { break };
-        let (after, ()) = octets::lws(after)?;
-        let (after, name) = octets::run(TOKEN).parse(after)?;
-        let (equal, ()) = octets::lws(after)?;
-        let Some(value) = equal.strip_prefix(b"=") else {
+    while let Some(after) = octets::trim_start(rest).strip_prefix(b";") {
+        let (after, name) = octets::run(TOKEN).parse(octets::trim_start(after))?;
+        let Some(value) = octets::trim_start(after).strip_prefix(b"=") else {
             visit(name, None);
             rest = after;
             continue;
         };
-        let (value, ()) = octets::lws(value)?;
-        let (after, value) = value_of(value)?;
+        let (after, value) = value_of(octets::trim_start(value))?;
         visit(name, Some(value));
         rest = after;
     }
@@ -116,7 +111,7 @@ fn value_of(input: &[u8]) -> Parsed<'_, &[u8]> {
 
 /// Whether a URI parameter part (`;…`) holds nothing that cannot be there.
 pub(crate) fn are_uri_params(raw: &[u8]) -> bool {
-    raw.iter().all(|&octet| octets::is(octet, octets::USER))
+    raw.is_empty() || octets::all(raw, octets::USERINFO)
 }
 
 #[cfg(test)]

@@ -31,19 +31,20 @@ const END: &[u8; 8] = b" SIP/2.0";
 impl<'a> StartLine<'a> {
     /// Reads a start line given without its CRLF.
     pub(crate) fn parse(line: &'a [u8]) -> Result<Self, ParseError> {
-        match line.get(..4) {
-            // No request begins so: a slash is not in a method.
-            Some(prefix) if prefix.eq_ignore_ascii_case(b"SIP/") => Self::status(line),
-            _ => Self::request(line),
+        // No request begins so: a slash is not in a method.
+        if line.len() > 4 && line[3] == b'/' && line[..3].eq_ignore_ascii_case(b"SIP") {
+            Self::status(line)
+        } else {
+            Self::request(line)
         }
     }
 
     fn request(line: &'a [u8]) -> Result<Self, ParseError> {
-        let method_end = line.iter().position(|&octet| !octets::is(octet, TOKEN)).unwrap_or(0);
+        let method_end = octets::span(line, TOKEN);
         if method_end > 0
             && let Some(uri) = line[method_end..].strip_prefix(b" ")
             && let Some((uri, end)) = uri.split_last_chunk::<{ END.len() }>()
-            && end.eq_ignore_ascii_case(END)
+            && (end == END || end.eq_ignore_ascii_case(END))
             && octets::all(uri, URI)
         {
             return Ok(Self::Request { method: Method::from_bytes(&line[..method_end]), uri });
@@ -55,7 +56,7 @@ impl<'a> StartLine<'a> {
         let fail = |kind, at| Err(ParseError::new(kind, at));
         let (version, rest) =
             line.split_at(line.iter().position(|&octet| octet == b' ').unwrap_or(line.len()));
-        if !version.eq_ignore_ascii_case(VERSION) {
+        if version != VERSION && !version.eq_ignore_ascii_case(VERSION) {
             return fail(ErrorKind::Version, 0);
         }
         let &[b' ', hundreds, tens, ones, ref rest @ ..] = rest else {

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::error::{ErrorKind, Fault, ParseError};
+use crate::error::{ErrorKind, ParseError};
 use crate::host::{Host, host_port};
-use crate::octets::{self, URI, USER};
+use crate::octets::{self, URI, USER, USERINFO};
 use crate::params::{Params, are_uri_params};
 
 /// The scheme of a URI.
@@ -56,12 +56,50 @@ impl<'a> Uri<'a> {
     /// # Errors
     /// [`ErrorKind::Uri`], where the grammar fails.
     pub fn parse(raw: &'a [u8]) -> Result<Self, ParseError> {
-        let fail = |left: &[u8]| ParseError::new(ErrorKind::Uri, raw.len() - left.len());
-        let (scheme, opaque) = match raw {
-            [b's' | b'S', b'i' | b'I', b'p' | b'P', b':', opaque @ ..] => (Scheme::Sip, opaque),
-            _ => split_scheme(raw).ok_or(fail(raw))?,
+        let Some((scheme, opaque)) = split_scheme(raw) else { return Err(fault_in(raw, raw.len())) };
+        match scheme {
+            Scheme::Sip | Scheme::Sips => Self::sip(scheme, opaque, raw),
+            Scheme::Tel => Self::tel(opaque, raw),
+            Scheme::Urn | Scheme::Other(_) if octets::all(opaque, URI) => Ok(Self::whole(scheme, raw)),
+            Scheme::Urn | Scheme::Other(_) => Err(fault_in(raw, opaque.len())),
+        }
+    }
+
+    /// `[ userinfo ] hostport uri-parameters [ headers ]`
+    #[inline]
+    fn sip(scheme: Scheme<'a>, opaque: &'a [u8], raw: &'a [u8]) -> Result<Self, ParseError> {
+        let (user, password, rest) = split_userinfo(opaque);
+        if user.is_some_and(<[u8]>::is_empty) {
+            return Err(fault_in(raw, opaque.len()));
+        }
+        let (rest, (host, port)) = match host_port(rest, false) {
+            Ok(read) => read,
+            Err(nom::Err::Error(fault) | nom::Err::Failure(fault)) => return Err(fault_in(raw, fault.left)),
+            Err(nom::Err::Incomplete(_)) => unreachable!("no streaming grammar is used"),
         };
-        let mut uri = Uri {
+        let (mut params, mut headers) = (rest, &b""[..]);
+        if !rest.is_empty() {
+            if let Some(mark) = memchr::memchr(b'?', rest) {
+                (params, headers) = (&rest[..mark], &rest[mark + 1..]);
+            }
+            if !matches!(params, [] | [b';', ..]) || !are_uri_params(params) || !are_uri_params(headers) {
+                return Err(fault_in(raw, rest.len()));
+            }
+        }
+        Ok(Uri { scheme, user, password, host, port, params: Params::new(params), headers, raw })
+    }
+
+    fn tel(opaque: &'a [u8], raw: &'a [u8]) -> Result<Self, ParseError> {
+        let (number, params) = opaque.split_at(memchr::memchr(b';', opaque).unwrap_or(opaque.len()));
+        if !octets::all(number, USERINFO) || !are_uri_params(params) {
+            return Err(fault_in(raw, opaque.len()));
+        }
+        Ok(Uri { user: Some(number), params: Params::new(params), ..Self::whole(Scheme::Tel, raw) })
+    }
+
+    /// A URI of which no part is told from the others.
+    const fn whole(scheme: Scheme<'a>, raw: &'a [u8]) -> Self {
+        Uri {
             scheme,
             user: None,
             password: None,
@@ -70,63 +108,7 @@ impl<'a> Uri<'a> {
             params: Params::new(b""),
             headers: b"",
             raw,
-        };
-        match scheme {
-            Scheme::Sip | Scheme::Sips => uri.read_sip(opaque).map_err(fail)?,
-            Scheme::Tel => uri.read_tel(opaque).map_err(fail)?,
-            Scheme::Urn | Scheme::Other(_) => {
-                if !octets::all(opaque, URI) {
-                    return Err(fail(opaque));
-                }
-            }
         }
-        Ok(uri)
-    }
-
-    /// `[ userinfo ] hostport uri-parameters [ headers ]`; on a fault what was left unread.
-    fn read_sip(&mut self, opaque: &'a [u8]) -> Result<(), &'a [u8]> {
-        // One run over the octets that may be a user finds whether there is one.
-        let mut rest = opaque;
-        let end = opaque.iter().position(|&octet| !octets::is(octet, USER)).unwrap_or(opaque.len());
-        if opaque.get(end) == Some(&b'@') {
-            let mut parts = opaque[..end].splitn(2, |&octet| octet == b':');
-            self.user = parts.next().filter(|user| !user.is_empty());
-            self.password = parts.next();
-            if self.user.is_none() {
-                return Err(opaque);
-            }
-            rest = &opaque[end + 1..];
-        }
-        let (rest, (host, port)) = match host_port(rest, false) {
-            Ok(read) => read,
-            Err(nom::Err::Error(Fault { left }) | nom::Err::Failure(Fault { left })) => {
-                return Err(&rest[rest.len() - left..]);
-            }
-            Err(nom::Err::Incomplete(_)) => unreachable!("no streaming grammar is used"),
-        };
-        (self.host, self.port) = (host, port);
-        if rest.is_empty() {
-            return Ok(());
-        }
-        let (params, headers) = match memchr::memchr(b'?', rest) {
-            Some(mark) => (&rest[..mark], &rest[mark + 1..]),
-            None => (rest, &b""[..]),
-        };
-        if !matches!(params.first(), None | Some(b';')) || !are_uri_params(params) || !are_uri_params(headers)
-        {
-            return Err(rest);
-        }
-        (self.params, self.headers) = (Params::new(params), headers);
-        Ok(())
-    }
-
-    fn read_tel(&mut self, opaque: &'a [u8]) -> Result<(), &'a [u8]> {
-        let (number, params) = opaque.split_at(memchr::memchr(b';', opaque).unwrap_or(opaque.len()));
-        if !octets::all(number, USER) || !are_uri_params(params) {
-            return Err(opaque);
-        }
-        (self.user, self.params) = (Some(number), Params::new(params));
-        Ok(())
     }
 
     /// What stands behind the scheme and its colon.
@@ -194,8 +176,39 @@ impl<'a> Uri<'a> {
     }
 }
 
+/// The grammar fails `left` octets before the end of `raw`.
+fn fault_in(raw: &[u8], left: usize) -> ParseError {
+    ParseError::new(ErrorKind::Uri, raw.len() - left)
+}
+
+/// User and password, if there are, and what is behind their `@`.
+#[inline]
+fn split_userinfo(opaque: &[u8]) -> (Option<&[u8]>, Option<&[u8]>, &[u8]) {
+    let none = (None, None, opaque);
+    let user = octets::span(opaque, USER);
+    match opaque[user..] {
+        [b'@', ref rest @ ..] => (Some(&opaque[..user]), None, rest),
+        // A password, or else the port of a URI without a user.
+        [b':', ref after @ ..] => match after.split_at(octets::span(after, USERINFO)) {
+            (password, [b'@', rest @ ..]) => (Some(&opaque[..user]), Some(password), rest),
+            _ => none,
+        },
+        _ => none,
+    }
+}
+
 /// The scheme, and what is behind its colon: `ALPHA *( ALPHA / DIGIT / "+" / "-" / "." ) ":"`.
+#[inline]
 fn split_scheme(raw: &[u8]) -> Option<(Scheme<'_>, &[u8])> {
+    match raw {
+        [b's' | b'S', b'i' | b'I', b'p' | b'P', b':', opaque @ ..] => Some((Scheme::Sip, opaque)),
+        _ => split_other_scheme(raw),
+    }
+}
+
+/// The same where it is not `sip:`, or not a URI.
+#[inline(never)]
+fn split_other_scheme(raw: &[u8]) -> Option<(Scheme<'_>, &[u8])> {
     let colon = memchr::memchr(b':', raw)?;
     let name = &raw[..colon];
     let well_formed = name.first()?.is_ascii_alphabetic()

@@ -2,9 +2,9 @@
 
 use crate::error::{ErrorKind, ParseError, Parsed, fault, whole};
 use crate::header::name::Name;
-use crate::header::numbers::decimal;
+use crate::header::numbers::leading_decimal;
 use crate::method::Method;
-use crate::octets::{self, DIGIT, TOKEN};
+use crate::octets::{self, TOKEN};
 use nom::Parser;
 
 /// A CSeq value.
@@ -27,9 +27,9 @@ impl<'a> CSeq<'a> {
 
     fn read(input: &'a [u8]) -> Parsed<'a, Self> {
         let input = octets::trim_start(input);
-        let (rest, digits) = octets::run(DIGIT).parse(input)?;
-        let Some(number) = decimal(digits) else { return fault(input) };
-        let (method, ()) = octets::lws(rest)?;
+        let Some((number, rest)) = leading_decimal(input) else { return fault(input) };
+        let Ok(number) = u32::try_from(number) else { return fault(input) };
+        let method = octets::trim_start(rest);
         if method.len() == rest.len() {
             return fault(rest);
         }

@@ -80,7 +80,7 @@ impl<'a> NameAddr<'a> {
                 }
                 let display = octets::trim_end(&input[..end]);
                 // RFC 4475 §3.1.2.15: only tokens need no quotes.
-                if reading.strict && !octets::all(display, TOKEN | LWS) {
+                if reading.strict && !display.iter().all(|&octet| octets::is(octet, TOKEN | LWS)) {
                     return fault(input);
                 }
                 (&input[end..], Some(display))

@@ -1,41 +1,52 @@
 //! Headers and parameters that are numbers: Max-Forwards, Expires, Min-Expires, Retry-After …
 
-use crate::octets::{self, DIGIT};
+use crate::octets;
 
-/// Decimal digits, nothing else and at least one, as a number that `N` can hold.
-pub(crate) fn decimal<N: TryFrom<u32>>(digits: &[u8]) -> Option<N> {
-    if digits.is_empty() {
-        return None;
-    }
-    let mut number = 0_u64;
-    for &digit in digits {
-        let value = digit.wrapping_sub(b'0');
-        number = number * 10 + u64::from(value);
-        // A step from below 2³² stays below 2⁶⁴.
-        if value > 9 || number > u64::from(u32::MAX) {
-            return None;
+/// The number of decimal digits that `text` begins with, and the octets behind them; `None` without a digit. 2³²
+/// stands for all that exceeds 32 bits.
+#[inline]
+pub(crate) fn leading_decimal(text: &[u8]) -> Option<(u64, &[u8])> {
+    let (mut number, mut rest) = (0, text);
+    while let [octet, after @ ..] = rest {
+        let value = octet.wrapping_sub(b'0');
+        if value > 9 {
+            break;
         }
+        number = (number * 10 + u64::from(value)).min(1 << 32);
+        rest = after;
     }
-    N::try_from(number as u32).ok()
+    (rest.len() < text.len()).then_some((number, rest))
+}
+
+/// Decimal digits, nothing else and at least one, as a number that `N` can hold, of no more than 32 bits.
+#[inline]
+pub(crate) fn decimal<N: TryFrom<u64>>(digits: &[u8]) -> Option<N> {
+    match leading_decimal(digits)? {
+        (number, []) => N::try_from(number).ok(),
+        _ => None,
+    }
 }
 
 /// `delta-seconds`. What exceeds 32 bits is clamped to the greatest number (RFC 3261 §20.19 bounds it
 /// there); what is no number is none.
 pub(crate) fn seconds(value: &[u8]) -> Option<u32> {
-    if !octets::all(value, DIGIT) {
-        return None;
+    match leading_decimal(value)? {
+        (number, []) => Some(clamped(number)),
+        _ => None,
     }
-    Some(decimal(value).unwrap_or(u32::MAX))
 }
 
 /// The number a value begins with, where a comment or parameters may follow (Retry-After, §20.33).
 pub(crate) fn leading_seconds(value: &[u8]) -> Option<u32> {
-    let end = value.iter().position(|octet| !octet.is_ascii_digit()).unwrap_or(value.len());
-    let (digits, rest) = value.split_at(end);
-    match octets::trim_start(rest).first() {
-        None | Some(b'(' | b';') => seconds(digits),
-        Some(_) => None,
+    let (number, rest) = leading_decimal(value)?;
+    match octets::trim_start(rest) {
+        [] | [b'(' | b';', ..] => Some(clamped(number)),
+        _ => None,
     }
+}
+
+fn clamped(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
