@@ -2,20 +2,22 @@
 //!
 //! Dialogs are not kept in memory: the callee's BYE comes from another address and reaches another worker,
 //! maybe after a restart. All facts ride in the route set (RFC 3261 §12.1), where only the edge can read or
-//! make them: XChaCha20-Poly1305 under a daily key, bound to the Call-ID and the opener's tag.
+//! make them: AES-256-GCM-SIV under a daily key, bound to the Call-ID and the opener's tag. Of the two ciphers that
+//! forgive a random nonce it is the one that processors have instructions for: 2,000 against 9,000 to seal or open.
 //!
 //! ```text
-//! hd = base64url( key id (1) | nonce (24) | sealed( version (1) | opener's tag hash (8) | fields ) )
+//! hd = base64url( key id (1) | nonce (12) | sealed( version (1) | opener's tag hash (8) | fields ) | MAC (16) )
 //! field = tag (1) | length (2) | octets           unknown tags are passed over: the format can grow
 //! ```
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use aes_gcm_siv::Aes256GcmSiv;
+use aes_gcm_siv::aead::{AeadInOut as _, KeyInit as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
-use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use siphasher::sip::SipHasher13;
+use smallvec::SmallVec;
 use std::hash::Hasher as _;
 
 use crate::flow::{ConnectionId, Flow, ListenerId};
@@ -27,7 +29,13 @@ pub const PARAM: &str = "hd";
 pub const PARAM_LENGTH_MAX: usize = 1024;
 
 const VERSION: u8 = 1;
-const NONCE_LENGTH: usize = 24;
+const NONCE_LENGTH: usize = 12;
+const MAC_LENGTH: usize = 16;
+
+/// What stands before the sealed octets: key id and nonce.
+const OPEN_LENGTH: usize = 1 + NONCE_LENGTH;
+/// What stands in the sealed octets before the fields: version and tag hash.
+const HEAD_LENGTH: usize = 1 + 8;
 
 const TENANT: u8 = 1;
 const OPENER_ACCOUNT: u8 = 2;
@@ -43,13 +51,13 @@ const OPENER_FROM: u8 = 8;
 /// an old one is kept as long as a call may last.
 #[derive(Clone)]
 pub struct RoutingKeys {
-    keys: Vec<(u8, XChaCha20Poly1305)>,
+    keys: Vec<(u8, Aes256GcmSiv)>,
 }
 
 impl RoutingKeys {
     /// Takes (id, key) pairs, the current one first; at least one.
     pub fn new(keys: &[(u8, [u8; 32])]) -> Self {
-        Self { keys: keys.iter().map(|(id, key)| (*id, XChaCha20Poly1305::new(key.into()))).collect() }
+        Self { keys: keys.iter().map(|(id, key)| (*id, Aes256GcmSiv::new(key.into()))).collect() }
     }
 }
 
@@ -95,7 +103,8 @@ pub struct ReturnPath<'a> {
 /// An opened parameter; [`Opened::path`] reads it.
 #[derive(Debug)]
 pub struct Opened {
-    plain: Vec<u8>,
+    /// The parameter's octets, decrypted in place.
+    octets: Vec<u8>,
 }
 
 fn tag_hash(tag: &[u8]) -> u64 {
@@ -114,7 +123,7 @@ fn field(out: &mut Vec<u8>, tag: u8, value: &[u8]) {
 }
 
 fn flow_field(out: &mut Vec<u8>, tag: u8, flow: &Flow) {
-    let mut value = Vec::with_capacity(27);
+    let mut value = SmallVec::<[u8; 28]>::new();
     value.push(flow.listener.0);
     match flow.remote.ip() {
         IpAddr::V4(ip) => {
@@ -127,7 +136,9 @@ fn flow_field(out: &mut Vec<u8>, tag: u8, flow: &Flow) {
         }
     }
     value.extend_from_slice(&flow.remote.port().to_be_bytes());
-    value.extend_from_slice(&flow.connection.map_or(0, ConnectionId::to_u64).to_be_bytes());
+    if let Some(connection) = flow.connection {
+        value.extend_from_slice(&connection.to_u64().to_be_bytes());
+    }
     field(out, tag, &value);
 }
 
@@ -139,11 +150,14 @@ fn read_flow(value: &[u8]) -> Option<Flow> {
         _ => return None,
     };
     let (port, rest) = rest.split_first_chunk()?;
-    let (connection, _) = rest.split_first_chunk()?;
+    let connection = match rest.first_chunk() {
+        Some(connection) => Some(ConnectionId::from_u64(u64::from_be_bytes(*connection))?),
+        None => None,
+    };
     Some(Flow {
         listener: ListenerId(listener),
         remote: SocketAddr::new(ip, u16::from_be_bytes(*port)),
-        connection: ConnectionId::from_u64(u64::from_be_bytes(*connection)),
+        connection,
     })
 }
 
@@ -157,36 +171,35 @@ impl ReturnPath<'_> {
         opener_tag: &[u8],
         out: &mut Vec<u8>,
     ) {
-        let mut plain = Vec::with_capacity(192);
-        plain.push(VERSION);
-        plain.extend_from_slice(&tag_hash(opener_tag).to_be_bytes());
-        field(&mut plain, TENANT, self.tenant.as_bytes());
+        let (id, cipher) = keys.keys.first().expect("there is always a current key");
+        let mut octets = Vec::with_capacity(256);
+        octets.push(*id);
+        octets.extend_from_slice(&nonce);
+        octets.push(VERSION);
+        octets.extend_from_slice(&tag_hash(opener_tag).to_be_bytes());
+        field(&mut octets, TENANT, self.tenant.as_bytes());
         for (party, account, flow) in
             [(&self.opener, OPENER_ACCOUNT, OPENER_FLOW), (&self.callee, CALLEE_ACCOUNT, CALLEE_FLOW)]
         {
             if let Some(name) = party.account {
-                field(&mut plain, account, name.as_bytes());
+                field(&mut octets, account, name.as_bytes());
             }
-            flow_field(&mut plain, flow, &party.flow);
+            flow_field(&mut octets, flow, &party.flow);
         }
         if let Some(identity) = &self.identity {
-            field(&mut plain, EXTENSION, identity.extension.as_bytes());
-            field(&mut plain, EPOCH, &identity.epoch.to_be_bytes());
-            field(&mut plain, OPENER_FROM, identity.original);
+            field(&mut octets, EXTENSION, identity.extension.as_bytes());
+            field(&mut octets, EPOCH, &identity.epoch.to_be_bytes());
+            field(&mut octets, OPENER_FROM, identity.original);
         }
-
-        let (id, cipher) = keys.keys.first().expect("there is always a current key");
-        let sealed = cipher
-            .encrypt(&XNonce::from(nonce), Payload { msg: &plain, aad: call_id })
+        let mac = cipher
+            .encrypt_inout_detached(&nonce.into(), call_id, (&mut octets[OPEN_LENGTH..]).into())
             .expect("a plaintext of some hundred octets is within the cipher's bounds");
-        let mut raw = Vec::with_capacity(1 + NONCE_LENGTH + sealed.len());
-        raw.push(*id);
-        raw.extend_from_slice(&nonce);
-        raw.extend_from_slice(&sealed);
+        octets.extend_from_slice(&mac);
+
         let start = out.len();
-        out.resize(start + raw.len().div_ceil(3) * 4, 0);
+        out.resize(start + octets.len().div_ceil(3) * 4, 0);
         let written = URL_SAFE_NO_PAD
-            .encode_slice(&raw, &mut out[start..])
+            .encode_slice(&octets, &mut out[start..])
             .expect("base64 needs 4 octets for 3, rounded up");
         out.truncate(start + written);
     }
@@ -197,18 +210,28 @@ pub fn open(keys: &RoutingKeys, value: &[u8], call_id: &[u8]) -> Option<Opened> 
     if value.len() > PARAM_LENGTH_MAX {
         return None;
     }
-    let raw = URL_SAFE_NO_PAD.decode(value).ok()?;
-    let (&id, rest) = raw.split_first()?;
-    let (nonce, sealed) = rest.split_first_chunk::<NONCE_LENGTH>()?;
-    let (_, cipher) = keys.keys.iter().find(|(known, _)| *known == id)?;
-    let plain = cipher.decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: call_id }).ok()?;
-    (plain.first() == Some(&VERSION) && plain.len() > 9).then_some(Opened { plain })
+    let mut octets = URL_SAFE_NO_PAD.decode(value).ok()?;
+    let (id, rest) = octets.split_first_mut()?;
+    let (nonce, rest) = rest.split_first_chunk_mut::<NONCE_LENGTH>()?;
+    let (sealed, mac) = rest.split_last_chunk_mut::<MAC_LENGTH>()?;
+    let (_, cipher) = keys.keys.iter().find(|(known, _)| *known == *id)?;
+    if sealed.len() < HEAD_LENGTH {
+        return None;
+    }
+    cipher.decrypt_inout_detached(&(*nonce).into(), call_id, sealed.into(), &(*mac).into()).ok()?;
+    let opened = Opened { octets };
+    (opened.plain().first() == Some(&VERSION)).then_some(opened)
 }
 
 impl Opened {
     /// True if `tag` is the tag of whoever sent the INVITE.
     pub fn is_opener(&self, tag: &[u8]) -> bool {
-        self.plain.get(1..9) == Some(&tag_hash(tag).to_be_bytes()[..])
+        self.plain()[1..HEAD_LENGTH] == tag_hash(tag).to_be_bytes()
+    }
+
+    /// What was sealed: at least version and tag hash.
+    fn plain(&self) -> &[u8] {
+        &self.octets[OPEN_LENGTH..self.octets.len() - MAC_LENGTH]
     }
 
     /// The facts; `None` only for a parameter of a release that left one out.
@@ -216,7 +239,7 @@ impl Opened {
         let text = |value| std::str::from_utf8(value).ok();
         let (mut tenant, mut extension, mut epoch, mut original) = (None, None, None, None);
         let (mut opener, mut opener_flow, mut callee, mut callee_flow) = (None, None, None, None);
-        let mut rest = self.plain.get(9..)?;
+        let mut rest = &self.plain()[HEAD_LENGTH..];
         while let Some((&[tag, high, low], tail)) = rest.split_first_chunk() {
             let (value, tail) = tail.split_at_checked(usize::from(u16::from_be_bytes([high, low])))?;
             match tag {
@@ -280,7 +303,7 @@ mod tests {
 
     fn sealed() -> Vec<u8> {
         let mut out = Vec::new();
-        path().seal(&keys(), [1; 24], CALL_ID, b"tag-a", &mut out);
+        path().seal(&keys(), [1; 12], CALL_ID, b"tag-a", &mut out);
         out
     }
 
@@ -313,7 +336,7 @@ mod tests {
                 assert!(open(&keys(), &changed, CALL_ID).is_none(), "octet {at}");
             }
         }
-        for made_up in [&b""[..], b"A", b"!!!!", &[b'A'; 2000], &[b'A'; 64]] {
+        for made_up in [&b""[..], b"A", b"!!!!", &[b'A'; 2000], &[b'A'; 48], &[b'A'; 64]] {
             assert!(open(&keys(), made_up, CALL_ID).is_none());
         }
     }
