@@ -72,6 +72,9 @@ impl<'a> Answer<'a> {
     }
 }
 
+/// There is always one, since settings keep the listeners they started with.
+const LISTENER_IS_THERE: &str = "a flow names a listener of this edge";
+
 impl Context {
     /// The tenant a request is for: that of the domain of `uri`, else the listener's: phones are pointed at an edge by
     /// all sorts of names. Nothing is ever sent to the host of a Request-URI, so this opens no relay.
@@ -100,9 +103,9 @@ impl Context {
             .map(|index| ListenerId(index as u8))
     }
 
-    /// The listener a flow came through; there is always one, since settings keep the listeners they started with.
+    /// The listener a flow came through.
     pub(crate) fn listener(&self, flow: &Flow) -> &Listener {
-        self.settings.listener(flow.listener).expect("a flow names a listener of this edge")
+        self.settings.listener(flow.listener).expect(LISTENER_IS_THERE)
     }
 
     /// A fresh tag for a dialog the edge answers: 96 random bits.
@@ -111,19 +114,13 @@ impl Context {
     }
 
     /// The Via of a message that leaves by `flow`, without its branch: `SIP/2.0/UDP host:port`.
-    pub(crate) fn via(&self, flow: &Flow) -> Vec<u8> {
-        let Listener { protocol, advertise_host, advertise_port, .. } = self.listener(flow);
-        format!("SIP/2.0/{} {advertise_host}:{advertise_port}", protocol.via()).into_bytes()
+    pub(crate) fn via(&self, flow: &Flow) -> &[u8] {
+        self.settings.via(flow.listener).expect(LISTENER_IS_THERE)
     }
 
     /// `sip:host:port` of the listener of `flow`, with `;transport=tcp` where it is that.
-    pub(crate) fn own_uri(&self, flow: &Flow) -> String {
-        let listener = self.listener(flow);
-        let transport = match listener.protocol {
-            Protocol::Udp => "",
-            Protocol::Tcp => ";transport=tcp",
-        };
-        format!("sip:{}:{}{transport}", listener.advertise_host, listener.advertise_port)
+    pub(crate) fn own_uri(&self, flow: &Flow) -> &str {
+        self.settings.own_uri(flow.listener).expect(LISTENER_IS_THERE)
     }
 }
 

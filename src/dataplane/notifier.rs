@@ -10,7 +10,7 @@ use crate::context::{Owner, Work};
 use crate::hotdesk::Place;
 use crate::location::Holder;
 use crate::proxy::Target;
-use crate::settings::{Listener, Protocol, Reload, Tenant};
+use crate::settings::{Reload, Tenant};
 use crate::slots::{SlotKey, Slots};
 use crate::transaction::Event;
 
@@ -82,10 +82,8 @@ impl Notifier {
     ) -> Option<Eviction> {
         let notify = self.notifies.get(key)?;
         let account = notify.target.account.as_deref().unwrap_or_default();
-        let Listener { protocol, advertise_host, advertise_port, .. } =
-            work.ctx.listener(&notify.target.flow);
+        let (via, own_uri) = (work.ctx.via(&notify.target.flow), work.ctx.own_uri(&notify.target.flow));
         let realm = notify.tenant.realm().as_bytes();
-        let (protocol, host, port) = (*protocol, advertise_host.as_bytes(), advertise_port.to_string());
         let begun = work.transactions.begin_client(
             work.now.mono,
             notify.target.flow,
@@ -95,30 +93,17 @@ impl Notifier {
             None,
             work.out,
             |buffer, branch| {
-                let (account, port) = (account.as_bytes(), port.as_bytes());
-                let transport: &[u8] = if protocol == Protocol::Udp { b">" } else { b";transport=tcp>" };
+                let account = account.as_bytes();
                 let mut compose = sip::Compose::request(buffer, "NOTIFY", &notify.target.uri);
                 compose
-                    .header_parts(
-                        sip::Name::Via,
-                        &[
-                            b"SIP/2.0/",
-                            protocol.via().as_bytes(),
-                            b" ",
-                            host,
-                            b":",
-                            port,
-                            b";branch=",
-                            branch,
-                        ],
-                    )
+                    .header_parts(sip::Name::Via, &[via, b";branch=", branch])
                     .header(sip::Name::MaxForwards, b"70")
                     .header_parts(sip::Name::From, &[b"<sip:", account, b"@", realm, b">;tag=", &notify.tag])
                     .header_parts(sip::Name::To, &[b"<sip:", account, b"@", realm, b">"])
                     .header(sip::Name::CallId, &notify.call_id)
                     // The second follows a challenge, and there is no third.
                     .header(sip::Name::CSeq, if notify.cseq == 1 { b"1 NOTIFY" } else { b"2 NOTIFY" })
-                    .header_parts(sip::Name::Contact, &[b"<sip:", host, b":", port, transport])
+                    .header_parts(sip::Name::Contact, &[b"<", own_uri.as_bytes(), b">"])
                     .header(sip::Name::Event, b"check-sync;reboot=false")
                     // RFC 6665 §4.1.3 wants it; phones take the message with and without.
                     .header(sip::Name::SubscriptionState, b"terminated");

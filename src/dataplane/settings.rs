@@ -29,6 +29,29 @@ pub struct Settings {
     pub durable: bool,
     by_domain: HashMap<Box<str>, TenantIndex>,
     by_id: HashMap<Box<str>, TenantIndex>,
+    /// How each listener names itself, by its index.
+    faces: Vec<Face>,
+}
+
+/// How a listener names itself to peers: written once, since it goes into every message.
+#[derive(Debug)]
+struct Face {
+    via: Box<[u8]>,
+    uri: Box<str>,
+}
+
+impl Face {
+    fn of(listener: &Listener) -> Self {
+        let Listener { protocol, advertise_host, advertise_port, .. } = listener;
+        let transport = match protocol {
+            Protocol::Udp => "",
+            Protocol::Tcp => ";transport=tcp",
+        };
+        Self {
+            via: format!("SIP/2.0/{} {advertise_host}:{advertise_port}", protocol.via()).into_bytes().into(),
+            uri: format!("sip:{advertise_host}:{advertise_port}{transport}").into(),
+        }
+    }
 }
 
 /// Index into [`Settings::tenants`]; of one generation of settings only.
@@ -58,6 +81,7 @@ impl Settings {
         Self {
             generation,
             edge_name: edge_name.into(),
+            faces: listeners.iter().map(Face::of).collect(),
             listeners,
             tenants,
             timers,
@@ -85,6 +109,16 @@ impl Settings {
     /// A listener of this generation.
     pub fn listener(&self, id: ListenerId) -> Option<&Listener> {
         self.listeners.get(usize::from(id.0))
+    }
+
+    /// The Via of a listener's messages, without its branch: `SIP/2.0/UDP host:port`.
+    pub fn via(&self, id: ListenerId) -> Option<&[u8]> {
+        self.faces.get(usize::from(id.0)).map(|face| &*face.via)
+    }
+
+    /// `sip:host:port` of a listener, with `;transport=tcp` where it is that.
+    pub fn own_uri(&self, id: ListenerId) -> Option<&str> {
+        self.faces.get(usize::from(id.0)).map(|face| &*face.uri)
     }
 
     /// The tenant a listener serves where a request names no domain of ours.

@@ -260,7 +260,7 @@ fn hang_up(work: &mut Work<'_>, key: CallKey, call: &Call) -> Option<ClientId> {
         None,
         work.out,
         |buffer, branch| {
-            let mut top = via;
+            let mut top = via.to_vec();
             top.extend_from_slice(b";branch=");
             top.extend_from_slice(branch);
             let mut compose = sip::Compose::request(buffer, "BYE", target);

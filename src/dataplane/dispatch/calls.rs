@@ -361,12 +361,11 @@ fn refused_by_proxy_rules(work: &Work<'_>, request: &sip::Message<'_>) -> Option
     if request.max_forwards() == Ok(Some(0)) {
         return Some(Answer::new(483, "Too Many Hops"));
     }
-    let hash = transaction::loop_hash(request);
     let loops = request
         .vias()
         .filter_map(|via| via.ok()?.branch)
         .filter_map(|branch| transaction::branch::decode(branch, &work.ctx.tables.branch_key))
-        .any(|branch| branch.loop_hash == hash);
+        .any(|branch| branch.loop_hash == transaction::loop_hash(request));
     loops.then_some(Answer::new(482, "Loop Detected"))
 }
 

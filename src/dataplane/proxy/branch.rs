@@ -7,7 +7,6 @@ use crate::flow::Flow;
 use crate::hotdesk::Place;
 use crate::output::{Output, Report};
 use crate::return_path::{Identity, Party, ReturnPath};
-use crate::transaction;
 
 /// Branches of one request over all its groups and moves: eight seats or phones and as many again after a move.
 /// It bounds what a fork loop can cost (RFC 5393).
@@ -29,32 +28,28 @@ pub(super) fn close(work: &mut Work<'_>, call: &mut Call) {
 }
 
 /// Passes a response on to the caller.
-pub(super) fn pass_on(
-    work: &mut Work<'_>,
-    call: &Call,
-    scratch: &mut Vec<u8>,
-    code: u16,
-    response: &sip::Message<'_>,
-) {
-    scratch.clear();
-    scratch.extend_from_slice(work.transactions.request(call.server).unwrap_or_default());
-    let Ok(request) = sip::Message::parse(scratch, &sip::Limits::default()) else { return };
+pub(super) fn pass_on(work: &mut Work<'_>, call: &Call, code: u16, response: &sip::Message<'_>) {
     work.ctx.counters.responses_forwarded += 1;
     work.transactions.respond(work.now.mono, call.server, code, work.out, |buffer| {
-        forward::write_response(response, &request, buffer);
+        forward::write_response(response, &call.original, buffer);
     });
 }
 
-/// Answers with the best of what came, or in our own words.
-pub(super) fn answer_best(work: &mut Work<'_>, call: &Call, request: &sip::Message<'_>) {
-    let parsed =
-        call.best.octets().and_then(|octets| sip::Message::parse(octets, &sip::Limits::default()).ok());
-    if let Some(response) = parsed {
-        work.ctx.counters.responses_forwarded += 1;
-        return work.transactions.respond(work.now.mono, call.server, call.best.code(), work.out, |buffer| {
-            forward::write_response(&response, request, buffer);
-        });
+/// Answers with the best of what came. False: nothing came that the caller may see.
+pub(super) fn pass_on_best(work: &mut Work<'_>, call: &Call) -> bool {
+    let octets = call.best.octets();
+    let response = octets.and_then(|octets| sip::Message::parse(octets, &sip::Limits::default()).ok());
+    match response {
+        Some(response) => {
+            pass_on(work, call, call.best.code(), &response);
+            true
+        }
+        None => false,
     }
+}
+
+/// Answers in our own words.
+pub(super) fn answer(work: &mut Work<'_>, call: &Call, request: &sip::Message<'_>) {
     if call.best.is_silence() && !call.invite {
         // RFC 4320 §4.2: to a request that is no INVITE the answer would come too late to be heard.
         return;
@@ -101,15 +96,14 @@ pub(super) fn start_branch(
         return false;
     }
     let plan = &call.plan;
-    let via = work.ctx.via(&target.flow);
     let record_route = if plan.in_dialog || !opens_dialog(request) {
         Vec::new()
     } else {
         let sealed = seal(work, plan, request, call.flow, &target);
         forward::record_route(work.ctx, &call.flow, &target.flow, &sealed)
     };
-    let outgoing = outgoing(plan, call.flow, &target, &via, &record_route);
-    let loop_hash = transaction::loop_hash(request);
+    let via = work.ctx.via(&target.flow);
+    let outgoing = outgoing(plan, call.flow, &target, via, &record_route);
     // A phone that says nothing is given up early, and so is a gateway for emergencies that may have another
     // address; other peers have Timer B.
     let timers = &work.ctx.settings.timers;
@@ -124,7 +118,7 @@ pub(super) fn start_branch(
         target.flow,
         call.invite,
         Owner::Proxy(key),
-        loop_hash,
+        call.loop_hash,
         no_answer,
         work.out,
         |buffer, branch| outgoing.write(request, branch, buffer),

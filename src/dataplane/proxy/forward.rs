@@ -75,16 +75,33 @@ impl Outgoing<'_> {
     }
 }
 
-/// Writes `response` as the opener of `request` expects it: our Via gone, From and To as it sent them.
-pub(crate) fn write_response(response: &sip::Message<'_>, request: &sip::Message<'_>, out: &mut Vec<u8>) {
+/// Display name and URI of From and To as the opener of a request wrote them, where it left with others: its
+/// responses bring them back (§8.2.6.2).
+#[derive(Debug, Default)]
+pub(crate) struct Original {
+    from: Option<Box<[u8]>>,
+    to: Option<Box<[u8]>>,
+}
+
+impl Original {
+    /// Of a request that leaves with another From, another To.
+    pub(crate) fn of(request: &sip::Message<'_>, from: bool, to: bool) -> Self {
+        let addr = |changes: bool, addr: Result<sip::NameAddr<'_>, _>| {
+            addr.ok().filter(|_| changes).map(|addr| addr.addr_raw.into())
+        };
+        Self { from: addr(from, request.from()), to: addr(to, request.to()) }
+    }
+}
+
+/// Writes `response` as the opener of the request expects it: our Via gone, From and To as it sent them.
+pub(crate) fn write_response(response: &sip::Message<'_>, original: &Original, out: &mut Vec<u8>) {
     let mut rewrite = sip::Rewrite::new(response);
     rewrite.remove_first_value(sip::Name::Via);
-    for (there, here) in [(response.from(), request.from()), (response.to(), request.to())] {
-        if let (Ok(there), Ok(here)) = (there, here)
-            && there.addr_raw != here.addr_raw
-        {
-            rewrite.replace_span(there.addr_raw, here.addr_raw);
-        }
+    if let (Some(addr), Ok(from)) = (&original.from, response.from()) {
+        rewrite.replace_span(from.addr_raw, addr);
+    }
+    if let (Some(addr), Ok(to)) = (&original.to, response.to()) {
+        rewrite.replace_span(to.addr_raw, addr);
     }
     strip_identity(response, &mut rewrite);
     rewrite.write(out);
@@ -103,10 +120,8 @@ fn strip_identity(message: &sip::Message<'_>, rewrite: &mut sip::Rewrite<'_, '_>
 /// it, else one for each side (RFC 5658 §4).
 pub(crate) fn record_route(ctx: &Context, from: &Flow, to: &Flow, sealed: &[u8]) -> Vec<Vec<u8>> {
     let value = |flow: &Flow| {
-        let mut value = format!("<{};lr;{}=", ctx.own_uri(flow), return_path::PARAM).into_bytes();
-        value.extend_from_slice(sealed);
-        value.push(b'>');
-        value
+        [b"<", ctx.own_uri(flow).as_bytes(), b";lr;", return_path::PARAM.as_bytes(), b"=", sealed, b">"]
+            .concat()
     };
     if from.listener == to.listener { vec![value(to)] } else { vec![value(from), value(to)] }
 }

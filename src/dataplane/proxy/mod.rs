@@ -37,7 +37,8 @@ use crate::now::Mono;
 use crate::settings::Tenant;
 use crate::slots::{SlotKey, Slots};
 use crate::transaction::{self, ClientId, Event, ServerId};
-use branch::{answer_best, close, outgoing, pass_on, start_branch};
+use branch::{answer, close, outgoing, pass_on, pass_on_best, start_branch};
+use forward::Original;
 use response::Best;
 
 /// Names a forwarded request of this worker.
@@ -75,7 +76,9 @@ struct Call {
     flow: Flow,
     invite: bool,
     dialog: u64,
+    loop_hash: u32,
     plan: Plan,
+    original: Original,
     branches: SmallVec<[Branch; 2]>,
     best: Best,
     /// A 2xx was passed on.
@@ -156,6 +159,8 @@ impl Proxy {
             flow,
             invite,
             dialog,
+            loop_hash: transaction::loop_hash(request),
+            original: Original::of(request, matches!(plan.from, From::Replaced { .. }), plan.to.is_some()),
             plan,
             branches: SmallVec::new(),
             best: Best::default(),
@@ -215,12 +220,12 @@ impl Proxy {
     /// All branches have ended: the caller gets the best answer (§16.7 item 6).
     fn conclude(&mut self, work: &mut Work<'_>, key: ProxyKey, effects: &mut Vec<Effect>) {
         let Some(call) = self.calls.get(key) else { return };
-        if !call.answered {
+        if !call.answered && !pass_on_best(work, call) {
             let mut scratch = std::mem::take(&mut self.scratch);
             scratch.clear();
             scratch.extend_from_slice(work.transactions.request(call.server).unwrap_or_default());
             if let Ok(request) = sip::Message::parse(&scratch, &sip::Limits::default()) {
-                answer_best(work, call, &request);
+                answer(work, call, &request);
             }
             self.scratch = scratch;
         }
@@ -262,13 +267,13 @@ impl Proxy {
         match code {
             100 => return,
             101..=199 if call.answered || call.closed || call.branches[index].left => return,
-            101..=199 => return pass_on(work, call, &mut self.scratch, code, response),
+            101..=199 => return pass_on(work, call, code, response),
             200..=299 => {
                 let repeated = call.branches[index].ended && call.answered;
                 call.branches[index].ended = true;
                 call.answered = true;
                 session_refreshed(work, call, index, response);
-                pass_on(work, call, &mut self.scratch, code, response);
+                pass_on(work, call, code, response);
                 if !repeated {
                     self.on_answered(work, key, effects);
                 }
@@ -486,11 +491,9 @@ impl Proxy {
     /// Passes on the ACK of a 2xx: it has no transaction, and is never answered (§16.11).
     pub(crate) fn forward_ack(&self, work: &mut Work<'_>, flow: &Flow, ack: &sip::Message<'_>, plan: &Plan) {
         let Some(target) = plan.targets.first() else { return };
-        let via = work.ctx.via(&target.flow);
-        let branch =
-            transaction::branch::stateless(&work.ctx.tables.branch_key, ack, transaction::loop_hash(ack));
+        let branch = transaction::branch::stateless(&work.ctx.tables.branch_key, ack);
         work.ctx.counters.requests_forwarded += 1;
-        let outgoing = outgoing(plan, *flow, target, &via, &[]);
+        let outgoing = outgoing(plan, *flow, target, work.ctx.via(&target.flow), &[]);
         work.out.message(target.flow, |buffer| outgoing.write(ack, &branch, buffer));
     }
 

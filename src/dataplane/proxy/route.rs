@@ -27,19 +27,29 @@ const OWN_ROUTES_MAX: usize = 3;
 
 /// How many Route values on top name this edge, at most [`OWN_ROUTES_MAX`].
 pub(crate) fn own_routes(ctx: &Context, request: &sip::Message<'_>) -> usize {
+    own_uris(ctx, request).count()
+}
+
+/// The Route URIs on top that name this edge.
+fn own_uris<'a>(ctx: &Context, request: &sip::Message<'a>) -> impl Iterator<Item = sip::Uri<'a>> {
     request
         .routes()
         .map_while(Result::ok)
         .map_while(|route| route.uri().ok())
         .take_while(|uri| ctx.settings.is_own_address(&uri.host, uri.port))
         .take(OWN_ROUTES_MAX)
-        .count()
 }
 
 /// Finds the dialog of a request by its topmost Route.
 pub(crate) fn in_dialog(ctx: &Context, flow: &Flow, request: &sip::Message<'_>, now: Now) -> InDialog {
-    let own_routes = own_routes(ctx, request);
-    let Some(opened) = opened(ctx, request, own_routes) else { return InDialog::Unknown };
+    let Ok(call_id) = request.call_id() else { return InDialog::Unknown };
+    let (mut own_routes, mut opened) = (0, None);
+    for uri in own_uris(ctx, request) {
+        own_routes += 1;
+        opened =
+            opened.or_else(|| return_path::open(&ctx.keys, uri.params.get(return_path::PARAM)??, call_id));
+    }
+    let Some(opened) = opened else { return InDialog::Unknown };
     let Some(path) = opened.path() else { return InDialog::Unknown };
     let Some(tenant) = ctx.settings.tenant(path.tenant).cloned() else { return InDialog::Unknown };
     let (Ok(from), Ok(to)) = (request.from(), request.to()) else { return InDialog::Unknown };
@@ -98,15 +108,6 @@ pub(crate) fn in_dialog(ctx: &Context, flow: &Flow, request: &sip::Message<'_>, 
     }))
 }
 
-fn opened(ctx: &Context, request: &sip::Message<'_>, own_routes: usize) -> Option<return_path::Opened> {
-    let call_id = request.call_id().ok()?;
-    request
-        .routes()
-        .take(own_routes)
-        .filter_map(|route| route.ok()?.uri().ok()?.params.get(return_path::PARAM)?)
-        .find_map(|value| return_path::open(&ctx.keys, value, call_id))
-}
-
 /// True if `flow` is that end of the dialog: the flow it had, or one its account is registered over now.
 fn speaks_for(ctx: &Context, tenant: &Arc<Tenant>, party: &Party<'_>, flow: &Flow, now: Now) -> bool {
     party.flow == *flow
@@ -117,20 +118,8 @@ fn speaks_for(ctx: &Context, tenant: &Arc<Tenant>, party: &Party<'_>, flow: &Flo
 
 /// True if two `"Name" <uri>` name the same URI, octet for octet: what was put in is what must stand there.
 fn same_uri(a: &[u8], b: &[u8]) -> bool {
-    let uri = |addr: &[u8]| -> Vec<u8> {
-        match addr.iter().position(|byte| *byte == b'<') {
-            Some(start) if addr.first() != Some(&b'"') => inside(&addr[start..]),
-            _ => match addr.iter().rposition(|byte| *byte == b'<') {
-                Some(start) => inside(&addr[start..]),
-                None => addr.trim_ascii().to_vec(),
-            },
-        }
-    };
-    uri(a) == uri(b)
-}
-
-fn inside(bracketed: &[u8]) -> Vec<u8> {
-    bracketed.iter().skip(1).take_while(|byte| **byte != b'>').copied().collect()
+    let uri = |addr| sip::NameAddr::parse(addr).map(|addr| addr.uri_raw);
+    a == b || matches!((uri(a), uri(b)), (Ok(a), Ok(b)) if a == b)
 }
 
 /// The account a flow has proved to be by registering over it: of the user in From, or the device of that flow.

@@ -51,8 +51,9 @@ pub(super) fn encode(mac_key: &[u8; 16], worker: WorkerId, client: ClientId, loo
 }
 
 /// Writes the branch of a request that is forwarded without a transaction, such as the ACK of a 2xx. It is the
-/// same for each retransmission, on every worker (§16.11).
-pub(crate) fn stateless(mac_key: &[u8; 16], request: &sip::Message<'_>, loop_hash: u32) -> Encoded {
+/// same for each retransmission, on every worker (§16.11). It detects no loop: an ACK that runs in one is ended by
+/// Max-Forwards.
+pub(crate) fn stateless(mac_key: &[u8; 16], request: &sip::Message<'_>) -> Encoded {
     let mut fields = Fields::new(SipHasher13::new_with_key(mac_key));
     fields.add(b"stateless");
     match request.top_via() {
@@ -66,7 +67,7 @@ pub(crate) fn stateless(mac_key: &[u8; 16], request: &sip::Message<'_>, loop_has
             fields.add_call(request, true);
         }
     }
-    seal(mac_key, 0, fields.into_hasher().finish() | STATELESS, loop_hash)
+    seal(mac_key, 0, fields.into_hasher().finish() | STATELESS, 0)
 }
 
 /// Reads a branch; `None` unless a worker of this process made it.
@@ -164,17 +165,17 @@ mod tests {
     #[test]
     fn a_stateless_branch_is_the_same_for_each_retransmission_and_names_no_transaction() {
         let text = request("sip:b@192.0.2.9", VIA, "");
-        let branch = stateless(&MAC_KEY, &parse(text.as_bytes()), 7);
+        let branch = stateless(&MAC_KEY, &parse(text.as_bytes()));
 
-        assert_eq!(stateless(&MAC_KEY, &parse(text.as_bytes()), 7), branch);
-        assert_eq!(decode(&branch, &MAC_KEY), Some(Branch { transaction: None, loop_hash: 7 }));
+        assert_eq!(stateless(&MAC_KEY, &parse(text.as_bytes())), branch);
+        assert_eq!(decode(&branch, &MAC_KEY), Some(Branch { transaction: None, loop_hash: 0 }));
 
         for other in [
             request("sip:b@192.0.2.9", "Via: SIP/2.0/UDP 192.0.2.7;branch=z9hG4bK2\r\n", ""),
             request("sip:b@192.0.2.9", "Via: SIP/2.0/UDP 192.0.2.8;branch=z9hG4bK1\r\n", ""),
             request("sip:b@192.0.2.9", "Via: SIP/2.0/UDP 192.0.2.7;branch=1\r\n", ""),
         ] {
-            assert_ne!(stateless(&MAC_KEY, &parse(other.as_bytes()), 7), branch, "{other}");
+            assert_ne!(stateless(&MAC_KEY, &parse(other.as_bytes())), branch, "{other}");
         }
     }
 
@@ -182,11 +183,11 @@ mod tests {
     fn a_stateless_branch_without_the_cookie_follows_the_call() {
         let old = "Via: SIP/2.0/UDP 192.0.2.7;branch=1\r\n";
         let text = request("sip:b@192.0.2.9", old, "");
-        let branch = stateless(&MAC_KEY, &parse(text.as_bytes()), 7);
+        let branch = stateless(&MAC_KEY, &parse(text.as_bytes()));
 
-        assert_eq!(stateless(&MAC_KEY, &parse(text.as_bytes()), 7), branch);
+        assert_eq!(stateless(&MAC_KEY, &parse(text.as_bytes())), branch);
         let other = text.replace("Call-ID: c", "Call-ID: d");
-        assert_ne!(stateless(&MAC_KEY, &parse(other.as_bytes()), 7), branch);
+        assert_ne!(stateless(&MAC_KEY, &parse(other.as_bytes())), branch);
     }
 
     #[test]
