@@ -283,16 +283,11 @@ impl Line {
         if name == Name::Other || colon >= line.len() {
             (name, name_len, colon) = unusual_name(line)?;
         }
-        let (mut value, mut value_end) = (colon + 1, line.len() - 2);
-        match line[value..value_end] {
+        let (value, value_end) = match line[colon + 1..line.len() - 2] {
             // One space before the value and none behind is what everybody writes.
-            [b' ', first, .., last] if first > b' ' && last > b' ' => value += 1,
-            _ => {
-                let trimmed = octets::trim_start(&line[value..value_end]);
-                value = value_end - trimmed.len();
-                value_end = value + octets::trim_end(trimmed).len();
-            }
-        }
+            [b' ', first, .., last] if first > b' ' && last > b' ' => (colon + 2, line.len() - 2),
+            _ => unusual_value(line, colon + 1),
+        };
         let [start, value, value_end] = [start, start + value, start + value_end].map(|at| at as u16);
         Ok(Line { start, value, value_end, name, name_len })
     }
@@ -340,6 +335,15 @@ fn unusual_name(line: &[u8]) -> Result<(Name, u8, usize), ErrorKind> {
     let is_new = name.len() < colon || name.len() >= WINDOW;
     let known = if is_new { Name::from_bytes(name) } else { Name::Other };
     Ok((known, name.len().min(usize::from(u8::MAX)) as u8, colon))
+}
+
+/// Where the value of a line is that has white space around it, or none, behind the colon before `from`.
+#[inline(never)]
+fn unusual_value(line: &[u8], from: usize) -> (usize, usize) {
+    let end = line.len() - 2;
+    let value = octets::trim_start(&line[from..end]);
+    let start = end - value.len();
+    (start, start + octets::trim_end(value).len())
 }
 
 #[cfg(test)]

@@ -187,29 +187,39 @@ pub(crate) const fn lower_word(token: &[u8]) -> u64 {
     word | LOWER
 }
 
+/// Whether a token is this word of up to eight letters, in any case.
+#[inline(always)]
+pub(crate) const fn is_word(token: &[u8], word: &[u8]) -> bool {
+    token.len() == word.len() && lower_word(token) == lower_word(word)
+}
+
 /// `text` without white space before it.
-#[inline]
-pub(crate) fn trim_start(mut text: &[u8]) -> &[u8] {
+#[inline(always)]
+pub(crate) fn trim_start(text: &[u8]) -> &[u8] {
     // All white space is below the visible characters: the usual case takes one comparison.
-    while let [first, rest @ ..] = text
-        && *first <= b' '
-        && is(*first, LWS)
-    {
-        text = rest;
+    match text {
+        [..=b' ', ..] => trimmed_start(text),
+        _ => text,
     }
-    text
 }
 
 /// `text` without white space after it.
-#[inline]
-pub(crate) fn trim_end(mut text: &[u8]) -> &[u8] {
-    while let [rest @ .., last] = text
-        && *last <= b' '
-        && is(*last, LWS)
-    {
-        text = rest;
+#[inline(always)]
+pub(crate) fn trim_end(text: &[u8]) -> &[u8] {
+    match text {
+        [.., ..=b' '] => trimmed_end(text),
+        _ => text,
     }
-    text
+}
+
+#[inline(never)]
+fn trimmed_start(text: &[u8]) -> &[u8] {
+    &text[text.iter().position(|&octet| !is(octet, LWS)).unwrap_or(text.len())..]
+}
+
+#[inline(never)]
+fn trimmed_end(text: &[u8]) -> &[u8] {
+    &text[..text.iter().rposition(|&octet| !is(octet, LWS)).map_or(0, |last| last + 1)]
 }
 
 /// `text` without white space around it.

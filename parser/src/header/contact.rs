@@ -29,6 +29,8 @@ pub struct Contact<'a> {
     pub reg_id: Option<u32>,
 }
 
+const INSTANCE: &[u8] = b"+sip.instance";
+
 impl<'a> ContactValue<'a> {
     pub(crate) fn read(input: &'a [u8], reading: Reading) -> Parsed<'a, Self> {
         let input = octets::trim_start(input);
@@ -37,13 +39,15 @@ impl<'a> ContactValue<'a> {
         }
         let (mut q, mut expires, mut instance, mut reg_id) = (None, None, None, None);
         let (rest, addr) = NameAddr::read(input, reading, |name, value| {
-            let is = |wanted: &[u8]| name.eq_ignore_ascii_case(wanted);
+            let is = |wanted| octets::is_word(name, wanted);
             let Some(value) = value else { return };
             match name.len() {
                 1 if is(b"q") => q = q.or(thousandths(value)),
                 7 if is(b"expires") => expires = expires.or(seconds(value)),
                 6 if is(b"reg-id") => reg_id = reg_id.or(seconds(value)),
-                13 if is(b"+sip.instance") => instance = instance.or(Some(without_brackets(value))),
+                13 if name == INSTANCE || name.eq_ignore_ascii_case(INSTANCE) => {
+                    instance = instance.or(Some(without_brackets(value)))
+                }
                 _ => {}
             }
         })?;

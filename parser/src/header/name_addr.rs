@@ -52,7 +52,7 @@ impl<'a> NameAddr<'a> {
         let addr_raw = &input[..input.len() - rest.len()];
         let mut tag = None;
         let (rest, params) = params(rest, |name, value| {
-            if name.len() == 3 && name.eq_ignore_ascii_case(b"tag") && tag.is_none() {
+            if tag.is_none() && octets::is_word(name, b"tag") {
                 tag = value;
             }
             visit(name, value);

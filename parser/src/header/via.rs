@@ -49,14 +49,10 @@ impl<'a> Via<'a> {
 
     pub(crate) fn read(input: &'a [u8]) -> Parsed<'a, Self> {
         let input = octets::trim_start(input);
-        let slash = octets::separator(b'/');
-        let (rest, protocol) = octets::run(TOKEN).parse(input)?;
-        if !protocol.eq_ignore_ascii_case(b"SIP") {
-            return fault(input);
-        }
-        let (rest, ()) = slash(rest)?;
-        let (rest, _version) = octets::run(TOKEN).parse(rest)?;
-        let (rest, ()) = slash(rest)?;
+        let rest = match input.strip_prefix(b"SIP/2.0/") {
+            Some(rest) => octets::trim_start(rest),
+            None => sent_protocol(input)?.0,
+        };
         let (rest, transport) = octets::run(TOKEN).parse(rest)?;
         let (sent_by, ()) = octets::lws(rest)?;
         if sent_by.len() == rest.len() {
@@ -83,7 +79,7 @@ impl<'a> Via<'a> {
 
     /// Keeps the parameters that have a field; of a repeated one the first counts.
     fn note(&mut self, name: &'a [u8], value: Option<&'a [u8]>) {
-        let is = |wanted: &[u8]| name.eq_ignore_ascii_case(wanted);
+        let is = |wanted| octets::is_word(name, wanted);
         match name.len() {
             6 if is(b"branch") => self.branch = self.branch.or(value),
             5 if is(b"rport") && self.rport.is_none() => {
@@ -150,6 +146,18 @@ impl<'a> Via<'a> {
             }
         }
     }
+}
+
+/// `protocol-name SLASH protocol-version SLASH`, with white space or in letters that few would write.
+fn sent_protocol(input: &[u8]) -> Parsed<'_, ()> {
+    let slash = octets::separator(b'/');
+    let (rest, protocol) = octets::run(TOKEN).parse(input)?;
+    if !protocol.eq_ignore_ascii_case(b"SIP") {
+        return fault(input);
+    }
+    let (rest, ()) = slash(rest)?;
+    let (rest, _version) = octets::run(TOKEN).parse(rest)?;
+    slash(rest)
 }
 
 /// Writes an address as `received` takes it: IPv6 without brackets (RFC 3261 §25.1 `via-received`).
