@@ -201,7 +201,7 @@ fn receive(rooms: &mut Rooms, work: &mut Work<'_>, flow: &flow::Flow, bytes: &[u
     };
     match message.validate() {
         Ok(headers) if message.is_request() => rooms.on_request(work, flow, &message, &headers),
-        Ok(_) => rooms.on_response(work, flow, &message, at_home),
+        Ok(headers) => rooms.on_response(work, flow, &message, &headers, at_home),
         Err(error) => refuse_malformed(work, flow, &message, error.kind),
     }
 }

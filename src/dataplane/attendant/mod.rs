@@ -146,13 +146,12 @@ impl Attendant {
     }
 
     /// A request with a To tag: is it for a call of ours?
-    pub(crate) fn call_of(&self, request: &sip::Message<'_>) -> Option<CallKey> {
-        let to = request.to().ok()?;
-        let key = *self.by_tag.get::<[u8; TAG_LENGTH]>(to.tag()?.try_into().ok()?)?;
+    pub(crate) fn call_of(&self, headers: &sip::Mandatory<'_>) -> Option<CallKey> {
+        let key = *self.by_tag.get::<[u8; TAG_LENGTH]>(headers.to.tag()?.try_into().ok()?)?;
         let call = self.calls.get(key)?;
         let invite = sip::Message::parse(&call.invite, &sip::Limits::default()).ok()?;
-        let same = invite.call_id().ok()? == request.call_id().ok()?
-            && invite.from().ok()?.tag() == request.from().ok()?.tag();
+        let same =
+            invite.call_id().ok()? == headers.call_id && invite.from().ok()?.tag() == headers.from.tag();
         same.then_some(key)
     }
 

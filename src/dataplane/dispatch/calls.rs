@@ -26,17 +26,16 @@ impl Rooms {
         work: &mut Work<'_>,
         flow: &Flow,
         request: &sip::Message<'_>,
+        headers: &sip::Mandatory<'_>,
         key: Key,
     ) {
-        if let Some(answer) = refused_by_proxy_rules(work, request) {
+        if let Some(answer) = refused_by_proxy_rules(work, request, headers) {
             return work.answer(flow, request, answer);
         }
-        if request.to().is_ok_and(|to| to.tag().is_some()) {
-            return self.on_in_dialog_request(work, flow, request, key);
+        if headers.to.tag().is_some() {
+            return self.on_in_dialog_request(work, flow, request, headers, key);
         }
-        let Ok(uri) = sip::Uri::parse(request.request_uri()) else {
-            return work.answer(flow, request, Answer::new(400, "Bad Request-URI"));
-        };
+        let uri = headers.request_uri.expect("a request has a Request-URI");
         let is_sos = uri.scheme == sip::Scheme::Urn && is_service_sos(uri.opaque());
         if !matches!(uri.scheme, sip::Scheme::Sip | sip::Scheme::Sips | sip::Scheme::Tel) && !is_sos {
             return work.answer(flow, request, Answer::new(416, "Unsupported URI Scheme"));
@@ -56,7 +55,7 @@ impl Rooms {
             };
             if let Some(number) = number {
                 let number = String::from_utf8_lossy(number).into_owned();
-                return self.on_emergency(work, flow, request, key, &tenant, &number, own_routes);
+                return self.on_emergency(work, flow, request, headers, key, &tenant, &number, own_routes);
             }
         }
         if request.header(sip::Name::ProxyRequire).is_some() {
@@ -86,11 +85,12 @@ impl Rooms {
             }
         }
         let dialled = if invite { hotdesk::dialled(&user, &tenant.codes) } else { Dialled::NotACode };
-        let Some(account) = authenticate(work, flow, request, &tenant, dialled == Dialled::NotACode) else {
+        let Some(account) = authenticate(work, flow, request, headers, &tenant, dialled == Dialled::NotACode)
+        else {
             return;
         };
         if dialled == Dialled::NotACode {
-            self.on_call(work, flow, request, key, tenant, account, &user, own_routes);
+            self.on_call(work, flow, request, headers, key, tenant, account, &user, own_routes);
         } else {
             self.on_code(work, flow, request, key, &tenant, account, dialled);
         }
@@ -101,17 +101,18 @@ impl Rooms {
         work: &mut Work<'_>,
         flow: &Flow,
         request: &sip::Message<'_>,
+        headers: &sip::Mandatory<'_>,
         key: Key,
     ) {
-        if let Some(call) = self.attendant.call_of(request) {
+        if let Some(call) = self.attendant.call_of(headers) {
             let Ok(server) = work.transactions.begin_server(work.now.mono, key, flow, request, Owner::Nobody)
             else {
                 return table_full(work, flow, request, false);
             };
             return self.attendant.on_request(work, call, server, request, &mut self.effects);
         }
-        match proxy::in_dialog(work.ctx, flow, request, work.now) {
-            InDialog::Ours(plan) => self.forward(work, flow, request, key, *plan),
+        match proxy::in_dialog(work.ctx, flow, request, headers, work.now) {
+            InDialog::Ours(plan) => self.forward(work, flow, request, headers, key, *plan),
             InDialog::Foreign => work.answer(flow, request, Answer::new(403, "Not Your Dialog")),
             InDialog::Unknown => {
                 work.answer(flow, request, Answer::new(481, "Call/Transaction Does Not Exist"));
@@ -129,6 +130,7 @@ impl Rooms {
         work: &mut Work<'_>,
         flow: &Flow,
         request: &sip::Message<'_>,
+        headers: &sip::Mandatory<'_>,
         key: Key,
         tenant: Arc<Tenant>,
         account: Account,
@@ -161,10 +163,8 @@ impl Rooms {
             // Base state: codes and emergency numbers were served before; nothing else is (BASE-2).
             return work.answer(flow, request, Answer::new(403, "Nobody Is Logged In Here"));
         }
-        let Ok(from) = request.from().map_err(|_| ()).and_then(|from| {
-            let sitting = sitting.as_ref().map(|(extension, epoch)| (extension, *epoch));
-            proxy::decide(work.ctx, &tenant, account, sitting, &from).map_err(|_| ())
-        }) else {
+        let sitting = sitting.as_ref().map(|(extension, epoch)| (extension, *epoch));
+        let Ok(from) = proxy::decide(work.ctx, &tenant, account, sitting, &headers.from_uri) else {
             return work.answer(flow, request, Answer::new(403, "From Is Not Yours"));
         };
         let callee = match tenant.account(user) {
@@ -196,7 +196,7 @@ impl Rooms {
             tenant: Arc::clone(&tenant),
         };
         work.ctx.counters.invites += u64::from(request.method() == Some(sip::Method::Invite));
-        self.forward(work, flow, request, key, plan);
+        self.forward(work, flow, request, headers, key, plan);
     }
 
     /// Begins the server transaction and forwards.
@@ -205,6 +205,7 @@ impl Rooms {
         work: &mut Work<'_>,
         flow: &Flow,
         request: &sip::Message<'_>,
+        headers: &sip::Mandatory<'_>,
         key: Key,
         plan: Plan,
     ) {
@@ -216,7 +217,7 @@ impl Rooms {
             work.respond(server, request, Answer::new(100, "Trying"));
         }
         let mut effects = std::mem::take(&mut self.effects);
-        self.proxy.begin(work, server, *flow, request, plan, &mut effects);
+        self.proxy.begin(work, server, request, headers, plan, &mut effects);
         self.effects = effects;
     }
 
@@ -230,21 +231,18 @@ impl Rooms {
         work: &mut Work<'_>,
         flow: &Flow,
         request: &sip::Message<'_>,
+        headers: &sip::Mandatory<'_>,
         key: Key,
         tenant: &Arc<Tenant>,
         number: &str,
         own_routes: usize,
     ) {
-        let from_user = request
-            .from()
-            .ok()
-            .and_then(|from| Some(from.uri().ok()?.user_unescaped().into_owned()))
-            .unwrap_or_default();
+        let from_user = headers.from_uri.user_unescaped();
         // Right credentials tell which phone it is; from a known place the call must not fail over wrong ones.
         let proved = prove(work, request, tenant).ok().map(|(account, _)| account);
         let mut caller = proxy::emergency_caller(work.ctx, tenant, flow, &from_user, proved, work.now);
         if !caller.known {
-            let Some(account) = authenticate(work, flow, request, tenant, true) else { return };
+            let Some(account) = authenticate(work, flow, request, headers, tenant, true) else { return };
             caller = proxy::emergency_caller(work.ctx, tenant, flow, &from_user, Some(account), work.now);
         }
         work.ctx.counters.emergency_calls += 1;
@@ -277,7 +275,7 @@ impl Rooms {
             in_dialog: false,
             tenant: Arc::clone(tenant),
         };
-        self.forward(work, flow, request, key, plan);
+        self.forward(work, flow, request, headers, key, plan);
     }
 
     /// A call to a code: log-in or log-out.
@@ -357,15 +355,19 @@ fn may_speak(
 
 /// What every proxy must refuse (RFC 3261 §16.3): too many hops, and a request that has been here before and
 /// has not changed since.
-fn refused_by_proxy_rules(work: &Work<'_>, request: &sip::Message<'_>) -> Option<Answer<'static>> {
-    if request.max_forwards() == Ok(Some(0)) {
+fn refused_by_proxy_rules(
+    work: &Work<'_>,
+    request: &sip::Message<'_>,
+    headers: &sip::Mandatory<'_>,
+) -> Option<Answer<'static>> {
+    if headers.max_forwards == Some(0) {
         return Some(Answer::new(483, "Too Many Hops"));
     }
     let loops = request
         .vias()
         .filter_map(|via| via.ok()?.branch)
         .filter_map(|branch| transaction::branch::decode(branch, &work.ctx.tables.branch_key))
-        .any(|branch| branch.loop_hash == transaction::loop_hash(request));
+        .any(|branch| branch.loop_hash == transaction::loop_hash(request, headers));
     loops.then_some(Answer::new(482, "Loop Detected"))
 }
 

@@ -47,6 +47,7 @@ pub(super) fn authenticate(
     work: &mut Work<'_>,
     flow: &Flow,
     request: &sip::Message<'_>,
+    headers: &sip::Mandatory<'_>,
     tenant: &Tenant,
     proxy: bool,
 ) -> Option<Account> {
@@ -59,7 +60,7 @@ pub(super) fn authenticate(
     };
     let user = tenant.credentials(account).0.as_bytes();
     let Context { tables, upkeep, .. } = &mut *work.ctx;
-    let print = Print::of_message(request).with_content(request, flow.remote.ip());
+    let print = Print::of(headers).with_content(request, flow.remote.ip());
     match tables.location.accept_nonce(&tenant.id, user, proof, print, work.now.mono, upkeep) {
         NonceUse::Fresh => Some(account),
         // Not even what looks like a retransmission: one that was forwarded is absorbed by its transaction, and one

@@ -56,12 +56,13 @@ impl Rooms {
         work: &mut Work<'_>,
         flow: &Flow,
         response: &sip::Message<'_>,
+        headers: &sip::Mandatory<'_>,
         at_home: bool,
     ) {
-        match work.transactions.receive_response(work.now.mono, response, work.out) {
+        match work.transactions.receive_response(work.now.mono, response, headers, work.out) {
             Response::Deliver { client, owner: Owner::Proxy(key) } => {
                 let mut effects = std::mem::take(&mut self.effects);
-                self.proxy.on_response(work, key, client, response, &mut effects);
+                self.proxy.on_response(work, key, client, response, headers, &mut effects);
                 self.effects = effects;
             }
             Response::Deliver { owner: Owner::Attendant(key), .. } => {
@@ -94,24 +95,24 @@ impl Rooms {
     ) {
         match request.method() {
             Some(sip::Method::Register) => self.on_register(work, flow, request, headers),
-            Some(sip::Method::Options) if self.is_for_edge(work, flow, request) => {
+            Some(sip::Method::Options) if self.is_for_edge(work, flow, headers) => {
                 work.describe_edge(flow, request, calls::ALLOW);
             }
-            _ => match work.transactions.receive_request(work.now.mono, flow, request, work.out) {
+            _ => match work.transactions.receive_request(work.now.mono, flow, request, headers, work.out) {
                 Reception::Absorbed => {}
-                Reception::New(key) => self.on_new_request(work, flow, request, key),
+                Reception::New(key) => self.on_new_request(work, flow, request, headers, key),
                 Reception::Cancels(invite) => self.on_cancel(work, flow, request, invite),
-                Reception::AckToCore(_) | Reception::NoMatch => self.on_ack(work, flow, request),
+                Reception::AckToCore(_) | Reception::NoMatch => self.on_ack(work, flow, request, headers),
             },
         }
         self.carry_out(work);
     }
 
     /// OPTIONS without a user, outside a dialog, is a question to the edge itself (RFC 3261 §11.2).
-    fn is_for_edge(&self, work: &Work<'_>, flow: &Flow, request: &sip::Message<'_>) -> bool {
-        let Ok(uri) = sip::Uri::parse(request.request_uri()) else { return false };
-        let in_dialog = request.to().is_ok_and(|to| to.tag().is_some());
-        uri.is_sip() && uri.user.is_none() && !in_dialog && work.ctx.tenant_of(&uri, flow).is_some()
+    fn is_for_edge(&self, work: &Work<'_>, flow: &Flow, headers: &sip::Mandatory<'_>) -> bool {
+        let Some(uri) = &headers.request_uri else { return false };
+        let in_dialog = headers.to.tag().is_some();
+        uri.is_sip() && uri.user.is_none() && !in_dialog && work.ctx.tenant_of(uri, flow).is_some()
     }
 
     fn on_cancel(
@@ -144,15 +145,21 @@ impl Rooms {
     }
 
     /// The ACK of a 2xx: it has no transaction and is never answered.
-    fn on_ack(&mut self, work: &mut Work<'_>, flow: &Flow, ack: &sip::Message<'_>) {
-        if let Some(call) = self.attendant.call_of(ack) {
+    fn on_ack(
+        &mut self,
+        work: &mut Work<'_>,
+        flow: &Flow,
+        ack: &sip::Message<'_>,
+        headers: &sip::Mandatory<'_>,
+    ) {
+        if let Some(call) = self.attendant.call_of(headers) {
             return self.attendant.on_ack(work, call, &mut self.effects);
         }
-        if ack.max_forwards() == Ok(Some(0)) {
+        if headers.max_forwards == Some(0) {
             return;
         }
-        if let InDialog::Ours(plan) = proxy::in_dialog(work.ctx, flow, ack, work.now) {
-            self.proxy.forward_ack(work, flow, ack, &plan);
+        if let InDialog::Ours(plan) = proxy::in_dialog(work.ctx, flow, ack, headers, work.now) {
+            self.proxy.forward_ack(work, flow, ack, headers, &plan);
         }
     }
 

@@ -28,10 +28,16 @@ pub(super) fn close(work: &mut Work<'_>, call: &mut Call) {
 }
 
 /// Passes a response on to the caller.
-pub(super) fn pass_on(work: &mut Work<'_>, call: &Call, code: u16, response: &sip::Message<'_>) {
+pub(super) fn pass_on(
+    work: &mut Work<'_>,
+    call: &Call,
+    code: u16,
+    response: &sip::Message<'_>,
+    headers: &sip::Mandatory<'_>,
+) {
     work.ctx.counters.responses_forwarded += 1;
     work.transactions.respond(work.now.mono, call.server, code, work.out, |buffer| {
-        forward::write_response(response, &call.original, buffer);
+        forward::write_response(response, headers, &call.original, buffer);
     });
 }
 
@@ -39,13 +45,10 @@ pub(super) fn pass_on(work: &mut Work<'_>, call: &Call, code: u16, response: &si
 pub(super) fn pass_on_best(work: &mut Work<'_>, call: &Call) -> bool {
     let octets = call.best.octets();
     let response = octets.and_then(|octets| sip::Message::parse(octets, &sip::Limits::default()).ok());
-    match response {
-        Some(response) => {
-            pass_on(work, call, call.best.code(), &response);
-            true
-        }
-        None => false,
-    }
+    let Some(response) = response else { return false };
+    let Ok(headers) = response.validate() else { return false };
+    pass_on(work, call, call.best.code(), &response, &headers);
+    true
 }
 
 /// Answers in our own words.
@@ -90,6 +93,7 @@ pub(super) fn start_branch(
     key: ProxyKey,
     call: &mut Call,
     request: &sip::Message<'_>,
+    headers: &sip::Mandatory<'_>,
     target: Target,
 ) -> bool {
     if call.branches.len() >= BRANCHES_MAX {
@@ -99,7 +103,7 @@ pub(super) fn start_branch(
     let record_route = if plan.in_dialog || !opens_dialog(request) {
         Vec::new()
     } else {
-        let sealed = seal(work, plan, request, call.flow, &target);
+        let sealed = seal(work, plan, headers, call.flow, &target);
         forward::record_route(work.ctx, &call.flow, &target.flow, &sealed)
     };
     let via = work.ctx.via(&target.flow);
@@ -121,7 +125,7 @@ pub(super) fn start_branch(
         call.loop_hash,
         no_answer,
         work.out,
-        |buffer, branch| outgoing.write(request, branch, buffer),
+        |buffer, branch| outgoing.write(request, headers, branch, buffer),
     );
     let Ok(client) = begun else {
         work.ctx.counters.tables_full += 1;
@@ -175,11 +179,11 @@ fn opens_dialog(request: &sip::Message<'_>) -> bool {
 fn seal(
     work: &mut Work<'_>,
     plan: &Plan,
-    request: &sip::Message<'_>,
+    headers: &sip::Mandatory<'_>,
     from: Flow,
     target: &Target,
 ) -> Vec<u8> {
-    let original = request.from().map(|from| from.addr_raw).unwrap_or_default();
+    let original = headers.from.addr_raw;
     let path = ReturnPath {
         tenant: &plan.tenant.id,
         opener: Party { account: plan.opener.as_deref(), flow: from },
@@ -190,13 +194,7 @@ fn seal(
         },
     };
     let mut sealed = Vec::with_capacity(256);
-    let tag = request.from().ok().and_then(|from| from.tag()).unwrap_or_default();
-    path.seal(
-        &work.ctx.keys,
-        work.ctx.random.bytes(),
-        request.call_id().unwrap_or_default(),
-        tag,
-        &mut sealed,
-    );
+    let tag = headers.from.tag().unwrap_or_default();
+    path.seal(&work.ctx.keys, work.ctx.random.bytes(), headers.call_id, tag, &mut sealed);
     sealed
 }

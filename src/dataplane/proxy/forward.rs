@@ -32,7 +32,13 @@ pub(crate) struct Outgoing<'a> {
 impl Outgoing<'_> {
     /// Writes `request` with these changes and no others. Headers in which a phone might claim to be somebody,
     /// and the credentials it gave us, stay behind.
-    pub(crate) fn write(&self, request: &sip::Message<'_>, branch: &[u8], out: &mut Vec<u8>) {
+    pub(crate) fn write(
+        &self,
+        request: &sip::Message<'_>,
+        headers: &sip::Mandatory<'_>,
+        branch: &[u8],
+        out: &mut Vec<u8>,
+    ) {
         let mut rewrite = sip::Rewrite::new(request);
         if let Some(uri) = self.uri {
             rewrite.set_request_uri(uri);
@@ -51,16 +57,14 @@ impl Outgoing<'_> {
         for value in self.record_route {
             rewrite.prepend(sip::Name::RecordRoute, value);
         }
-        match request.max_forwards() {
-            Ok(Some(hops)) => rewrite.set_decimal(sip::Name::MaxForwards, u64::from(hops.saturating_sub(1))),
-            // §16.6 item 3: a request without the field gets 70.
-            _ => rewrite.set_decimal(sip::Name::MaxForwards, 70),
-        };
-        if let (Some(addr), Ok(from)) = (self.from, request.from()) {
-            rewrite.replace_span(from.addr_raw, addr);
+        // §16.6 item 3: a request without the field gets 70.
+        let hops = headers.max_forwards.map_or(70, |hops| hops.saturating_sub(1));
+        rewrite.set_decimal(sip::Name::MaxForwards, u64::from(hops));
+        if let Some(addr) = self.from {
+            rewrite.replace_span(headers.from.addr_raw, addr);
         }
-        if let (Some(addr), Ok(to)) = (self.to, request.to()) {
-            rewrite.replace_span(to.addr_raw, addr);
+        if let Some(addr) = self.to {
+            rewrite.replace_span(headers.to.addr_raw, addr);
         }
         rewrite.remove_all(sip::Name::ProxyAuthorization);
         rewrite.remove_all(sip::Name::Authorization);
@@ -85,23 +89,26 @@ pub(crate) struct Original {
 
 impl Original {
     /// Of a request that leaves with another From, another To.
-    pub(crate) fn of(request: &sip::Message<'_>, from: bool, to: bool) -> Self {
-        let addr = |changes: bool, addr: Result<sip::NameAddr<'_>, _>| {
-            addr.ok().filter(|_| changes).map(|addr| addr.addr_raw.into())
-        };
-        Self { from: addr(from, request.from()), to: addr(to, request.to()) }
+    pub(crate) fn of(request: &sip::Mandatory<'_>, from: bool, to: bool) -> Self {
+        let addr = |changes: bool, addr: &sip::NameAddr<'_>| changes.then(|| addr.addr_raw.into());
+        Self { from: addr(from, &request.from), to: addr(to, &request.to) }
     }
 }
 
 /// Writes `response` as the opener of the request expects it: our Via gone, From and To as it sent them.
-pub(crate) fn write_response(response: &sip::Message<'_>, original: &Original, out: &mut Vec<u8>) {
+pub(crate) fn write_response(
+    response: &sip::Message<'_>,
+    headers: &sip::Mandatory<'_>,
+    original: &Original,
+    out: &mut Vec<u8>,
+) {
     let mut rewrite = sip::Rewrite::new(response);
     rewrite.remove_first_value(sip::Name::Via);
-    if let (Some(addr), Ok(from)) = (&original.from, response.from()) {
-        rewrite.replace_span(from.addr_raw, addr);
+    if let Some(addr) = &original.from {
+        rewrite.replace_span(headers.from.addr_raw, addr);
     }
-    if let (Some(addr), Ok(to)) = (&original.to, response.to()) {
-        rewrite.replace_span(to.addr_raw, addr);
+    if let Some(addr) = &original.to {
+        rewrite.replace_span(headers.to.addr_raw, addr);
     }
     strip_identity(response, &mut rewrite);
     rewrite.write(out);

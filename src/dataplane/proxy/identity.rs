@@ -25,7 +25,7 @@ pub(crate) enum From {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Foreign;
 
-/// What an authenticated account may say in From, and what becomes of it.
+/// What an authenticated account may say in the URI of From, and what becomes of it.
 ///
 /// A device speaks as the extension that sits there; its From may name itself or that extension. An ordinary
 /// phone speaks as its own extension. Both may be anonymous. A domain that is none of ours is put right.
@@ -34,13 +34,12 @@ pub(crate) fn decide(
     tenant: &Tenant,
     account: Account,
     seat: Option<(&Extension, u64)>,
-    from: &sip::NameAddr<'_>,
+    uri: &sip::Uri<'_>,
 ) -> Result<From, Foreign> {
-    let uri = from.uri().map_err(|_| Foreign)?;
-    if is_anonymous(&uri) {
+    if is_anonymous(uri) {
         return Ok(From::Anonymous);
     }
-    let ours = ctx.is_ours(&uri, tenant);
+    let ours = ctx.is_ours(uri, tenant);
     if !ours && ctx.settings.tenant_of_domain(uri.host.raw()).is_some() {
         return Err(Foreign);
     }

@@ -110,11 +110,8 @@ pub(crate) struct Proxy {
 }
 
 /// A hash that stands for a dialog in the count of a device's calls.
-fn dialog_hash(message: &sip::Message<'_>) -> u64 {
-    use std::hash::Hasher as _;
-    let mut hasher = siphasher::sip::SipHasher13::new();
-    hasher.write(message.call_id().unwrap_or_default());
-    hasher.finish()
+fn dialog_hash(headers: &sip::Mandatory<'_>) -> u64 {
+    siphasher::sip::SipHasher13::new().hash(headers.call_id)
 }
 
 impl Proxy {
@@ -132,18 +129,19 @@ impl Proxy {
         &mut self,
         work: &mut Work<'_>,
         server: ServerId,
-        flow: Flow,
         request: &sip::Message<'_>,
+        headers: &sip::Mandatory<'_>,
         plan: Plan,
         effects: &mut Vec<Effect>,
     ) {
+        let Some(flow) = work.transactions.flow(server) else { return };
         let invite = request.method() == Some(sip::Method::Invite);
         let ringing_for = plan
             .extension
             .as_ref()
             .filter(|_| invite && !plan.in_dialog)
             .map(|extension| Place::new(&plan.tenant.id, extension));
-        let dialog = dialog_hash(request);
+        let dialog = dialog_hash(headers);
         if invite
             && !plan.in_dialog
             && let Some(device) = &plan.opener_device
@@ -159,8 +157,8 @@ impl Proxy {
             flow,
             invite,
             dialog,
-            loop_hash: transaction::loop_hash(request),
-            original: Original::of(request, matches!(plan.from, From::Replaced { .. }), plan.to.is_some()),
+            loop_hash: transaction::loop_hash(request, headers),
+            original: Original::of(headers, matches!(plan.from, From::Replaced { .. }), plan.to.is_some()),
             plan,
             branches: SmallVec::new(),
             best: Best::default(),
@@ -176,7 +174,7 @@ impl Proxy {
         if let Some(place) = ringing_for {
             self.ringing.entry(place).or_default().push(key);
         }
-        self.next_group(work, key, request, effects);
+        self.next_group(work, key, request, headers, effects);
     }
 
     /// The devices of a dialog are free of it.
@@ -196,6 +194,7 @@ impl Proxy {
         work: &mut Work<'_>,
         key: ProxyKey,
         request: &sip::Message<'_>,
+        headers: &sip::Mandatory<'_>,
         effects: &mut Vec<Effect>,
     ) {
         loop {
@@ -208,7 +207,7 @@ impl Proxy {
             let group: SmallVec<[Target; 4]> = call.plan.targets.drain(..group).collect();
             let mut sent = false;
             for target in group {
-                sent |= start_branch(work, key, call, request, target);
+                sent |= start_branch(work, key, call, request, headers, target);
             }
             if sent {
                 return;
@@ -259,6 +258,7 @@ impl Proxy {
         key: ProxyKey,
         client: ClientId,
         response: &sip::Message<'_>,
+        headers: &sip::Mandatory<'_>,
         effects: &mut Vec<Effect>,
     ) {
         let code = response.status().unwrap_or(0);
@@ -267,13 +267,13 @@ impl Proxy {
         match code {
             100 => return,
             101..=199 if call.answered || call.closed || call.branches[index].left => return,
-            101..=199 => return pass_on(work, call, code, response),
+            101..=199 => return pass_on(work, call, code, response, headers),
             200..=299 => {
                 let repeated = call.branches[index].ended && call.answered;
                 call.branches[index].ended = true;
                 call.answered = true;
-                session_refreshed(work, call, index, response);
-                pass_on(work, call, code, response);
+                session_refreshed(work, call, index, response, headers.cseq.method);
+                pass_on(work, call, code, response, headers);
                 if !repeated {
                     self.on_answered(work, key, effects);
                 }
@@ -348,8 +348,9 @@ impl Proxy {
         if call.answered || call.branches.iter().any(|branch| !branch.ended) {
             return;
         }
-        let is_there = self
-            .with_request(work, key, |proxy, work, request| proxy.next_group(work, key, request, effects));
+        let is_there = self.with_request(work, key, |proxy, work, request, headers| {
+            proxy.next_group(work, key, request, headers, effects);
+        });
         if !is_there {
             self.conclude(work, key, effects);
         }
@@ -361,16 +362,17 @@ impl Proxy {
         &mut self,
         work: &mut Work<'_>,
         key: ProxyKey,
-        act: impl FnOnce(&mut Self, &mut Work<'_>, &sip::Message<'_>),
+        act: impl FnOnce(&mut Self, &mut Work<'_>, &sip::Message<'_>, &sip::Mandatory<'_>),
     ) -> bool {
         let Some(call) = self.calls.get(key) else { return false };
         let mut octets = std::mem::take(&mut self.scratch);
         octets.clear();
         octets.extend_from_slice(work.transactions.request(call.server).unwrap_or_default());
         let request = sip::Message::parse(&octets, &sip::Limits::default());
-        let is_there = request.is_ok();
-        if let Ok(request) = request {
-            act(self, work, &request);
+        let headers = request.as_ref().ok().and_then(|request| request.validate().ok());
+        let is_there = headers.is_some();
+        if let (Ok(request), Some(headers)) = (&request, &headers) {
+            act(self, work, request, headers);
         }
         if self.scratch.capacity() < octets.capacity() {
             self.scratch = octets;
@@ -474,10 +476,10 @@ impl Proxy {
                 .into_iter()
                 .filter(|target| target.device.as_deref() == Some(device))
                 .collect();
-            self.with_request(work, key, |proxy, work, request| {
+            self.with_request(work, key, |proxy, work, request, headers| {
                 let Some(call) = proxy.calls.get_mut(key) else { return };
                 for target in fresh {
-                    start_branch(work, key, call, request, target);
+                    start_branch(work, key, call, request, headers, target);
                 }
             });
         }
@@ -489,12 +491,19 @@ impl Proxy {
     }
 
     /// Passes on the ACK of a 2xx: it has no transaction, and is never answered (§16.11).
-    pub(crate) fn forward_ack(&self, work: &mut Work<'_>, flow: &Flow, ack: &sip::Message<'_>, plan: &Plan) {
+    pub(crate) fn forward_ack(
+        &self,
+        work: &mut Work<'_>,
+        flow: &Flow,
+        ack: &sip::Message<'_>,
+        headers: &sip::Mandatory<'_>,
+        plan: &Plan,
+    ) {
         let Some(target) = plan.targets.first() else { return };
-        let branch = transaction::branch::stateless(&work.ctx.tables.branch_key, ack);
+        let branch = transaction::branch::stateless(&work.ctx.tables.branch_key, ack, headers);
         work.ctx.counters.requests_forwarded += 1;
         let outgoing = outgoing(plan, *flow, target, work.ctx.via(&target.flow), &[]);
-        work.out.message(target.flow, |buffer| outgoing.write(ack, &branch, buffer));
+        work.out.message(target.flow, |buffer| outgoing.write(ack, headers, &branch, buffer));
     }
 
     /// Forgets answered requests whose last repeated 2xx has passed.
@@ -526,9 +535,14 @@ fn dialog_is_gone(work: &mut Work<'_>, call: &Call, effects: &mut Vec<Effect>) {
 
 /// A 2xx to INVITE or UPDATE says anew how long the session lasts without a word, or that it has no timer
 /// (RFC 4028 §7.2, §8.1).
-fn session_refreshed(work: &mut Work<'_>, call: &Call, index: usize, response: &sip::Message<'_>) {
-    let method = response.cseq().map(|cseq| cseq.method);
-    if !matches!(method, Ok(sip::Method::Invite | sip::Method::Update)) {
+fn session_refreshed(
+    work: &mut Work<'_>,
+    call: &Call,
+    index: usize,
+    response: &sip::Message<'_>,
+    method: sip::Method<'_>,
+) {
+    if !matches!(method, sip::Method::Invite | sip::Method::Update) {
         return;
     }
     // A refresh that is lost is sent again for as long as Timer B or F runs.

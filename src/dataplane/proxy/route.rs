@@ -41,8 +41,14 @@ fn own_uris<'a>(ctx: &Context, request: &sip::Message<'a>) -> impl Iterator<Item
 }
 
 /// Finds the dialog of a request by its topmost Route.
-pub(crate) fn in_dialog(ctx: &Context, flow: &Flow, request: &sip::Message<'_>, now: Now) -> InDialog {
-    let Ok(call_id) = request.call_id() else { return InDialog::Unknown };
+pub(crate) fn in_dialog(
+    ctx: &Context,
+    flow: &Flow,
+    request: &sip::Message<'_>,
+    headers: &sip::Mandatory<'_>,
+    now: Now,
+) -> InDialog {
+    let sip::Mandatory { from, to, call_id, .. } = headers;
     let (mut own_routes, mut opened) = (0, None);
     for uri in own_uris(ctx, request) {
         own_routes += 1;
@@ -52,7 +58,6 @@ pub(crate) fn in_dialog(ctx: &Context, flow: &Flow, request: &sip::Message<'_>, 
     let Some(opened) = opened else { return InDialog::Unknown };
     let Some(path) = opened.path() else { return InDialog::Unknown };
     let Some(tenant) = ctx.settings.tenant(path.tenant).cloned() else { return InDialog::Unknown };
-    let (Ok(from), Ok(to)) = (request.from(), request.to()) else { return InDialog::Unknown };
 
     let by_opener = from.tag().is_some_and(|tag| opened.is_opener(tag));
     let by_callee = to.tag().is_some_and(|tag| opened.is_opener(tag));

@@ -122,12 +122,11 @@ impl<O: Copy> Transactions<O> {
         &mut self,
         now: Mono,
         response: &sip::Message<'_>,
+        headers: &sip::Mandatory<'_>,
         out: &mut Outbox,
     ) -> Response<O> {
-        let (Some(code), Ok(via), Ok(cseq)) = (response.status(), response.top_via(), response.cseq()) else {
-            return Response::Stray;
-        };
-        let Some(branch) = via.branch.and_then(|branch| branch::decode(branch, &self.mac_key)) else {
+        let (Some(code), cseq) = (response.status(), headers.cseq) else { return Response::Stray };
+        let Some(branch) = headers.via.branch.and_then(|branch| branch::decode(branch, &self.mac_key)) else {
             return Response::Stray;
         };
         let Some((worker, client)) = branch.transaction else { return Response::Stray };

@@ -20,21 +20,24 @@ pub(super) type ByKey = HashMap<Key, SlotKey, BuildHasherDefault<KeyHasher>>;
 
 impl Key {
     /// The key of `request` read as if its method were `method`: that of the INVITE for ACK and CANCEL.
-    pub(super) fn new(mac_key: &[u8; 16], request: &sip::Message<'_>, method: sip::Method<'_>) -> Self {
+    pub(super) fn new(
+        mac_key: &[u8; 16],
+        request: &sip::Message<'_>,
+        headers: &sip::Mandatory<'_>,
+        method: sip::Method<'_>,
+    ) -> Self {
         let mut fields = Fields::new(SipHasher13::new_with_key(mac_key));
         fields.add(method.as_bytes());
-        match request.top_via() {
-            Ok(via) if via.has_cookie() => {
-                fields.add(via.branch.unwrap_or_default());
-                fields.add_lowercase(via.host.raw());
-                fields.add_number(u64::from(via.port.unwrap_or_default()));
-            }
+        let via = &headers.via;
+        if via.has_cookie() {
+            fields.add(via.branch.unwrap_or_default());
+            fields.add_lowercase(via.host.raw());
+            fields.add_number(u64::from(via.port.unwrap_or_default()));
+        } else {
             // RFC 2543 made no branches that tell anything. The whole Via, the call and its CSeq stand in; the
             // To tag only where ACK and INVITE need not agree on it.
-            via => {
-                fields.add(via.map_or(b"", |via| via.raw));
-                fields.add_call(request, method != sip::Method::Invite);
-            }
+            fields.add(via.raw);
+            fields.add_call(request, headers, method != sip::Method::Invite);
         }
         Self(fields.into_hasher().finish128().as_u128())
     }
@@ -71,13 +74,18 @@ impl<H: Hasher> Fields<H> {
     }
 
     /// Request-URI, From tag, Call-ID, CSeq number, and the To tag if wanted.
-    pub(super) fn add_call(&mut self, request: &sip::Message<'_>, to_tag: bool) {
+    pub(super) fn add_call(
+        &mut self,
+        request: &sip::Message<'_>,
+        headers: &sip::Mandatory<'_>,
+        to_tag: bool,
+    ) {
         self.add(request.request_uri());
-        self.add(request.from().ok().and_then(|from| from.tag()).unwrap_or_default());
-        self.add(request.call_id().unwrap_or_default());
-        self.add_number(request.cseq().map_or(0, |cseq| u64::from(cseq.number)));
+        self.add(headers.from.tag().unwrap_or_default());
+        self.add(headers.call_id);
+        self.add_number(u64::from(headers.cseq.number));
         if to_tag {
-            self.add(request.to().ok().and_then(|to| to.tag()).unwrap_or_default());
+            self.add(headers.to.tag().unwrap_or_default());
         }
     }
 
@@ -125,7 +133,7 @@ mod tests {
             Some(sip::Method::Ack | sip::Method::Cancel) => sip::Method::Invite,
             method => method.unwrap(),
         };
-        Key::new(&MAC_KEY, &message, method)
+        Key::new(&MAC_KEY, &message, &message.validate().unwrap(), method)
     }
 
     fn request(method: &str, via: &str, to: &str) -> String {
@@ -181,8 +189,9 @@ mod tests {
         let text = request("INVITE", COOKIE, "");
         let message = parse(text.as_bytes());
 
-        let here = Key::new(&[1; 16], &message, sip::Method::Invite);
-        let there = Key::new(&[2; 16], &message, sip::Method::Invite);
+        let headers = message.validate().unwrap();
+        let here = Key::new(&[1; 16], &message, &headers, sip::Method::Invite);
+        let there = Key::new(&[2; 16], &message, &headers, sip::Method::Invite);
 
         assert_ne!(here, there);
     }

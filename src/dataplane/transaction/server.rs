@@ -75,15 +75,16 @@ impl<O: Copy> Transactions<O> {
         now: Mono,
         flow: &Flow,
         request: &sip::Message<'_>,
+        headers: &sip::Mandatory<'_>,
         out: &mut Outbox,
     ) -> Reception {
         let Some(method) = request.method() else { return Reception::Absorbed };
         match method {
-            sip::Method::Ack => return self.receive_ack(now, request),
-            sip::Method::Cancel => return Reception::Cancels(self.cancelled_by(flow, request)),
+            sip::Method::Ack => return self.receive_ack(now, request, headers),
+            sip::Method::Cancel => return Reception::Cancels(self.cancelled_by(flow, request, headers)),
             _ => {}
         }
-        let key = Key::new(&self.mac_key, request, method);
+        let key = Key::new(&self.mac_key, request, headers, method);
         let Some((flow, server)) = self.by_key.get(&key).and_then(|known| self.servers.get(*known)) else {
             return Reception::New(key);
         };
@@ -94,14 +95,19 @@ impl<O: Copy> Transactions<O> {
         Reception::Absorbed
     }
 
-    fn receive_ack(&mut self, now: Mono, request: &sip::Message<'_>) -> Reception {
-        let key = Key::new(&self.mac_key, request, sip::Method::Invite);
+    fn receive_ack(
+        &mut self,
+        now: Mono,
+        request: &sip::Message<'_>,
+        headers: &sip::Mandatory<'_>,
+    ) -> Reception {
+        let key = Key::new(&self.mac_key, request, headers, sip::Method::Invite);
         let Some(id) = self.by_key.get(&key).copied() else { return Reception::NoMatch };
         let Some((_, server)) = self.servers.get_mut(id) else { return Reception::NoMatch };
         let Machine::Invite(machine) = &mut server.machine else { return Reception::NoMatch };
         // §17.2.3: without the cookie the ACK must repeat the tag of the answer it acknowledges.
-        let has_cookie = request.top_via().is_ok_and(|via| via.has_cookie());
-        if !has_cookie && !server.answer.is_empty() && !has_to_tag_of(request, &server.answer) {
+        let has_cookie = headers.via.has_cookie();
+        if !has_cookie && !server.answer.is_empty() && !has_to_tag_of(headers, &server.answer) {
             return Reception::NoMatch;
         }
         match machine.on_ack(now, &self.timers) {
@@ -116,8 +122,13 @@ impl<O: Copy> Transactions<O> {
 
     /// §9.2. A CANCEL cannot be challenged, so it counts only from the host that sent the INVITE (§22.1); its
     /// port may have changed with its connection.
-    fn cancelled_by(&self, flow: &Flow, cancel: &sip::Message<'_>) -> Option<ServerId> {
-        let id = *self.by_key.get(&Key::new(&self.mac_key, cancel, sip::Method::Invite))?;
+    fn cancelled_by(
+        &self,
+        flow: &Flow,
+        cancel: &sip::Message<'_>,
+        headers: &sip::Mandatory<'_>,
+    ) -> Option<ServerId> {
+        let id = *self.by_key.get(&Key::new(&self.mac_key, cancel, headers, sip::Method::Invite))?;
         let (origin, _) = self.servers.get(id)?;
         (origin.remote.ip() == flow.remote.ip()).then_some(ServerId(id))
     }
@@ -277,8 +288,8 @@ impl<O: Copy> Transactions<O> {
 }
 
 /// True if both have the same To tag, and there is one.
-fn has_to_tag_of(request: &sip::Message<'_>, answer: &[u8]) -> bool {
+fn has_to_tag_of(headers: &sip::Mandatory<'_>, answer: &[u8]) -> bool {
     let Ok(answer) = sip::Message::parse(answer, &sip::Limits::default()) else { return false };
-    let (Ok(here), Ok(there)) = (request.to(), answer.to()) else { return false };
-    here.tag().is_some() && here.tag() == there.tag()
+    let Ok(there) = answer.to() else { return false };
+    headers.to.tag().is_some() && headers.to.tag() == there.tag()
 }

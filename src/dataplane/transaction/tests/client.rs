@@ -82,7 +82,8 @@ fn a_response_for_another_worker_names_it() {
     let (_, sent) = layer.send(datagram(), "INVITE", 1, None);
 
     let answer = response(&sent, 180);
-    let verdict = other.receive_response(layer.now, &parse(answer.as_bytes()), &mut layer.out);
+    let answer = parse(answer.as_bytes());
+    let verdict = other.receive_response(layer.now, &answer, &answer.validate().unwrap(), &mut layer.out);
 
     assert_eq!(verdict, Response::Foreign(WorkerId(3)));
 }

@@ -106,7 +106,9 @@ impl Layer {
     }
 
     fn receive(&mut self, flow: Flow, text: &str) -> Reception {
-        self.transactions.receive_request(self.now, &flow, &parse(text.as_bytes()), &mut self.out)
+        let message = parse(text.as_bytes());
+        let headers = message.validate().unwrap();
+        self.transactions.receive_request(self.now, &flow, &message, &headers, &mut self.out)
     }
 
     /// Receives a request that must be new and begins its transaction.
@@ -149,7 +151,9 @@ impl Layer {
     }
 
     fn receive_response(&mut self, text: &str) -> Response<u32> {
-        self.transactions.receive_response(self.now, &parse(text.as_bytes()), &mut self.out)
+        let message = parse(text.as_bytes());
+        let headers = message.validate().unwrap();
+        self.transactions.receive_response(self.now, &message, &headers, &mut self.out)
     }
 
     fn cancel(&mut self, client: ClientId) {
