@@ -195,6 +195,7 @@ fn complete_file_shows_the_defaults() {
     assert_eq!(complete.customer, small.customer);
     assert_eq!(complete.seats, small.seats);
     assert_eq!(complete.registrar, small.registrar);
+    assert_eq!(complete.trusted_networks, small.trusted_networks);
     assert_eq!(complete.emergency.prefixes, small.emergency.prefixes);
     assert_eq!(complete.emergency.hold, small.emergency.hold);
     // An extension and a device of nothing but what is required.
@@ -439,6 +440,17 @@ fn extension_behind_an_outside_line_prefix_of_an_emergency_number_is_refused() {
 }
 
 #[test]
+fn trust_in_a_network_that_is_not_private_is_warned_of() {
+    for (network, warnings) in
+        [("10.1.0.0/16", 0), ("fd00:1::/32", 0), ("198.51.100.0/24", 1), ("0.0.0.0/0", 1), ("10.0.0.0/7", 1)]
+    {
+        let loaded = parse(&small_with(&format!("trusted_networks = [\"{network}\"]\n"))).unwrap();
+
+        assert_eq!(loaded.warnings.warnings(), warnings, "{network}");
+    }
+}
+
+#[test]
 fn each_of_these_is_refused_for_its_reason() {
     for (more, reason) in [
         ("codes = { login = \"*11\", logout = \"*1\" }", "*11 and *1 begin alike"),
@@ -456,6 +468,7 @@ fn each_of_these_is_refused_for_its_reason() {
         ("[tenant.registration]\nexpires_max = 7200", "`expires_max` has no unit"),
         ("[[tenant.site]]\nid = \"hq\"\nemergency_caller = \"911\"", "\"911\" is no E.164 number"),
         ("[[tenant.site]]\nid = \"hq\"\nnetworks = [\"10.2.0.1/16\"]", "bits outside of its prefix"),
+        ("trusted_networks = [\"10.1.0.1/16\"]", "bits outside of its prefix"),
         ("[[tenant.site]]\nid = \"hq\"\ncivic = { country = \"USA\" }", "\"USA\" is no country code"),
         (
             "[[tenant.site]]\nid = \"hq\"\ncivic = { STREET = \"x\", country = \"US\" }",

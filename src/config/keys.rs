@@ -63,6 +63,7 @@ pub(super) static TENANT: Section = Section::many(
         "emergency",
         "seats",
         "registration",
+        "trusted_networks",
         "site",
         "device",
         "extension",

@@ -24,7 +24,8 @@ const TENANTS_MAX: usize = 10_000;
 const DOMAINS_MAX: usize = 64;
 /// Most sites of a tenant in the file.
 const SITES_MAX: usize = 10_000;
-/// Most networks of a site; all of a tenant's are compared with the source of an emergency call.
+/// Most networks of a site, or trusted by a tenant; all of them are compared with the source of an emergency call, or of
+/// a REGISTER without credentials.
 const NETWORKS_MAX: usize = 64;
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -102,6 +103,7 @@ fn tenant(
         emergency: emergency.emergency,
         seats,
         registrar,
+        trusted_networks: trusted_networks(table),
         sites: sites.into_iter().map(|(site, _)| site).collect(),
         devices: accounts.devices.into_iter().map(|(device, _)| device).collect(),
         extensions: accounts.extensions.into_iter().map(|(extension, _)| extension).collect(),
@@ -254,26 +256,55 @@ fn sites(tenant: &Table<'_>) -> Vec<(Site, Span)> {
             name: name.unwrap_or_else(|| id.clone()),
             id,
             emergency_caller: caller,
-            networks: networks(table),
+            networks: networks(table, "networks"),
         };
         sites.push((site, span));
     }
     sites
 }
 
-fn networks(site: &Table<'_>) -> Vec<IpNet> {
-    let texts = site.texts("networks", NETWORKS_MAX).unwrap_or_default();
+/// The networks whose REGISTERs are believed, with a warning of those that are nobody's own.
+fn trusted_networks(tenant: &Table<'_>) -> Vec<IpNet> {
+    let networks = networks(tenant, "trusted_networks");
+    if let Some(network) = networks.iter().find(|network| !is_private(network)) {
+        let problem = Problem::warning(format!("{network} is no private network"));
+        tenant.add(problem.at(&tenant.place("trusted_networks"), "trusted").help(
+            "who can send from there, or write such an address into a datagram, registers as any phone",
+        ));
+    }
+    networks
+}
+
+/// Whether all of `network` is private, unique local, shared (RFC 6598), link-local or loopback.
+fn is_private(network: &IpNet) -> bool {
+    const PRIVATE: [&str; 9] = [
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "100.64.0.0/10",
+        "169.254.0.0/16",
+        "127.0.0.0/8",
+        "fc00::/7",
+        "fe80::/10",
+        "::1/128",
+    ];
+    let within = |private: &str| private.parse::<IpNet>().is_ok_and(|private| private.contains(network));
+    PRIVATE.into_iter().any(within)
+}
+
+fn networks(table: &Table<'_>, key: &str) -> Vec<IpNet> {
+    let texts = table.texts(key, NETWORKS_MAX).unwrap_or_default();
     let network = |text: &Text<'_>| {
         let network: Option<IpNet> = text.value.parse().ok();
         match network {
             None => {
                 let problem =
                     Problem::error(format!("\"{}\" is no network", text.value)).at(&text.span, "this");
-                site.add(problem.help("such as \"10.2.0.0/16\" or \"2001:db8:2::/48\""));
+                table.add(problem.help("such as \"10.2.0.0/16\" or \"2001:db8:2::/48\""));
             }
             Some(network) if network.addr() != network.network() => {
                 let problem = Problem::error(format!("{network} has bits outside of its prefix"));
-                site.add(
+                table.add(
                     problem.at(&text.span, "this").help(format!("did you mean \"{}\"?", network.trunc())),
                 );
             }

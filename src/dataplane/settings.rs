@@ -231,6 +231,10 @@ pub struct Tenant {
     pub seats: SeatPolicy,
     /// What the embedded registrar grants.
     pub registrar: RegistrarPolicy,
+    /// Networks whose phones are believed to be who they say when they REGISTER for themselves without credentials.
+    /// Anybody can write any source address into a datagram: only for a network that lets no such datagram in, a closed
+    /// voice VLAN or a VPN. Seats and calls are never believed.
+    pub trusted_networks: Vec<IpNet>,
     /// Places.
     pub sites: Vec<Site>,
     /// Shared desk phones.
@@ -257,6 +261,8 @@ pub struct TenantParts {
     pub seats: SeatPolicy,
     /// See [`Tenant::registrar`].
     pub registrar: RegistrarPolicy,
+    /// See [`Tenant::trusted_networks`].
+    pub trusted_networks: Vec<IpNet>,
     /// See [`Tenant::sites`].
     pub sites: Vec<Site>,
     /// See [`Tenant::devices`]; their `site` is an index into `sites`.
@@ -286,6 +292,7 @@ impl Tenant {
             emergency,
             seats,
             registrar,
+            trusted_networks,
             sites,
             devices,
             extensions,
@@ -306,6 +313,7 @@ impl Tenant {
             emergency,
             seats,
             registrar,
+            trusted_networks,
             sites,
             devices,
             extensions,
@@ -351,6 +359,11 @@ impl Tenant {
                 (&extension.number, &extension.secret)
             }
         }
+    }
+
+    /// True if `address` lies in one of the [`Self::trusted_networks`].
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted_networks.iter().any(|network| network.contains(&address.to_canonical()))
     }
 
     /// The first site whose networks hold `address`.

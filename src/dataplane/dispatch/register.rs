@@ -25,7 +25,7 @@ struct Registrant<'a> {
     tenant: &'a Arc<Tenant>,
     user: &'a str,
     sender: Sender,
-    /// `None`: it was checked before, when the seat was not yet decided.
+    /// `None`: it was checked before, when the seat was not yet decided, or the sender is believed without.
     proof: Option<Proof>,
 }
 
@@ -44,8 +44,11 @@ impl Rooms {
             return work.answer(flow, request, Answer::new(403, "Unknown Domain"));
         };
         let (account, proof) = match prove(work, request, &tenant) {
-            Ok(proved) => proved,
-            Err(refused) => return ask(work, flow, request, &tenant, false, refused),
+            Ok((account, proof)) => (account, Some(proof)),
+            Err(refused) => match believed(request, headers, flow, &tenant) {
+                Some(account) => (account, None),
+                None => return ask(work, flow, request, &tenant, false, refused),
+            },
         };
         if request.has(sip::Name::Require) {
             return refuse_extensions(work, flow, request, sip::Name::Require);
@@ -59,7 +62,7 @@ impl Rooms {
         if self.pending.has_register(register.print) {
             return; // A retransmission: its answer comes when the store has it.
         }
-        let registrant = |sender| Registrant { tenant: &tenant, user, sender, proof: Some(proof) };
+        let registrant = |sender| Registrant { tenant: &tenant, user, sender, proof };
         match account {
             Account::Device(_) => {
                 self.update(work, &register, &registrant(Sender::Device));
@@ -69,7 +72,8 @@ impl Rooms {
                 if !extension.enabled {
                     return work.answer(flow, request, Answer::new(403, "Switched Off"));
                 }
-                let native = registrar::decide(work.ctx, &tenant, extension, &register, work.now);
+                let is_proved = proof.is_some();
+                let native = registrar::decide(work.ctx, &tenant, extension, &register, is_proved, work.now);
                 // Whose phone it is decides as whom it registers.
                 self.on_extension(work, &register, native, registrant);
             }
@@ -112,6 +116,7 @@ impl Rooms {
                 }
                 work.answer(flow, request, Answer::new(200, "OK"));
             }
+            Native::Unproved => ask(work, flow, request, tenant, false, Refused::Missing),
             Native::Refused(reason) => work.answer(flow, request, Answer::new(403, reason)),
             Native::LogIn(device) => self.log_in_natively(work, register, &ordinary, device),
         }
@@ -282,6 +287,24 @@ impl Rooms {
         }
         self.seating.leave_after(work.now.mono + grace, extension, device, holder);
     }
+}
+
+/// The account that a REGISTER without credentials is believed to be of because it comes from a trusted network: the one
+/// it registers for itself. A device whose flow may log people in natively has to prove that it is it.
+fn believed(
+    request: &sip::Message<'_>,
+    headers: &sip::Mandatory<'_>,
+    flow: &Flow,
+    tenant: &Tenant,
+) -> Option<Account> {
+    let has_credentials = request.has(sip::Name::Authorization) || request.has(sip::Name::ProxyAuthorization);
+    let for_itself = headers.from.uri_raw == headers.to.uri_raw;
+    if has_credentials || !for_itself || !tenant.trusts(flow.remote.ip()) {
+        return None;
+    }
+    let account = tenant.account(&headers.to_uri.user_unescaped())?;
+    let may_seat = matches!(account, Account::Device(_)) && tenant.seats.native;
+    (!may_seat).then_some(account)
 }
 
 /// Reads a REGISTER again that has waited, as octets, for what it is answered with.

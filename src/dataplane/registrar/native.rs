@@ -27,6 +27,8 @@ pub(crate) enum Native {
     LogIn(Place),
     /// Of a known device without the seat, and it removes: 200, and nothing changes.
     Nothing(Place),
+    /// Of a known device, and nothing proves who sits there: to be challenged.
+    Unproved,
     /// Not allowed: 403 with this reason.
     Refused(&'static str),
 }
@@ -42,12 +44,13 @@ pub(crate) enum Wish {
     Ask,
 }
 
-/// Decides. Reading marks renews the silence they wait for: every REGISTER that is refused for one counts.
+/// Decides. Without a proof nothing that concerns a seat is decided. Reading marks renews the silence they wait for: every REGISTER that is refused for one counts.
 pub(crate) fn decide(
     ctx: &Context,
     tenant: &Tenant,
     extension: &Extension,
     register: &Register<'_>,
+    is_proved: bool,
     now: Now,
 ) -> Native {
     let wish = register.wish();
@@ -59,6 +62,9 @@ pub(crate) fn decide(
             _ => Native::Ordinary,
         };
     };
+    if !is_proved {
+        return Native::Unproved;
+    }
     let place = Place::new(&tenant.id, &extension.number);
     let seat = ctx
         .tables

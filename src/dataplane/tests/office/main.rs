@@ -10,6 +10,7 @@ mod native;
 mod registrations;
 mod store;
 mod strangers;
+mod trusted;
 mod workers;
 
 use std::time::Duration;
