@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::flow::Flow;
-use crate::hotdesk::{Place, SeatChange, Surface};
+use crate::hotdesk::{Place, Proposal, SeatChange, Surface};
 use crate::input::ReplyId;
+use crate::location::Holder;
 use crate::query::Pin;
 use crate::refusal::Refusal;
 
@@ -19,6 +20,8 @@ pub(crate) enum Asker {
         flow: Flow,
         /// Its octets.
         request: Box<[u8]>,
+        /// Its contact is bound already, under the seat that is to come.
+        bound: Option<Holder>,
     },
     /// The control plane.
     Api(ReplyId),
@@ -42,6 +45,8 @@ pub(crate) enum Effect {
     CheckPin(LogIn, Pin),
     /// Seat the extension.
     LogIn(LogIn),
+    /// A log-in by REGISTER that had to wait is proposed: bind its contact.
+    Bind { proposal: Proposal, flow: Flow, request: Box<[u8]> },
     /// End the seat at a device, because the person there wants it.
     LogOut { asker: Asker, device: Place, surface: Surface },
     /// Seats have changed: tell the phones, let ringing calls follow.

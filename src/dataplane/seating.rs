@@ -125,7 +125,8 @@ impl Seating {
         Some(Effect::LogIn(log_in))
     }
 
-    /// Second leg: proof is given; the change is proposed and goes to the store.
+    /// Second leg: proof is given; the change is proposed and goes to the store. What another change is in the way of
+    /// is tried again later.
     pub(crate) fn log_in(
         &mut self,
         work: &mut Work<'_>,
@@ -155,26 +156,10 @@ impl Seating {
         if pending.is_full() {
             return effects.push(refused(log_in, Refusal::Busy));
         }
-        let settings = Arc::clone(&work.ctx.settings);
-        let (tenant, extension) = match may_log_in(&settings, &log_in) {
-            Ok((tenant, _, Some(extension))) => (tenant, extension),
-            Ok((_, _, None)) => return effects.push(refused(log_in, Refusal::Credentials)),
-            Err(refusal) => return effects.push(refused(log_in, refusal)),
-        };
-        let request = hotdesk::LogIn {
-            customer: &tenant.customer,
-            device: &log_in.device,
-            extension: &log_in.extension,
-            devices_max: extension.devices_max,
-            on_limit: tenant.seats.on_limit,
-            on_occupied: tenant.seats.on_occupied,
-            surface: log_in.surface,
-        };
-        let may_change = |device: &Place| emergency_free(&work.ctx.tables, &settings, device, work.now.mono);
-        match work.ctx.tables.seats.propose_log_in(request, may_change, work.now) {
+        match propose(work, &log_in) {
             Ok(Proposed::AlreadySits(seat)) => {
                 let change = SeatChange {
-                    customer: tenant.customer.clone(),
+                    customer: customer_of(&work.ctx.settings, &log_in.device),
                     epoch: seat.epoch,
                     ended: Vec::new(),
                     begun: Some((*seat).clone()),
@@ -185,14 +170,21 @@ impl Seating {
                 effects.push(Effect::Granted { asker: log_in.asker, change: Arc::new(change) });
             }
             Ok(Proposed::Change(proposal)) => {
-                if let Asker::Attendant(call) = &log_in.asker {
+                let asker = match log_in.asker {
+                    // The contact is bound before the seat stands.
+                    Asker::Register { flow, request, .. } => {
+                        return effects.push(Effect::Bind { proposal, flow, request });
+                    }
+                    asker => asker,
+                };
+                if let Asker::Attendant(call) = &asker {
                     attendant.settle(*call);
                 }
-                if !settings.durable {
-                    return commit(work, proposal, log_in.asker, effects);
+                if !work.ctx.settings.durable {
+                    return commit(work, proposal, asker, effects);
                 }
                 let record = Record::Seats(Arc::clone(proposal.change()));
-                if let Some(query) = pending.insert(Waiting::Seats { proposal, asker: log_in.asker }) {
+                if let Some(query) = pending.insert(Waiting::Seats { proposal, asker }) {
                     work.out.push(Output::Ask(query, Query::Save(record)));
                 }
             }
@@ -332,6 +324,24 @@ impl Seating {
         let leaving = self.leaving.peek().map(|Reverse((due, _))| *due);
         [retry, leaving].into_iter().flatten().min()
     }
+}
+
+/// Proposes a log-in where the settings of today allow it.
+pub(crate) fn propose(work: &Work<'_>, log_in: &LogIn) -> Result<Proposed, Refusal> {
+    let Context { settings, tables, .. } = &*work.ctx;
+    let (tenant, _, extension) = may_log_in(settings, log_in)?;
+    let extension = extension.ok_or(Refusal::Credentials)?;
+    let request = hotdesk::LogIn {
+        customer: &tenant.customer,
+        device: &log_in.device,
+        extension: &log_in.extension,
+        devices_max: extension.devices_max,
+        on_limit: tenant.seats.on_limit,
+        on_occupied: tenant.seats.on_occupied,
+        surface: log_in.surface,
+    };
+    let may_change = |device: &Place| emergency_free(tables, settings, device, work.now.mono);
+    tables.seats.propose_log_in(request, may_change, work.now)
 }
 
 /// Visible, then answered, then told. Where another worker has settled a change that took too long, it has told

@@ -297,6 +297,9 @@ impl Rooms {
             Effect::LogIn(log_in) => {
                 self.seating.log_in(work, &mut self.pending, &mut self.attendant, log_in, &mut self.effects);
             }
+            Effect::Bind { proposal, flow, request } => {
+                self.on_native_proposed(work, &flow, &request, proposal);
+            }
             Effect::LogOut { asker, device, surface } => {
                 let customer = customer_of(&work.ctx.settings, &device);
                 let ending = Ending { customer, device, only_epoch: None, cause: Cause::LogOut, surface };

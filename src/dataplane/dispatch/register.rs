@@ -9,15 +9,15 @@ use crate::auth::{Proof, Refused};
 use crate::context::{Answer, Context, Work};
 use crate::effect::{Asker, Effect, LogIn};
 use crate::flow::Flow;
-use crate::hotdesk::{Cause, Place, SeatChange, Surface};
-use crate::location::{Holder, NonceUse, device_hash};
+use crate::hotdesk::{Cause, Place, Proposal, Proposed, Seat, SeatChange, Settled, Surface};
+use crate::location::{Aor, Holder, NonceUse, device_hash};
 use crate::output::Output;
 use crate::pending::Waiting;
 use crate::print::Print;
-use crate::query::Query;
+use crate::query::{Query, Record};
 use crate::refusal::Refusal;
 use crate::registrar::{self, Granted, Native, Outcome, Register, Registration, Sender, Wish};
-use crate::seating::{Ending, has_binding};
+use crate::seating::{Ending, has_binding, propose};
 use crate::settings::{Account, Tenant};
 
 /// Who sends a REGISTER and for whom, once that is proved.
@@ -122,7 +122,8 @@ impl Rooms {
         }
     }
 
-    /// A known phone's wizard wants its person in: the seat first, the binding when it stands.
+    /// A known phone's wizard wants its person in: the seat is proposed, the contact bound under it, and both stand
+    /// when the store has them.
     fn log_in_natively(
         &mut self,
         work: &mut Work<'_>,
@@ -136,67 +137,140 @@ impl Rooms {
         if let Err(refused) = register.check(tenant) {
             return work.answer(flow, request, refused.answer());
         }
-        // The proof is spent now: what follows is not asked for it again. A proof that was used before seats nobody,
-        // not even by what looks like a retransmission: whoever captured it would be the phone from then on. A phone
-        // whose refusal was lost is asked once more.
-        if spend(work, register, registrant) != NonceUse::Fresh {
-            return ask(work, flow, request, tenant, false, Refused::Stale);
+        let extension = Place::new(&tenant.id, user);
+        let mut log_in = LogIn { asker: Asker::Nobody, device, extension, surface: Surface::Native };
+        let proposed = if self.pending.is_full() { Err(Refusal::Busy) } else { propose(work, &log_in) };
+        match proposed {
+            Ok(Proposed::Change(proposal)) => self.bind(work, register, registrant, proposal),
+            Ok(Proposed::AlreadySits(seat)) => {
+                let sender = Sender::Holder(holder_of(&seat));
+                self.update(work, register, &Registrant { sender, ..*registrant });
+            }
+            // Its proof is used up all the same: whoever has captured it must not be seated by it later.
+            Err(_) if spend(work, register, registrant) != NonceUse::Fresh => {
+                ask(work, flow, request, tenant, false, Refused::Stale);
+            }
+            Err(refusal) => {
+                log_in.asker = Asker::Register { flow: *flow, request: request.bytes().into(), bound: None };
+                self.pending.await_register(register.print);
+                self.effects.push(match refusal {
+                    Refusal::Busy => Effect::LogIn(log_in),
+                    refusal => Effect::Refused {
+                        asker: log_in.asker,
+                        device: log_in.device,
+                        extension: log_in.extension.name,
+                        refusal,
+                    },
+                });
+            }
         }
-        self.pending.await_register(register.print);
-        self.effects.push(Effect::LogIn(LogIn {
-            asker: Asker::Register { flow: *flow, request: request.bytes().into() },
-            device,
-            extension: Place::new(&tenant.id, user),
-            surface: Surface::Native,
-        }));
     }
 
-    /// The seat stands: now the phone's contact for it.
-    pub(super) fn on_native_granted(
+    /// A log-in that had to wait for another change is proposed now.
+    pub(super) fn on_native_proposed(
         &mut self,
         work: &mut Work<'_>,
         flow: &Flow,
         request: &[u8],
-        change: &Arc<SeatChange>,
+        proposal: Proposal,
     ) {
+        let change = Arc::clone(proposal.change());
         let Some(seat) = &change.begun else { return };
         again(request, |request, headers| {
             let Some(tenant) = work.ctx.settings.tenant(&seat.extension.tenant).cloned() else { return };
             let register = Register::read(request, headers, *flow, &tenant);
             self.pending.forget_register(register.print);
-            let holder =
-                Holder { device: device_hash(&seat.device.tenant, &seat.device.name), epoch: seat.epoch };
-            let registrant = Registrant {
-                tenant: &tenant,
-                user: &seat.extension.name,
-                sender: Sender::Holder(holder),
-                proof: None,
-            };
+            let sender = Sender::Holder(holder_of(seat));
+            let registrant = Registrant { tenant: &tenant, user: &seat.extension.name, sender, proof: None };
+            self.bind(work, &register, &registrant, proposal);
+        });
+    }
+
+    /// Binds the contact of a log-in under its seat, which nobody sees before the seat stands: what the registrar
+    /// refuses puts nobody out, and whoever sees the seat sees where it rings. One record has both.
+    fn bind(
+        &mut self,
+        work: &mut Work<'_>,
+        register: &Register<'_>,
+        registrant: &Registrant<'_>,
+        proposal: Proposal,
+    ) {
+        let (request, flow) = (register.message, &register.flow);
+        let change = Arc::clone(proposal.change());
+        let seat = change.begun.as_ref().expect("a log-in begins a seat");
+        let holder = holder_of(seat);
+        let registrant = Registrant { sender: Sender::Holder(holder), ..*registrant };
+        let mut granted = Granted::default();
+        match change_bindings(work, register, &registrant, &mut granted) {
+            Outcome::Granted { .. } => {}
+            Outcome::Refused(refused) => {
+                work.ctx.tables.seats.abandon(proposal);
+                return work.answer(flow, request, refused.answer());
+            }
+            // A proof that was used before seats nobody, not even by what looks like a retransmission: whoever
+            // captured it would be the phone from then on. A phone whose refusal was lost is asked once more.
+            Outcome::Repeated | Outcome::Stale => {
+                work.ctx.tables.seats.abandon(proposal);
+                return ask(work, flow, request, registrant.tenant, false, Refused::Stale);
+            }
+        }
+        let asker = || Asker::Register { flow: *flow, request: request.bytes().into(), bound: Some(holder) };
+        let Place { tenant, name } = &seat.extension;
+        if work.ctx.settings.durable {
+            let aor = Aor { tenant: tenant.clone(), user: name.clone() }.key();
+            let record = work.ctx.tables.location.export(tenant, name.as_bytes(), work.now);
+            // Whoever proposes looks for room first.
+            if let Some(query) = self.pending.insert(Waiting::Seats { proposal, asker: asker() }) {
+                self.pending.await_register(register.print);
+                let record = Record::LogIn { change: Arc::clone(&change), aor, record };
+                work.out.push(Output::Ask(query, Query::Save(record)));
+            }
+            return;
+        }
+        self.effects.push(match work.ctx.tables.seats.commit(proposal) {
+            Ok(change) => {
+                answer_registered(work, flow, request, register.headers, &granted);
+                Effect::SeatsChanged(change)
+            }
+            // This worker stood still for so long that another has taken the change over.
+            Err(Settled) => Effect::Refused {
+                asker: asker(),
+                device: seat.device.clone(),
+                extension: name.clone(),
+                refusal: Refusal::StoreUnavailable,
+            },
+        });
+    }
+
+    /// The seat stands: the phone hears of its contact, or has it bound now where the seat stood before.
+    pub(super) fn on_native_granted(
+        &mut self,
+        work: &mut Work<'_>,
+        flow: &Flow,
+        request: &[u8],
+        bound: Option<Holder>,
+        change: &Arc<SeatChange>,
+    ) {
+        let Some(seat) = &change.begun else { return };
+        if let Some(holder) = bound {
+            return self.on_bindings_saved(work, flow, request, &seat.extension, Sender::Holder(holder));
+        }
+        again(request, |request, headers| {
+            let Some(tenant) = work.ctx.settings.tenant(&seat.extension.tenant).cloned() else { return };
+            let register = Register::read(request, headers, *flow, &tenant);
+            self.pending.forget_register(register.print);
+            let sender = Sender::Holder(holder_of(seat));
+            let registrant = Registrant { tenant: &tenant, user: &seat.extension.name, sender, proof: None };
             self.update(work, &register, &registrant);
         });
     }
 
     /// Changes the bindings, has the store keep them, answers. True if this request, and no earlier one, did it.
     fn update(&mut self, work: &mut Work<'_>, register: &Register<'_>, registrant: &Registrant<'_>) -> bool {
-        let Registrant { tenant, user, sender, proof } = *registrant;
         let (request, flow) = (register.message, &register.flow);
-        let own_phones_max = tenant.extension(user).map_or(0, |extension| extension.own_phones_max as usize);
-        let registration = Registration {
-            register,
-            tenant,
-            user,
-            sender,
-            proof,
-            print: register.print.with_content(request, flow.remote.ip()),
-            own_phones_max,
-        };
-        let Context { tables, upkeep, counters, .. } = &mut *work.ctx;
         let mut granted = Granted::default();
-        match registrar::update(&tables.location, upkeep, work.now.mono, &registration, &mut granted) {
-            Outcome::Granted { added, refreshed, removed } => {
-                counters.bindings_added += added as u64;
-                counters.registers_refreshed += u64::from(refreshed > 0);
-                counters.bindings_removed += removed as u64;
+        match change_bindings(work, register, registrant, &mut granted) {
+            Outcome::Granted { added, removed, .. } => {
                 let is_kept = work.ctx.settings.durable && added + removed > 0;
                 if !(is_kept && self.save(work, register, registrant)) {
                     answer_registered(work, flow, request, register.headers, &granted);
@@ -204,7 +278,7 @@ impl Rooms {
                 return true;
             }
             Outcome::Repeated => answer_registered(work, flow, request, register.headers, &granted),
-            Outcome::Stale => ask(work, flow, request, tenant, false, Refused::Stale),
+            Outcome::Stale => ask(work, flow, request, registrant.tenant, false, Refused::Stale),
             Outcome::Refused(refusal) => work.answer(flow, request, refusal.answer()),
         }
         false
@@ -314,6 +388,38 @@ fn again(request: &[u8], go_on: impl FnOnce(&sip::Message<'_>, &sip::Mandatory<'
     {
         go_on(&request, &headers);
     }
+}
+
+/// Changes the bindings of an account as its REGISTER wants it, and counts.
+fn change_bindings(
+    work: &mut Work<'_>,
+    register: &Register<'_>,
+    registrant: &Registrant<'_>,
+    granted: &mut Granted,
+) -> Outcome {
+    let Registrant { tenant, user, sender, proof } = *registrant;
+    let registration = Registration {
+        register,
+        tenant,
+        user,
+        sender,
+        proof,
+        print: register.print.with_content(register.message, register.flow.remote.ip()),
+        own_phones_max: tenant.extension(user).map_or(0, |extension| extension.own_phones_max as usize),
+    };
+    let Context { tables, upkeep, counters, .. } = &mut *work.ctx;
+    let outcome = registrar::update(&tables.location, upkeep, work.now.mono, &registration, granted);
+    if let Outcome::Granted { added, refreshed, removed } = outcome {
+        counters.bindings_added += added as u64;
+        counters.registers_refreshed += u64::from(refreshed > 0);
+        counters.bindings_removed += removed as u64;
+    }
+    outcome
+}
+
+/// What the bindings of a seat carry.
+fn holder_of(seat: &Seat) -> Holder {
+    Holder { device: device_hash(&seat.device.tenant, &seat.device.name), epoch: seat.epoch }
 }
 
 /// Uses up the proof of a request that changes more than bindings.

@@ -19,7 +19,9 @@ impl Rooms {
     pub(super) fn granted(&mut self, work: &mut Work<'_>, asker: Asker, change: &Arc<SeatChange>) {
         match asker {
             Asker::Attendant(call) => self.attendant.grant(work, call),
-            Asker::Register { flow, request } => self.on_native_granted(work, &flow, &request, change),
+            Asker::Register { flow, request, bound } => {
+                self.on_native_granted(work, &flow, &request, bound, change);
+            }
             Asker::Api(reply) => {
                 let done = match (&change.begun, change.ended.first()) {
                     (Some(seat), _) => Done::LoggedIn(seat.clone()),
@@ -46,7 +48,12 @@ impl Rooms {
         work.ctx.counters.log_ins_refused += 1;
         match asker {
             Asker::Attendant(call) => self.attendant.refuse(work, call, refusal),
-            Asker::Register { flow, request } => self.on_native_refused(work, &flow, &request, refusal),
+            Asker::Register { flow, request, bound } => {
+                let extension = Place::new(&device.tenant, extension);
+                let eviction = bound.map(|holder| Eviction { device: device.clone(), extension, holder });
+                self.evict(work, eviction);
+                self.on_native_refused(work, &flow, &request, refusal);
+            }
             Asker::Api(reply) => work.out.push(Output::Reply(reply, Err(refusal))),
             Asker::Nobody => {}
         }

@@ -34,6 +34,41 @@ fn store_that_fails_refuses_the_log_in_and_the_old_seat_stays() {
 }
 
 #[test]
+fn native_log_in_is_answered_when_the_store_has_seat_and_binding() {
+    let mut office = three_desks();
+    office.native_log_in("desk-1", "1001");
+    office.store.mood = StoreMood::Holds;
+
+    assert_eq!(office.native_log_in("desk-2", "1001"), None);
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
+
+    office.release_store();
+    let answers = office["desk-2"].responses_to("REGISTER");
+    assert_eq!(answers.last().and_then(|answer| answer.status()), Some(200));
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-2"));
+    office.kill_and_restart();
+    office.own_phone("soft-2", "1002");
+    let call = office.call("soft-2", "1001");
+    assert_eq!(office.outcome(call), Some(200), "both were kept");
+    assert_eq!(office["desk-2"].requests("INVITE").len(), 1);
+}
+
+#[test]
+fn native_log_in_that_the_store_fails_leaves_no_binding() {
+    let mut office = three_desks();
+    office.native_log_in("desk-1", "1001");
+    office.store.mood = StoreMood::Fails;
+
+    assert_eq!(office.native_log_in("desk-2", "1001"), Some(403));
+
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
+    assert_eq!(office.tables().location.contacts("demo", b"1001", office.clock()).len(), 1);
+    office.store.mood = StoreMood::Writes(Duration::from_millis(1));
+    assert_eq!(office.register("desk-2"), Some(200), "nothing was left half done");
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-2"));
+}
+
+#[test]
 fn log_out_takes_effect_with_the_store_away_and_says_so() {
     let mut office = three_desks();
     office.log_in("1001", "desk-1");
