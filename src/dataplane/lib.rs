@@ -12,6 +12,7 @@ pub mod counters;
 mod dispatch;
 mod effect;
 pub mod flow;
+mod hash;
 pub mod hotdesk;
 pub mod input;
 pub mod location;

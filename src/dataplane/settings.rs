@@ -11,6 +11,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::flow::ListenerId;
+use crate::hash::NameHasher;
 
 /// Everything the edge was told, one generation of it.
 #[derive(Debug)]
@@ -27,8 +28,8 @@ pub struct Settings {
     pub timers: Timers,
     /// True where the store outlives the process: log-ins, new and removed bindings wait for it.
     pub durable: bool,
-    by_domain: HashMap<Box<str>, TenantIndex>,
-    by_id: HashMap<Box<str>, TenantIndex>,
+    by_domain: HashMap<Box<str>, TenantIndex, NameHasher>,
+    by_id: HashMap<Box<str>, TenantIndex, NameHasher>,
     /// How each listener names itself, by its index.
     faces: Vec<Face>,
 }
@@ -69,8 +70,8 @@ impl Settings {
         timers: Timers,
         durable: bool,
     ) -> Self {
-        let mut by_domain = HashMap::new();
-        let mut by_id = HashMap::new();
+        let mut by_domain = HashMap::default();
+        let mut by_id = HashMap::default();
         for (index, tenant) in tenants.iter().enumerate() {
             let index = TenantIndex(index as u32);
             by_id.entry(tenant.id.clone()).or_insert(index);
@@ -241,7 +242,7 @@ pub struct Tenant {
     pub devices: Vec<Device>,
     /// People's numbers.
     pub extensions: Vec<Extension>,
-    accounts: HashMap<Box<str>, Account>,
+    accounts: HashMap<Box<str>, Account, NameHasher>,
 }
 
 /// The parts of a [`Tenant`], to build one from.
@@ -297,7 +298,8 @@ impl Tenant {
             devices,
             extensions,
         } = parts;
-        let mut accounts = HashMap::with_capacity(devices.len() + extensions.len());
+        let mut accounts =
+            HashMap::with_capacity_and_hasher(devices.len() + extensions.len(), NameHasher::default());
         for (index, device) in devices.iter().enumerate() {
             accounts.entry(device.id.clone()).or_insert(Account::Device(index as u32));
         }

@@ -10,7 +10,6 @@ mod change;
 mod dialled;
 #[cfg(test)]
 mod fault;
-mod hash;
 mod ledger;
 mod marks;
 mod pins;
@@ -19,6 +18,8 @@ mod reloads;
 mod seat;
 mod sharded;
 mod sync;
+
+use crate::hash;
 
 pub use calls::Calls;
 pub use change::{Cause, Place, Seat, SeatChange, Surface};

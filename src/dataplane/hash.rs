@@ -1,15 +1,15 @@
-//! How names of devices, extensions and tenants are hashed.
+//! How names of tenants, devices, extensions and domains are hashed, in tables that only the operator's names enter.
 
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// Hashes names that the operator gave, which no peer can choose: it need not withstand anybody, and a fixed key keeps
-/// runs repeatable.
-pub(super) type NameHasher = BuildHasherDefault<NameHash>;
+/// Hashes names that the operator gave, which no peer can choose: what a peer looks up finds the operator's names alone
+/// in its way. So it need not withstand anybody, and a fixed key keeps runs repeatable.
+pub(crate) type NameHasher = BuildHasherDefault<NameHash>;
 
 /// Eight octets at a time are multiplied to 128 bits, of which both halves count. A name costs a fifth of what SipHash
 /// would, and a seat change hashes some forty.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct NameHash(u64);
+pub(crate) struct NameHash(u64);
 
 impl NameHash {
     fn mix(&mut self, word: u64) {
@@ -48,8 +48,8 @@ mod tests {
     use std::collections::HashSet;
     use std::hash::BuildHasher as _;
 
-    use super::super::Place;
     use super::*;
+    use crate::hotdesk::Place;
 
     #[test]
     fn names_in_a_row_spread_over_shards_and_tables() {
