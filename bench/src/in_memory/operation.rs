@@ -5,8 +5,10 @@ use std::time::Duration;
 /// One unit of work of the edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// REGISTER, 200: a binding is refreshed, the nonce in use for the next count. There is no refresh without digest.
+    /// REGISTER, 200: a binding is refreshed, the nonce in use for the next count.
     Refresh,
+    /// REGISTER, 200: an ordinary phone in a trusted network refreshes its binding without credentials.
+    RefreshTrusted,
     /// REGISTER without credentials, 401.
     Challenge,
     /// REGISTER, 200: an account without a binding gets one, the nonce in use.
@@ -22,13 +24,21 @@ pub enum Operation {
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Refresh, Self::Challenge, Self::NewBinding, Self::Swap, Self::DialledLogIn, Self::Call];
+    pub const ALL: [Self; 7] = [
+        Self::Refresh,
+        Self::RefreshTrusted,
+        Self::Challenge,
+        Self::NewBinding,
+        Self::Swap,
+        Self::DialledLogIn,
+        Self::Call,
+    ];
 
     /// Its name on a command line and in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Refresh => "refresh",
+            Self::RefreshTrusted => "refresh-trusted",
             Self::Challenge => "challenge",
             Self::NewBinding => "new-binding",
             Self::Swap => "swap",
@@ -45,7 +55,7 @@ impl Operation {
     /// Messages that enter the edge and messages that leave it.
     pub fn messages(self) -> (u32, u32) {
         match self {
-            Self::Refresh | Self::Challenge | Self::NewBinding => (1, 1),
+            Self::Refresh | Self::RefreshTrusted | Self::Challenge | Self::NewBinding => (1, 1),
             Self::Swap => (2, 2),
             Self::DialledLogIn => (5, 5),
             Self::Call => (6, 7),
@@ -55,7 +65,9 @@ impl Operation {
     /// How much time passes with each. Transactions live up to 32 s, so a worker holds at most 64,000 at a time.
     pub fn pace(self) -> Duration {
         match self {
-            Self::Refresh | Self::Challenge | Self::NewBinding => Duration::from_micros(50),
+            Self::Refresh | Self::RefreshTrusted | Self::Challenge | Self::NewBinding => {
+                Duration::from_micros(50)
+            }
             Self::Swap => Duration::from_micros(250),
             Self::DialledLogIn | Self::Call => Duration::from_millis(2),
         }
