@@ -33,6 +33,16 @@ pub struct Via<'a> {
     pub params: Params<'a>,
     /// The whole value.
     pub raw: &'a [u8],
+    claims: Claims<'a>,
+}
+
+/// The parameters that say where a response should go: `received`, `rport`, `maddr`.
+#[derive(Debug, Clone, Copy)]
+enum Claims<'a> {
+    None,
+    /// `rport` without a value and no other, as phones write it.
+    Asks(&'a [u8]),
+    Several,
 }
 
 /// The cookie of a branch that RFC 3261 made (§8.1.1.7).
@@ -70,6 +80,7 @@ impl<'a> Via<'a> {
             ttl: None,
             params: Params::default(),
             raw: b"",
+            claims: Claims::None,
         };
         let (rest, params) = params(rest, |name, value| via.note(name, value))?;
         via.params = params;
@@ -82,11 +93,21 @@ impl<'a> Via<'a> {
         let is = |wanted| octets::is_word(name, wanted);
         match name.len() {
             6 if is(b"branch") => self.branch = self.branch.or(value),
-            5 if is(b"rport") && self.rport.is_none() => {
-                self.rport = Some(value.and_then(decimal));
+            5 if is(b"rport") => {
+                self.claims = match (self.claims, value) {
+                    (Claims::None, None) => Claims::Asks(name),
+                    _ => Claims::Several,
+                };
+                self.rport = self.rport.or(Some(value.and_then(decimal)));
             }
-            8 if is(b"received") => self.received = self.received.or(value),
-            5 if is(b"maddr") => self.maddr = self.maddr.or(value),
+            8 if is(b"received") => {
+                self.claims = Claims::Several;
+                self.received = self.received.or(value);
+            }
+            5 if is(b"maddr") => {
+                self.claims = Claims::Several;
+                self.maddr = self.maddr.or(value);
+            }
             3 if is(b"ttl") && self.ttl.is_none() => {
                 self.ttl = value.and_then(decimal);
             }
@@ -129,13 +150,23 @@ impl<'a> Via<'a> {
             out.put(b";rport=");
             push_decimal(out, u64::from(source.port()));
         }
+        // The rest is copied as it stands.
+        let (before, after) = match self.claims {
+            Claims::None => (params, &b""[..]),
+            Claims::Asks(name) => {
+                let at = octets::offset_in(params, name).expect("a parameter is a part of all");
+                let semicolon = params[..at].iter().rposition(|&octet| octet == b';').unwrap_or(at);
+                (&params[..semicolon], &params[at + name.len()..])
+            }
+            Claims::Several => return self.put_unclaimed(out),
+        };
+        octets::push_value(out, before);
+        octets::push_value(out, after);
+    }
+
+    fn put_unclaimed(&self, out: &mut impl Sink) {
         for (name, value) in self.params.iter() {
-            let claimed = match name.len() {
-                8 => name.eq_ignore_ascii_case(b"received"),
-                5 => name.eq_ignore_ascii_case(b"rport") || name.eq_ignore_ascii_case(b"maddr"),
-                _ => false,
-            };
-            if claimed {
+            if is_claim(name) {
                 continue;
             }
             out.put(b";");
@@ -158,6 +189,15 @@ fn sent_protocol(input: &[u8]) -> Parsed<'_, ()> {
     let (rest, ()) = slash(rest)?;
     let (rest, _version) = octets::run(TOKEN).parse(rest)?;
     slash(rest)
+}
+
+/// Whether a parameter tells where a response should go.
+fn is_claim(name: &[u8]) -> bool {
+    match name.len() {
+        8 => name.eq_ignore_ascii_case(b"received"),
+        5 => name.eq_ignore_ascii_case(b"rport") || name.eq_ignore_ascii_case(b"maddr"),
+        _ => false,
+    }
 }
 
 /// Writes an address as `received` takes it: IPv6 without brackets (RFC 3261 §25.1 `via-received`).
