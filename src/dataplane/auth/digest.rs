@@ -111,10 +111,44 @@ impl Algorithm {
             Hex::of(&hasher.finalize())
         }
         match self {
-            Self::Md5 => feed(Md5::new(), parts),
+            Self::Md5 => md5_of_few(parts).unwrap_or_else(|| feed(Md5::new(), parts)),
             Self::Sha256 => feed(Sha256::new(), parts),
         }
     }
+}
+
+/// MD5 of parts that together are as short as those of a desk phone: laid out in padded blocks and hashed in one go, which
+/// takes a third off what the same costs piece by piece. `None`: they are longer.
+fn md5_of_few(parts: &[&[u8]]) -> Option<Hex> {
+    const BLOCKS: usize = 3;
+    /// Behind the text stand one bit and, in eight octets, its length (RFC 1321 §3.1, §3.2).
+    const TEXT_MAX: usize = BLOCKS * 64 - 9;
+    let mut blocks = [0; BLOCKS * 64];
+    let mut length = 0;
+    for (number, part) in parts.iter().enumerate() {
+        let start = if number > 0 { length + 1 } else { 0 };
+        let end = start + part.len();
+        if end > TEXT_MAX {
+            return None;
+        }
+        if number > 0 {
+            blocks[length] = b':';
+        }
+        blocks[start..end].copy_from_slice(part);
+        length = end;
+    }
+    blocks[length] = 0x80;
+    let end = (length + 9).next_multiple_of(64);
+    blocks[end - 8..end].copy_from_slice(&(length as u64 * 8).to_le_bytes());
+    let (blocks, _) = blocks[..end].as_chunks();
+    // RFC 1321 §3.3.
+    let mut state = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
+    md5::block_api::compress(&mut state, blocks);
+    let mut digest = [0; 16];
+    for (octets, word) in digest.chunks_exact_mut(4).zip(state) {
+        octets.copy_from_slice(&word.to_le_bytes());
+    }
+    Some(Hex::of(&digest))
 }
 
 /// The digest secret of a password: H(user:realm:password) for each algorithm. The password is not kept.
@@ -351,6 +385,18 @@ mod tests {
 
     fn challenge(extra: &str) -> String {
         format!("Digest realm=\"demo.hotdesk\", nonce=\"{}\"{extra}", nonce())
+    }
+
+    #[test]
+    fn md5_is_the_same_in_blocks_and_piece_by_piece() {
+        let text = [b'x'; 400];
+        for length in 0..400 {
+            let parts: [&[u8]; 3] = [&text[..length / 2], b"", &text[..length - length / 2]];
+            let whole = parts.join(&b':');
+
+            let expected = Hex::of(&Md5::digest(&whole));
+            assert_eq!(Algorithm::Md5.hash(&parts).as_bytes(), expected.as_bytes(), "{length}");
+        }
     }
 
     #[test]

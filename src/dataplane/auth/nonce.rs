@@ -1,16 +1,16 @@
 //! Nonces made without state: when it was made, a number, and a keyed code over both. Nothing is kept until a
 //! right answer came, so challenging costs no memory.
 //!
-//! A nonce is 24 octets, written as 32 characters of base64url: when it was made (since start), a random number, and
-//! SipHash-2-4-128 over the two under a key drawn at start. After a restart the key is another one and all nonces of
+//! A nonce is 18 octets, written as 24 characters of base64url: when it was made (since start), a random number, and
+//! 80 bits of SipHash-2-4-128 over the two under a key drawn at start. With a nonce of this length what a phone hashes fits
+//! into two blocks of MD5 instead of three. After a restart the key is another one and all nonces of
 //! before are [`NonceState::Foreign`].
 
-use std::hash::Hasher as _;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use siphasher::sip128::{Hasher128 as _, SipHasher24};
+use siphasher::sip128::SipHasher24;
 use subtle::ConstantTimeEq as _;
 
 use crate::now::Mono;
@@ -20,7 +20,7 @@ use crate::now::Mono;
 pub const LIFETIME: Duration = Duration::from_secs(3600);
 
 /// Characters of a nonce.
-pub const NONCE_LENGTH: usize = 32;
+pub const NONCE_LENGTH: usize = 24;
 
 /// A nonce as it stands in a challenge.
 pub type Nonce = [u8; NONCE_LENGTH];
@@ -32,7 +32,10 @@ const FRACTION_BITS: u32 = 20;
 const RANDOM_BITS: u32 = 32 - FRACTION_BITS;
 
 /// Octets of a nonce before base64url: number and code.
-const RAW_LENGTH: usize = 24;
+const RAW_LENGTH: usize = 8 + CODE_LENGTH;
+
+/// Octets of the code. Whoever guesses one has still to prove the secret, and may try each guess once.
+const CODE_LENGTH: usize = 10;
 
 /// The number in a nonce: when it was made, as seconds (upper half) and 20 bits of their fraction, and 12 random bits.
 /// Later nonces have higher numbers, down to a microsecond: an account that is challenged for every call has many in
@@ -93,7 +96,7 @@ impl Nonces {
         raw[..8].copy_from_slice(&id.to_be_bytes());
         raw[8..].copy_from_slice(&self.code(id));
         let mut text = [0; NONCE_LENGTH];
-        let length = URL_SAFE_NO_PAD.encode_slice(raw, &mut text).expect("24 octets are 32 characters");
+        let length = URL_SAFE_NO_PAD.encode_slice(raw, &mut text).expect("18 octets are 24 characters");
         debug_assert_eq!(length, NONCE_LENGTH);
         text
     }
@@ -114,10 +117,9 @@ impl Nonces {
         if now < id.expires() { NonceState::Valid(id) } else { NonceState::Stale }
     }
 
-    fn code(&self, id: u64) -> [u8; 16] {
-        let mut hasher = SipHasher24::new_with_key(&self.key);
-        hasher.write_u64(id);
-        hasher.finish128().as_bytes()
+    fn code(&self, id: u64) -> [u8; CODE_LENGTH] {
+        let hash = SipHasher24::new_with_key(&self.key).hash(&id.to_le_bytes()).as_bytes();
+        *hash.first_chunk().expect("a code is shorter than the hash")
     }
 }
 
@@ -157,7 +159,7 @@ mod tests {
             changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
             assert_eq!(nonces.verify(&changed, NOON), NonceState::Foreign, "{at}");
         }
-        for nonsense in [&b""[..], b"abc", &nonce[..31], &[b'A'; 33], &[b'!'; 32], &[0xff; 32]] {
+        for nonsense in [&b""[..], b"abc", &nonce[..23], &[b'A'; 25], &[b'!'; 24], &[0xff; 24]] {
             assert_eq!(nonces.verify(nonsense, NOON), NonceState::Foreign);
         }
     }
