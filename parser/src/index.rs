@@ -197,7 +197,7 @@ impl Index {
                 return Ok(());
             }
             // A line that begins with white space continues the one before it (§7.3.1).
-            while let Some(b' ' | b'\t') = head.get(end) {
+            while head.get(end).is_some_and(|&octet| octets::is_blank(octet)) {
                 match breaks.next() {
                     Some(Break::Line(after)) => end = after,
                     Some(Break::Bare(at)) => return fault(ErrorKind::BareLineBreak, at),
@@ -325,7 +325,9 @@ fn last_window(line: &[u8]) -> [u8; WINDOW] {
 fn unusual_name(line: &[u8]) -> Result<(Name, u8, usize), ErrorKind> {
     let colon = memchr::memchr(b':', line).ok_or(ErrorKind::HeaderName)?;
     let mut name = &line[..colon];
-    while let [rest @ .., b' ' | b'\t'] = name {
+    while let [rest @ .., last] = name
+        && octets::is_blank(*last)
+    {
         name = rest;
     }
     if !octets::all(name, TOKEN) {

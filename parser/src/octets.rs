@@ -70,6 +70,13 @@ pub(crate) fn is(octet: u8, class: u8) -> bool {
     CLASSES[octet as usize] & class != 0
 }
 
+/// Whether `octet` is a space or a tab.
+#[inline(always)]
+pub(crate) const fn is_blank(octet: u8) -> bool {
+    // Both are below the visible characters: the usual case takes one comparison.
+    octet <= b' ' && matches!(octet, b' ' | b'\t')
+}
+
 /// How many octets of `class` stand at the start of `text`.
 #[inline]
 pub(crate) fn span(text: &[u8], class: u8) -> usize {

@@ -143,20 +143,28 @@ impl Name {
             [letter] => compact(*letter),
             [] => Self::Other,
             _ if name.len() > LENGTH_MAX => Self::Other,
-            _ => Self::of(Words::of(name)),
+            _ => {
+                let words = words_of(name);
+                let candidate = SLOTS[slot(words)];
+                if KNOWN[candidate as usize] == [words[0], words[1]] && LAST[candidate as usize] == words[2] {
+                    candidate
+                } else {
+                    Self::Other
+                }
+            }
         }
     }
 
     /// The name that `window` begins with, `length` octets of it.
     #[inline(always)]
     pub(crate) fn in_window(window: &[u8; WINDOW], length: usize) -> Self {
-        if length == 1 { compact(window[0]) } else { Self::of(Words::in_window(window, length)) }
-    }
-
-    #[inline(always)]
-    fn of(words: Words) -> Self {
-        let candidate = SLOTS[words.slot()];
-        if KNOWN[candidate as usize] == words { candidate } else { Self::Other }
+        if length == 1 {
+            return compact(window[0]);
+        }
+        let [first, second] = words_in(window, length);
+        let candidate = SLOTS[slot([first, second, 0])];
+        // A name with a third word fills the first two; none that has its colon in the window does.
+        if KNOWN[candidate as usize] == [first, second] { candidate } else { Self::Other }
     }
 }
 
@@ -203,40 +211,25 @@ pub(crate) const WINDOW: usize = 16;
 /// which would become a hyphen, ends a line.
 const LOWER: u64 = 0x2020_2020_2020_2020;
 
-/// A name in small letters, in words of eight octets, first octet lowest; zeros behind it. No octet of a name is
-/// zero once it is small, so names of different lengths differ.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Words([u64; 3]);
-
-impl Words {
-    /// The words of a name of at most [`LENGTH_MAX`] octets.
-    const fn of(name: &[u8]) -> Self {
-        let mut words = [0; 3];
-        let mut at = 0;
-        while at < name.len() {
-            words[at / 8] |= ((name[at] | 0x20) as u64) << (at % 8 * 8);
-            at += 1;
-        }
-        Words(words)
+/// A name of at most [`LENGTH_MAX`] octets in small letters, in words of eight octets, first octet lowest; zeros behind
+/// it. No octet of a name is zero once it is small, so names of different lengths differ.
+const fn words_of(name: &[u8]) -> [u64; 3] {
+    let mut words = [0; 3];
+    let mut at = 0;
+    while at < name.len() {
+        words[at / 8] |= ((name[at] | 0x20) as u64) << (at % 8 * 8);
+        at += 1;
     }
+    words
+}
 
-    /// The words of the name that `window` begins with, `length` octets of it, less than [`WINDOW`].
-    #[inline(always)]
-    fn in_window(window: &[u8; WINDOW], length: usize) -> Self {
-        let (words, _) = window.as_chunks::<8>();
-        let masks = MASKS[length % WINDOW];
-        let word = |at: usize| (u64::from_le_bytes(words[at]) | LOWER) & masks[at];
-        Words([word(0), word(1), 0])
-    }
-
-    /// A perfect hash of the names above; the factor was found by trial.
-    #[inline(always)]
-    const fn slot(self) -> usize {
-        const FACTOR: u64 = 0x021f_40df_ef82_d1a3;
-        let [head, middle, tail] = self.0;
-        let mixed = (head ^ middle.rotate_left(32) ^ tail).wrapping_mul(FACTOR);
-        (mixed >> (64 - SLOTS_LOG2)) as usize
-    }
+/// The first two words of the name that `window` begins with, `length` octets of it, at most [`WINDOW`].
+#[inline(always)]
+fn words_in(window: &[u8; WINDOW], length: usize) -> [u64; 2] {
+    let (words, _) = window.as_chunks::<8>();
+    let masks = MASKS[length % WINDOW];
+    let word = |at: usize| (u64::from_le_bytes(words[at]) | LOWER) & masks[at];
+    [word(0), word(1)]
 }
 
 /// For each length the bits of the first two words that belong to the name.
@@ -251,27 +244,47 @@ static MASKS: [[u64; 2]; WINDOW] = {
     masks
 };
 
-/// The words of each name by its number; of [`Name::Other`] such as no octets have.
-static KNOWN: [Words; COUNT] = {
-    let mut known = [Words([0; 3]); COUNT];
+/// The first two words of each name by its number; of [`Name::Other`] such as no name has.
+static KNOWN: [[u64; 2]; COUNT] = {
+    let mut known = [[0; 2]; COUNT];
     let mut i = 0;
     while i < ALL.len() {
         let name = ALL[i].as_str().as_bytes();
         assert!(name.len() <= LENGTH_MAX, "LENGTH_MAX is the longest name");
-        known[ALL[i] as usize] = Words::of(name);
+        let [first, second, _] = words_of(name);
+        known[ALL[i] as usize] = [first, second];
         i += 1;
     }
     known
 };
 
+/// The third word of each name.
+static LAST: [u64; COUNT] = {
+    let mut last = [0; COUNT];
+    let mut i = 0;
+    while i < ALL.len() {
+        last[ALL[i] as usize] = words_of(ALL[i].as_str().as_bytes())[2];
+        i += 1;
+    }
+    last
+};
+
 const SLOTS_LOG2: u32 = 9;
+
+/// A perfect hash of the names above; the factor was found by trial.
+#[inline(always)]
+const fn slot([first, second, third]: [u64; 3]) -> usize {
+    const FACTOR: u64 = 0x021f_40df_ef82_d1a3;
+    let mixed = (first ^ second.rotate_left(32) ^ third).wrapping_mul(FACTOR);
+    (mixed >> (64 - SLOTS_LOG2)) as usize
+}
 
 /// Each name has a slot of its own; the compiler checks that no two share one.
 static SLOTS: [Name; 1 << SLOTS_LOG2] = {
     let mut slots = [Name::Other; 1 << SLOTS_LOG2];
     let mut i = 0;
     while i < ALL.len() {
-        let slot = Words::of(ALL[i].as_str().as_bytes()).slot();
+        let slot = slot(words_of(ALL[i].as_str().as_bytes()));
         assert!(matches!(slots[slot], Name::Other), "two names share a slot: choose another factor");
         slots[slot] = ALL[i];
         i += 1;
