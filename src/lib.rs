@@ -4,6 +4,7 @@ pub mod backend;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod durations;
 pub mod server;
 pub mod telemetry;
 pub mod transport;

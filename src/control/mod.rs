@@ -112,6 +112,7 @@ impl Edge for Controls {
             connections: counts.connections,
             handoffs_dropped: counts.handoffs_dropped,
             panics: counts.panics,
+            turns: counts.turns,
             location: self.tables.location.census(),
             store: self.store.health(),
         }

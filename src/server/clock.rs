@@ -17,10 +17,15 @@ impl Clock {
         Self { start: Instant::now() }
     }
 
+    /// Reads the monotonic clock.
+    pub fn mono(&self) -> Mono {
+        Mono(nanos(self.start.elapsed()))
+    }
+
     /// Reads both clocks.
     #[expect(clippy::disallowed_methods, reason = "the drive loops are where the clock is read")]
     pub fn now(&self) -> Now {
-        let mono = Mono(nanos(self.start.elapsed()));
+        let mono = self.mono();
         // A wall clock before 1970 is a wall clock nobody has set: it counts as 1970.
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Now { mono, wall: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX) }

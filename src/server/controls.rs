@@ -16,6 +16,7 @@ use super::clock::Clock;
 use super::handoff::{Certain, Ring};
 use crate::backend::store::StoreHandle;
 use crate::config::Server;
+use crate::durations::Durations;
 use crate::transport;
 
 /// Commands under way at a time. Each waits for a commit of the store, some milliseconds, so this is tens of
@@ -95,6 +96,7 @@ pub(super) struct Published {
     pub(super) dataplane: Counters,
     pub(super) transport: transport::Counters,
     pub(super) connections: u64,
+    pub(super) turns: Durations,
 }
 
 /// The sum over all workers.
@@ -106,6 +108,8 @@ pub struct Snapshot {
     pub transport: transport::Counters,
     /// Connections that are open now.
     pub connections: u64,
+    /// How long batches took.
+    pub turns: Durations,
     /// Messages and notices dropped because the ring of a worker was full.
     pub handoffs_dropped: u64,
     /// Panics caught; after each a worker went on with a new dataplane, or started anew, on the same sockets.
@@ -125,6 +129,7 @@ impl Counts {
             sum.dataplane.add(&published.dataplane);
             sum.transport.add(&published.transport);
             sum.connections += published.connections;
+            sum.turns.add(&published.turns);
         }
         sum.handoffs_dropped = self.rings.iter().map(|ring| ring.dropped()).sum();
         sum

@@ -36,6 +36,7 @@ use super::questions::Questions;
 use super::sockets::Sockets;
 use super::streams::{Bounds, Streams};
 use super::{random, report};
+use crate::durations::Durations;
 use crate::transport::Counters;
 use crate::transport::stream::Piece;
 use crate::transport::udp::{BATCH_MAX, Receiver, Sender};
@@ -72,6 +73,7 @@ pub(super) struct Worker {
     replies: HashMap<ReplyId, oneshot::Sender<Result<Done, Refusal>>>,
     next_reply: u64,
     pub(super) counters: Counters,
+    turns: Durations,
     /// When [`Self::on_timeout`] will be called.
     armed: Option<Mono>,
     pub(super) rearm: Rc<Notify>,
@@ -112,6 +114,7 @@ impl Worker {
             replies: HashMap::new(),
             next_reply: 0,
             counters: earlier.transport,
+            turns: earlier.turns,
             armed: None,
             rearm: Rc::new(Notify::new()),
             stopping: false,
@@ -263,7 +266,8 @@ impl Worker {
         }
     }
 
-    /// Sends and does what the dataplane put out, tells it of connections lost on the way, publishes the counts.
+    /// Sends and does what the dataplane put out, tells it of connections lost on the way, publishes the counts. Ends
+    /// the turn that began at `now`.
     fn settle(&mut self, now: Now) {
         // Each turn but the first tells of a flow not told of before, so there are no more than connections.
         let mut told: HashSet<Flow> = HashSet::new();
@@ -283,12 +287,14 @@ impl Worker {
                 self.forget_replies(usize::from(panicked));
             }
         }
+        self.turns.observe(self.shell.clock.mono().since(now.mono));
         self.shell.counts.publish(
             usize::from(self.id.0),
             Published {
                 dataplane: self.guarded.counters(),
                 transport: self.counters,
                 connections: self.streams.len() as u64,
+                turns: self.turns,
             },
         );
         let due = self.guarded.next_timeout();

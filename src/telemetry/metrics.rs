@@ -13,7 +13,8 @@ use dataplane::hotdesk::Seat;
 use dataplane::location::Census;
 use dataplane::settings::Settings;
 
-use crate::backend::store::{CommitTimes, Health};
+use crate::backend::store::Health;
+use crate::durations::Durations;
 use crate::transport;
 
 /// The type of a page.
@@ -36,6 +37,8 @@ pub struct Figures {
     pub handoffs_dropped: u64,
     /// Panics of workers.
     pub panics: u64,
+    /// How long the workers' batches took.
+    pub turns: Durations,
     /// How much the location service holds.
     pub location: Census,
     /// How the store fares.
@@ -75,6 +78,8 @@ pub fn page(figures: &Figures, settings: &Settings, seats: &[Arc<Seat>]) -> Stri
         figures.handoffs_dropped,
     );
     page.counter("hotdesk_worker_panics_total", "Panics of workers; each was replaced.", figures.panics);
+    let help = "How long workers took for a batch, from receiving it to having sent the answers.";
+    page.durations("hotdesk_worker_turn", help, &figures.turns);
     page.store(&figures.store);
     page.text
 }
@@ -140,21 +145,23 @@ impl Page {
             "Refreshes not kept because too many waited.",
             store.behind_dropped,
         );
-        self.commit_times(&store.commit_times);
+        self.durations("hotdesk_store_commit", "How long commits took.", &store.commit_times);
     }
 
-    fn commit_times(&mut self, times: &CommitTimes) {
-        self.head("hotdesk_store_commit_seconds", "How long commits took.", "histogram");
+    /// A histogram `what_seconds`, and a gauge `what_longest_seconds`, which no bucket tells.
+    fn durations(&mut self, what: &str, help: &str, durations: &Durations) {
+        let name = format!("{what}_seconds");
+        self.head(&name, help, "histogram");
         let mut below = 0;
-        for (bound, count) in CommitTimes::BOUNDS.iter().zip(times.counts) {
+        for (bound, count) in Durations::BOUNDS.iter().zip(durations.counts) {
             below += count;
-            let bound = bound.as_secs_f64().to_string();
-            self.sample("hotdesk_store_commit_seconds_bucket", &[("le", &bound)], below);
+            self.sample(&format!("{name}_bucket"), &[("le", &bound.as_secs_f64().to_string())], below);
         }
-        let all: u64 = times.counts.iter().sum();
-        self.sample("hotdesk_store_commit_seconds_bucket", &[("le", "+Inf")], all);
-        self.sample("hotdesk_store_commit_seconds_sum", &[], times.sum.as_secs_f64());
-        self.sample("hotdesk_store_commit_seconds_count", &[], all);
+        self.sample(&format!("{name}_bucket"), &[("le", "+Inf")], durations.count());
+        self.sample(&format!("{name}_sum"), &[], durations.sum.as_secs_f64());
+        self.sample(&format!("{name}_count"), &[], durations.count());
+        let help = format!("{help} The longest since start.");
+        self.gauge(&format!("{what}_longest_seconds"), &help, durations.longest.as_secs_f64());
     }
 
     fn write(&mut self, text: std::fmt::Arguments<'_>) {
@@ -208,24 +215,24 @@ mod tests {
 
     #[test]
     fn a_histogram_adds_up_from_bound_to_bound() {
-        let mut counts = [0; CommitTimes::BOUNDS.len() + 1];
-        (counts[0], counts[2], counts[10]) = (5, 2, 1);
-        let store = Health {
-            commit_times: CommitTimes { counts, sum: Duration::from_millis(2500) },
-            ..Health::default()
-        };
+        let mut commit_times = Durations::default();
+        for millis in [0, 1, 1, 3_000] {
+            commit_times.observe(Duration::from_millis(millis));
+        }
+        let store = Health { commit_times, ..Health::default() };
 
         let page = page(&Figures { store, ..Figures::default() }, &settings(&[]), &[]);
 
         for line in [
-            "_bucket{le=\"0.00025\"} 5",
-            "_bucket{le=\"0.001\"} 7",
-            "_bucket{le=\"2\"} 7",
-            "_bucket{le=\"+Inf\"} 8",
-            "_sum 2.5",
-            "_count 8",
+            "seconds_bucket{le=\"0.0001\"} 1",
+            "seconds_bucket{le=\"0.001\"} 3",
+            "seconds_bucket{le=\"2\"} 3",
+            "seconds_bucket{le=\"+Inf\"} 4",
+            "seconds_sum 3.002",
+            "seconds_count 4",
+            "longest_seconds 3",
         ] {
-            assert!(page.contains(&format!("\nhotdesk_store_commit_seconds{line}\n")), "{line}\n{page}");
+            assert!(page.contains(&format!("\nhotdesk_store_commit_{line}\n")), "{line}\n{page}");
         }
     }
 

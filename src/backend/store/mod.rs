@@ -25,13 +25,13 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use dataplane::query::{Record, Restored, SaveVerdict};
 
 pub use embedded::Embedded;
 pub use memory::Memory;
 
+use crate::durations::Durations;
 use keeper::Keeper;
 use queue::Queue;
 
@@ -197,39 +197,7 @@ pub struct Health {
     /// Refreshes not kept because too many waited.
     pub behind_dropped: u64,
     /// How long commits took.
-    pub commit_times: CommitTimes,
-}
-
-/// How long commits took, as a histogram.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct CommitTimes {
-    /// Commits that took at most [`Self::BOUNDS`] of the same index and more than the bound before it; the
-    /// last is without bound.
-    pub counts: [u64; Self::BOUNDS.len() + 1],
-    /// All of them together.
-    pub sum: Duration,
-}
-
-impl CommitTimes {
-    /// Upper bounds: from a commit that no disk was asked for to one that a person notices.
-    pub const BOUNDS: [Duration; 10] = [
-        Duration::from_micros(250),
-        Duration::from_micros(500),
-        Duration::from_millis(1),
-        Duration::from_millis(2),
-        Duration::from_millis(5),
-        Duration::from_millis(10),
-        Duration::from_millis(25),
-        Duration::from_millis(100),
-        Duration::from_millis(500),
-        Duration::from_secs(2),
-    ];
-
-    fn observe(&mut self, took: Duration) {
-        let slot = Self::BOUNDS.iter().position(|bound| took <= *bound).unwrap_or(Self::BOUNDS.len());
-        self.counts[slot] += 1;
-        self.sum += took;
-    }
+    pub commit_times: Durations,
 }
 
 /// The way to the store for everybody else; cheap to clone, never waits for the disk.
