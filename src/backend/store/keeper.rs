@@ -30,6 +30,17 @@ const QUIET_AFTER: Duration = Duration::from_millis(250);
 /// Refreshes that ride along in one group: some milliseconds, so that a log-in never waits for all of them.
 const BEHIND_GROUP_MAX: usize = 1_024;
 
+/// A store with groups of at least so many is busy, and rests between them: where a commit costs as much processor time
+/// as a dozen log-ins, groups of a dozen would have half of a processor that the workers need. Whoever logs in alone never
+/// waits for it.
+const GROUP_BUSY: usize = 4;
+
+/// How long a busy store rests, in commits: so it works a fifth of the time.
+const REST: u32 = 4;
+
+/// It rests no longer than nobody notices.
+const REST_MAX: Duration = Duration::from_millis(4);
+
 /// The store's thread.
 pub(super) struct Keeper {
     queue: Arc<Queue>,
@@ -44,6 +55,8 @@ pub(super) struct Keeper {
     /// opened again and again; it is said once.
     is_told: bool,
     saved_at: Instant,
+    /// Until when a group is collected.
+    rest_until: Instant,
     fold_from: Instant,
     fold_wanted: bool,
 }
@@ -60,6 +73,7 @@ impl Keeper {
             away: None,
             is_told: false,
             saved_at: now(),
+            rest_until: now(),
             fold_from: now(),
             fold_wanted: unfolded > 0,
         }
@@ -67,7 +81,7 @@ impl Keeper {
 
     pub(super) fn run(mut self) {
         loop {
-            let taken = self.queue.take(self.wake_at(), self.behind.is_empty());
+            let taken = self.queue.take(self.wake_at(), self.rest_until, self.behind.is_empty());
             for save in &taken.saves {
                 if let Entry::Record(record) = &save.entry
                     && let Some(aor) = record.aor()
@@ -101,7 +115,7 @@ impl Keeper {
             return Some(retry_at);
         }
         if !self.behind.is_empty() {
-            return Some(now());
+            return Some(self.rest_until);
         }
         self.fold_wanted.then(|| self.fold_from.max(self.saved_at + QUIET_AFTER))
     }
@@ -126,17 +140,19 @@ impl Keeper {
         if entries.is_empty() {
             return self.reach();
         }
-        let count = entries.len() as u64;
+        let count = entries.len();
         let start = now();
         let result = self.store.append(&entries);
-        let took = now() - start;
+        let end = now();
+        let took = end - start;
+        self.rest_until = end + rest_after(count, took);
         match result {
             Ok(()) => {
                 self.queue.settle(group.iter().filter(|save| save.eventual).count());
                 let unfolded = self.store.unfolded();
                 self.queue.note(|health| {
                     health.commits += 1;
-                    health.records += count;
+                    health.records += count as u64;
                     health.unfolded = unfolded;
                     health.commit_times.observe(took);
                 });
@@ -226,8 +242,13 @@ impl Drop for Keeper {
     fn drop(&mut self) {
         // Also on the way out of a panic: nobody may wait for a thread that is gone.
         self.queue.close();
-        drop(self.queue.take(None, false).saves);
+        drop(self.queue.take(None, now(), false).saves);
     }
+}
+
+/// How long the store rests after a group of `count` that `took` so long.
+fn rest_after(count: usize, took: Duration) -> Duration {
+    if count < GROUP_BUSY { Duration::ZERO } else { (took * REST).min(REST_MAX) }
 }
 
 /// An error and all that caused it, in one line.
@@ -357,6 +378,15 @@ mod tests {
         let Health { reachable, commits, records, commit_times, .. } = store.health();
         assert_eq!((reachable, commits, records), (true, 2, 1001));
         assert_eq!(commit_times.count(), 2);
+    }
+
+    #[test]
+    fn a_busy_store_rests_a_little_and_one_that_is_not_does_not() {
+        let commit = Duration::from_micros(500);
+
+        assert_eq!(rest_after(GROUP_BUSY - 1, commit), Duration::ZERO);
+        assert_eq!(rest_after(GROUP_BUSY, commit), Duration::from_millis(2));
+        assert_eq!(rest_after(1000, Duration::from_secs(3)), REST_MAX);
     }
 
     #[test]

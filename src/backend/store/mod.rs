@@ -8,8 +8,8 @@
 //! ```
 //!
 //! One thread owns the store. Whatever waits when its last commit returns is the next group: one commit, one
-//! wait for the disk, however many log-ins there are. Within the queue order is kept, and the store's order
-//! wins.
+//! wait for the disk, however many log-ins there are. When there are many it rests some milliseconds between groups, so
+//! that they grow and leave the processor to the workers. Within the queue order is kept, and the store's order wins.
 
 #[cfg(test)]
 mod disk;

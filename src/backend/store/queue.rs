@@ -29,6 +29,10 @@ pub(super) const OWED_MAX: usize = 16_384;
 /// earlier end.
 const BEHIND_MAX: usize = 262_144;
 
+/// With so many waiting a group is not worth waiting for any longer: the commit is then some microseconds a record, and
+/// twice as many would save little.
+pub(super) const GROUP_WORTH: usize = 128;
+
 /// How long refreshes are collected, so that a burst of them is one group. The dataplane has kept them for up to
 /// four seconds already, and a restore adds five.
 const BEHIND_DELAY: Duration = Duration::from_millis(250);
@@ -77,7 +81,8 @@ struct State {
     owed: usize,
     behind: Behind,
     behind_since: Option<Instant>,
-    sleeping: bool,
+    /// The keeper sleeps until so many saves wait.
+    sleeps_until: Option<usize>,
     closed: bool,
     health: Health,
 }
@@ -116,7 +121,9 @@ impl Queue {
         }
         state.owed += usize::from(eventual);
         state.saves.push(save);
-        self.wake(state);
+        if state.sleeps_until.is_some_and(|count| state.saves.len() >= count) {
+            self.wake(state);
+        }
     }
 
     pub(super) fn push_behind(&self, record: Record) {
@@ -140,21 +147,23 @@ impl Queue {
     }
 
     fn wake(&self, mut state: MutexGuard<'_, State>) {
-        if std::mem::take(&mut state.sleeping) {
+        if state.sleeps_until.take().is_some() {
             drop(state);
             self.wake.notify_one();
         }
     }
 
-    /// Waits until a save is there, refreshes are due, `until` has come or the queue is closed; takes all
-    /// saves, and the refreshes if they are due and `behind` says that they are wanted.
-    pub(super) fn take(&self, until: Option<Instant>, behind: bool) -> Taken {
+    /// Waits until a save is there and the keeper has rested until `rest` or a group is worth it, refreshes are due,
+    /// `until` has come or the queue is closed; takes all saves, and the refreshes if they are due and `behind` says that
+    /// they are wanted.
+    pub(super) fn take(&self, until: Option<Instant>, rest: Instant, behind: bool) -> Taken {
         let mut state = self.lock();
         loop {
             let now = now();
             let due = state.behind_since.map(|since| since + BEHIND_DELAY).filter(|_| behind);
             let behind_is_due = due.is_some_and(|due| due <= now) || behind && state.closed;
-            if !state.saves.is_empty()
+            let wanted = if rest <= now { 1 } else { GROUP_WORTH };
+            if state.saves.len() >= wanted
                 || behind_is_due
                 || state.closed
                 || until.is_some_and(|until| until <= now)
@@ -170,15 +179,16 @@ impl Queue {
                 }
                 return taken;
             }
-            state.sleeping = true;
-            state = match due.into_iter().chain(until).min() {
+            state.sleeps_until = Some(wanted);
+            let rest = (rest > now).then_some(rest);
+            state = match [due, until, rest].into_iter().flatten().min() {
                 Some(deadline) => {
                     let waited = self.wake.wait_timeout(state, deadline - now);
                     waited.unwrap_or_else(PoisonError::into_inner).0
                 }
                 None => self.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
             };
-            state.sleeping = false;
+            state.sleeps_until = None;
         }
     }
 
@@ -215,4 +225,69 @@ impl Queue {
 #[expect(clippy::disallowed_methods, reason = "the store's thread is a drive loop of its own")]
 pub(super) fn now() -> Instant {
     Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::thread;
+
+    use super::*;
+
+    /// Longer than any test.
+    const LONG: Duration = Duration::from_secs(3600);
+
+    fn save(queue: &Queue) {
+        queue.push(
+            Entry::Record(Record::Bindings { aor: "a".into(), record: None }),
+            false,
+            Box::new(|_| ()),
+        );
+    }
+
+    /// How many saves a keeper takes that rests until then.
+    fn taking(queue: &Arc<Queue>, rest: Instant) -> thread::JoinHandle<usize> {
+        let queue = Arc::clone(queue);
+        thread::spawn(move || queue.take(None, rest, true).saves.len())
+    }
+
+    #[test]
+    fn a_keeper_that_has_rested_takes_the_first_save() {
+        let queue = Arc::new(Queue::new());
+        let taken = taking(&queue, now());
+
+        save(&queue);
+
+        assert_eq!(taken.join().unwrap(), 1);
+    }
+
+    #[test]
+    fn one_that_rests_is_woken_by_a_group_that_is_worth_it() {
+        let queue = Arc::new(Queue::new());
+        let taken = taking(&queue, now() + LONG);
+
+        (0..GROUP_WORTH).for_each(|_| save(&queue));
+
+        assert_eq!(taken.join().unwrap(), GROUP_WORTH);
+    }
+
+    #[test]
+    fn its_rest_ends_with_whatever_waits_then() {
+        let queue = Arc::new(Queue::new());
+        (0..3).for_each(|_| save(&queue));
+
+        let taken = taking(&queue, now() + Duration::from_millis(20));
+
+        assert_eq!(taken.join().unwrap(), 3);
+    }
+
+    #[test]
+    fn closing_ends_its_rest() {
+        let queue = Arc::new(Queue::new());
+        let taken = taking(&queue, now() + LONG);
+
+        queue.close();
+
+        assert_eq!(taken.join().unwrap(), 0);
+    }
 }
