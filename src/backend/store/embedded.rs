@@ -43,8 +43,9 @@ const FORMAT_KEY: &str = "format";
 /// The row of [`META`] with the secrets.
 pub(super) const SECRETS_KEY: &str = "secrets";
 
-/// Pages kept in memory. The journal's end is all that is read or written often.
-const CACHE_OCTETS: usize = 32 << 20;
+/// Pages kept in memory, of which half may be waiting to be written: the journal's end, and the upper levels of tables
+/// with a million bindings, some 3 MB, while they are written. The system caches the file as well.
+const CACHE_OCTETS: usize = 4 << 20;
 
 /// A journal of so many records is folded whoever waits: at 300 octets each it is 160 MB of file and a third
 /// of a second at start. Longer is cheaper, because of one address-of-record the last refresh alone is
