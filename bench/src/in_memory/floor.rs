@@ -197,7 +197,8 @@ fn desk_at(desks: &mut [Desk], flow: Flow) -> &mut Desk {
     &mut desks[(address.to_bits() - FIRST_ADDRESS) as usize]
 }
 
-fn settings(desks: u32) -> Settings {
+/// A tenant with so many devices and as many extensions, all of them believed by their passwords.
+pub fn settings(desks: u32) -> Settings {
     let pin = PinHash("$believed".into());
     let device = |number| {
         let id = Role::Device.user(number);

@@ -10,5 +10,5 @@ mod operation;
 
 pub use desk::{DOMAIN, Desk, Role, password};
 pub use edge::Edge;
-pub use floor::Floor;
+pub use floor::{Floor, settings};
 pub use operation::Operation;
