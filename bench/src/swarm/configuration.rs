@@ -8,6 +8,10 @@ use super::options::{Configuration, Server, Store};
 use super::roster::{ACCOUNTS_PER_TENANT_MAX, domain};
 use crate::in_memory::{Role, password};
 
+/// The hash of everybody's PIN, 7738: the cheapest Argon2id there is, since what it costs is another matter.
+const PIN_HASH: &str =
+    "$argon2id$v=19$m=8,t=1,p=1$c3dhcm0gb2YgcGhvbmVzLg$mHLL+RMFpUh/pL38dL/zA096LS0lAqCvLwF6yrntMMY";
+
 /// Writes what was asked for.
 ///
 /// # Errors
@@ -40,11 +44,16 @@ fn hotdesk(wanted: &Configuration, out: &mut dyn Write) -> io::Result<()> {
         let accounts = first..phones.min(first + ACCOUNTS_PER_TENANT_MAX);
         writeln!(out, "[[tenant]]\nid = \"tenant-{tenant}\"\ndomains = [\"{}\"]", domain(tenant))?;
         writeln!(out, "codes = {{ login = \"*11\", logout = \"*12\" }}")?;
+        if wanted.trusted {
+            writeln!(out, "trusted_networks = [\"127.0.0.0/8\"]")?;
+        }
         // One line an account: a file has at most 64 MiB.
         writeln!(out, "extension = [")?;
+        let pin = if wanted.desks { format!(",pin={{hash=\"{PIN_HASH}\"}}") } else { String::new() };
         for number in accounts.clone() {
             let user = Role::Extension(number).user(number);
-            writeln!(out, "{{number=\"{user}\",password=\"{}\",own_phones_max=1}},", password(&user))?;
+            let password = password(&user);
+            writeln!(out, "{{number=\"{user}\",password=\"{password}\",own_phones_max=1{pin}}},")?;
         }
         writeln!(out, "]")?;
         if wanted.desks {
@@ -56,25 +65,57 @@ fn hotdesk(wanted: &Configuration, out: &mut dyn Write) -> io::Result<()> {
             // Whoever was put out sits down again at once.
             writeln!(out, "]\n\n[tenant.seats]\nnative = true\nnative_silence = \"0s\"")?;
         }
-        if wanted.trusted {
-            writeln!(out, "\n[tenant.registration]\ntrusted_networks = [\"127.0.0.0/8\"]")?;
-        }
         writeln!(out)?;
     }
     Ok(())
 }
 
-/// Lines `user:ha1`.
+/// A table of `db_text` for the module `htable`: key, type of key and value (0: string), value, expiry.
 fn kamailio(phones: u32, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "key_name(string) key_type(int) value_type(int) key_value(string) expires(int)")?;
     for number in 0..phones {
         let user = Role::Extension(number).user(number);
         let realm = domain(number / ACCOUNTS_PER_TENANT_MAX);
         let ha1 = Md5::digest(format!("{user}:{realm}:{}", password(&user)));
-        write!(out, "{user}:")?;
+        write!(out, "{user}:0:0:")?;
         for octet in ha1 {
             write!(out, "{octet:02x}")?;
         }
-        writeln!(out)?;
+        writeln!(out, ":0")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::swarm::options::{Command, Options};
+
+    fn written(words: &str) -> String {
+        let words = ["swarm", "configuration"].into_iter().chain(words.split_whitespace());
+        let Command::Configuration(wanted) = Options::parse_from(words).command else {
+            unreachable!("asked for")
+        };
+        let mut out = Vec::new();
+        write(&wanted, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_million_phones_fit_into_a_file() {
+        let file = written("--phones 1000000");
+
+        assert!(file.len() <= 64 << 20, "{}", file.len());
+        assert_eq!(file.matches("[[tenant]]").count(), 10);
+    }
+
+    #[test]
+    fn kamailio_is_told_what_the_digest_is_made_of() {
+        let table = written("--for kamailio --phones 2");
+
+        // md5sum of 1000001:demo.hotdesk:secret of 1000001
+        assert!(table.ends_with("1000001:0:0:7b5e91b500d0dda449d8df9f2c4c8db1:0\n"), "{table}");
+    }
 }

@@ -69,17 +69,18 @@ impl Line {
     }
 
     /// The number of the account.
-    fn account(self) -> u32 {
+    pub(super) fn account(self) -> u32 {
         match self.role {
             Role::Device => self.phone,
             Role::Extension(number) => number,
         }
     }
 
-    /// Reads a challenge for it; `None` if MD5 is no answer to it.
-    pub(super) fn proof(self, challenge: &[u8]) -> Option<Box<Proof>> {
+    /// Reads the challenge of a 401 or 407 for it; `None` if MD5 is no answer to it.
+    pub(super) fn proof(self, heard: &Heard<'_>) -> Option<Box<Proof>> {
+        let by_proxy = heard.status() == Some(407);
         let user = self.role.user(self.phone);
-        Proof::read(challenge, user.as_bytes(), password(&user).as_bytes()).map(Box::new)
+        Proof::read(heard.challenge?, by_proxy, user.as_bytes(), password(&user).as_bytes()).map(Box::new)
     }
 }
 

@@ -5,6 +5,9 @@
 //! follow from them, so a later run knows the phones of an earlier one. Answers find their phone by the branch of
 //! their Via (RFC 3261 §17.1.3).
 
+mod answer;
+mod call;
+mod calling;
 mod configuration;
 mod datagrams;
 mod drive;
@@ -19,19 +22,22 @@ mod report;
 mod roster;
 mod run;
 mod stage;
+mod swap;
 mod tally;
 mod template;
-mod usage;
+pub(crate) mod usage;
 
 use std::fs;
 use std::io::{self, BufWriter, Write as _};
 
+use call::Calling;
 use line::Task;
-use options::{Command, Kind, Load, Options, Register};
+use options::{Call, Command, Kind, Load, Options, Register, Surface, Swap};
 use register::{Proving, Registering};
 pub use report::Report;
 use run::Run;
 pub use run::RunError;
+use swap::Swapping;
 
 /// Why nothing came of it.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +66,8 @@ pub enum SwarmError {
 pub fn swarm(options: &Options) -> Result<bool, SwarmError> {
     let report = match &options.command {
         Command::Register(wanted) => register(wanted)?,
+        Command::Swap(wanted) => swap(wanted)?,
+        Command::Call(wanted) => call(wanted)?,
         Command::Configuration(wanted) => {
             let broken = |source| SwarmError::Write { what: "the configuration".into(), source };
             let mut out = BufWriter::new(io::stdout().lock());
@@ -81,7 +89,7 @@ pub fn swarm(options: &Options) -> Result<bool, SwarmError> {
 /// See [`SwarmError`].
 pub fn register(wanted: &Register) -> Result<Report, SwarmError> {
     let mut run = start(&wanted.load)?;
-    let mut phones = Registering::new(&run.stage);
+    let mut phones = Registering::new(&run.stage, false);
     let trusted = wanted.trusted || wanted.kind == Kind::Refresh;
     let proving = if trusted { Proving::Never } else { Proving::Reusing };
     let bind = Task::Bind(wanted.expires);
@@ -108,6 +116,52 @@ pub fn register(wanted: &Register) -> Result<Report, SwarmError> {
         run.prepare(&mut phones, "the phones leave")?;
     }
     Ok(report)
+}
+
+/// Plays `swarm swap`.
+///
+/// # Errors
+/// See [`SwarmError`].
+pub fn swap(wanted: &Swap) -> Result<Report, SwarmError> {
+    if wanted.load.phones > roster::ACCOUNTS_PER_TENANT_MAX {
+        return Err(SwarmError::Options("swap: --phones is at most 100000, which is one tenant".into()));
+    }
+    let mut run = start(&wanted.load)?;
+    let mut devices = Registering::new(&run.stage, true);
+    devices.set(Task::Bind(86_400), Proving::Reusing, true);
+    if !run.prepare(&mut devices, "the desks register")? {
+        return Ok(run.unprepared("swap: the desks could not register"));
+    }
+    let mut people = Swapping::new(&run.stage, wanted.by);
+    if !run.prepare(&mut people, "everybody sits at both desks in turn")? {
+        return Ok(run.unprepared("swap: not everybody could sit down"));
+    }
+    people.go_on();
+    let name = match wanted.by {
+        Surface::Register => "swap: by REGISTER",
+        Surface::Dialling => "swap: by dialling",
+    };
+    Ok(run.measure(&mut people, name, false)?)
+}
+
+/// Plays `swarm call`.
+///
+/// # Errors
+/// See [`SwarmError`].
+pub fn call(wanted: &Call) -> Result<Report, SwarmError> {
+    let mut run = start(&wanted.load)?;
+    let mut phones = Registering::new(&run.stage, false);
+    let proving = if wanted.trusted { Proving::Never } else { Proving::Reusing };
+    phones.set(Task::Bind(86_400), proving, true);
+    if !run.prepare(&mut phones, "the phones register")? {
+        return Ok(run.unprepared("call: the phones could not register"));
+    }
+    let mut pairs = Calling::new(&run.stage, wanted.trusted);
+    if !run.prepare(&mut pairs, "everybody calls once")? {
+        return Ok(run.unprepared("call: not everybody could call"));
+    }
+    pairs.go_on();
+    Ok(run.measure(&mut pairs, "call", false)?)
 }
 
 fn start(load: &Load) -> Result<Run<'_>, SwarmError> {

@@ -23,6 +23,10 @@ pub struct Options {
 pub enum Command {
     /// Phones register, each an extension of its own
     Register(Register),
+    /// People change desks: each log-in puts somebody out elsewhere, who is told by NOTIFY
+    Swap(Swap),
+    /// Phones call one another: INVITE 100 180 200 ACK BYE 200
+    Call(Call),
     /// Write the accounts of the phones: a configuration of hotdesk, or a table of users for Kamailio
     Configuration(Configuration),
 }
@@ -64,6 +68,37 @@ pub enum Kind {
     Digest,
     /// A contact again, challenged each time: 401, then 200
     Challenge,
+}
+
+/// `swarm swap`
+#[derive(Clone, Debug, Args)]
+pub struct Swap {
+    /// How people log in
+    #[arg(long, value_enum, default_value = "register")]
+    pub by: Surface,
+    /// What all loads have in common.
+    #[command(flatten)]
+    pub load: Load,
+}
+
+/// How people log in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Surface {
+    /// Native REGISTER with the nonce in use: REGISTER 200, NOTIFY 200
+    Register,
+    /// Dialled string: INVITE 401 ACK INVITE 200 ACK BYE 200, and a NOTIFY to either desk
+    Dialling,
+}
+
+/// `swarm call`
+#[derive(Clone, Debug, Args)]
+pub struct Call {
+    /// The server believes INVITEs and REGISTERs without proof
+    #[arg(long)]
+    pub trusted: bool,
+    /// What all loads have in common.
+    #[command(flatten)]
+    pub load: Load,
 }
 
 /// What all loads have in common.
@@ -161,7 +196,7 @@ pub struct Configuration {
     /// Desks too: devices for `swap` and `call`
     #[arg(long)]
     pub desks: bool,
-    /// Believe REGISTER and INVITE from 127.0.0.0/8 without proof
+    /// Believe REGISTERs from 127.0.0.0/8 without proof
     #[arg(long)]
     pub trusted: bool,
     /// Where seats and bindings are kept
@@ -186,7 +221,7 @@ pub struct Configuration {
 pub enum Server {
     /// A configuration file
     Hotdesk,
-    /// Lines `user:ha1`
+    /// A table `users` of its module htable, for db_text
     Kamailio,
 }
 

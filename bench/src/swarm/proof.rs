@@ -16,6 +16,8 @@ pub(super) struct Proof {
     opaque: Option<Box<[u8]>>,
     /// Whether it is answered with a nonce count.
     qop: bool,
+    /// 407 rather than 401: it is answered with Proxy-Authorization.
+    pub(super) by_proxy: bool,
     /// How often it has been answered.
     count: u32,
     /// MD5 of `HA1:nonce:`, not finished.
@@ -24,7 +26,7 @@ pub(super) struct Proof {
 
 impl Proof {
     /// Reads WWW-Authenticate or Proxy-Authenticate; `None` if MD5 is no answer to it.
-    pub(super) fn read(challenge: &[u8], user: &[u8], password: &[u8]) -> Option<Self> {
+    pub(super) fn read(challenge: &[u8], by_proxy: bool, user: &[u8], password: &[u8]) -> Option<Self> {
         if parameter(challenge, "algorithm").is_some_and(|name| !name.eq_ignore_ascii_case(b"MD5")) {
             return None;
         }
@@ -35,6 +37,7 @@ impl Proof {
             realm: realm.into(),
             opaque: parameter(challenge, "opaque").map(Into::into),
             qop: parameter(challenge, "qop").is_some(),
+            by_proxy,
             count: 0,
             begun: begin(&[&ha1, b":", nonce, b":"]),
         })
@@ -125,7 +128,7 @@ mod tests {
             let value = format!(r#"Digest realm="demo.hotdesk", nonce="n0nce", algorithm=MD5{more}"#);
             let message = format!("SIP/2.0 401 Unauthorized\r\nWWW-Authenticate: {value}\r\n\r\n");
             let mut other = Challenge::read(&Message::new(message)).unwrap();
-            let mut proof = Proof::read(value.as_bytes(), b"1001", b"secret").unwrap();
+            let mut proof = Proof::read(value.as_bytes(), false, b"1001", b"secret").unwrap();
             for _ in 0..2 {
                 let theirs = other.answer("1001", "secret", "REGISTER", "sip:demo.hotdesk", "0a4f113b");
                 let ours = written(&mut proof);
@@ -145,6 +148,6 @@ mod tests {
     fn what_md5_does_not_answer_is_not_answered() {
         let challenge = br#"Digest realm="r", nonce="n", algorithm=SHA-256"#;
 
-        assert!(Proof::read(challenge, b"1001", b"secret").is_none());
+        assert!(Proof::read(challenge, false, b"1001", b"secret").is_none());
     }
 }

@@ -84,10 +84,23 @@ impl<'a> Heard<'a> {
         }
     }
 
+    /// All headers, in order.
+    pub(super) fn headers(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        Lines(self.head).skip(1).filter_map(header)
+    }
+
     /// The values of a header, a line each.
     pub(super) fn values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        let headers = Lines(self.head).skip(1).filter_map(header);
-        headers.filter(move |(known, _)| known.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
+        self.headers()
+            .filter(move |(known, _)| known.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| value)
+    }
+
+    /// The user of the Request-URI of a request.
+    pub(super) fn user(&self) -> Option<&'a [u8]> {
+        let Start::Request(_, uri) = self.start else { return None };
+        let user = uri.strip_prefix(b"sip:")?;
+        Some(&user[..memchr(b'@', user)?])
     }
 
     /// What follows `marker` in the branch of the topmost Via: eight hexadecimal digits, twice.

@@ -1,4 +1,4 @@
-//! Phones that register: each is an ordinary phone of an extension of its own.
+//! Phones that register: each its device account, or as an ordinary phone of an extension of its own.
 //!
 //! ```text
 //!           begin                        401 where it is allowed
@@ -33,6 +33,8 @@ pub(super) enum Proving {
 pub(super) struct Registering {
     phones: Vec<Phone>,
     registers: Registers,
+    /// They register their device accounts.
+    devices: bool,
     task: Task,
     proving: Proving,
     /// Every phone once; or in turn for ever.
@@ -60,11 +62,12 @@ enum Step {
 }
 
 impl Registering {
-    /// Phones that have not done anything.
-    pub(super) fn new(stage: &Stage) -> Self {
+    /// Phones that have not done anything, with their device accounts or those of extensions.
+    pub(super) fn new(stage: &Stage, devices: bool) -> Self {
         Self {
             phones: (0..stage.roster.phones()).map(|_| Phone::default()).collect(),
             registers: Registers::new(&stage.roster),
+            devices,
             task: Task::Query,
             proving: Proving::Never,
             once: true,
@@ -77,15 +80,16 @@ impl Registering {
         (self.task, self.proving, self.once, self.next) = (task, proving, once, 0);
     }
 
-    fn line(phone: u32) -> Line {
-        Line { phone, role: Role::Extension(phone) }
+    fn line(&self, phone: u32) -> Line {
+        Line { phone, role: if self.devices { Role::Device } else { Role::Extension(phone) } }
     }
 
     fn send(&mut self, stage: &mut Stage, number: u32, step: Step) {
+        let line = self.line(number);
         let phone = &mut self.phones[number as usize];
         phone.step = step;
         let proven = step != Step::Asked;
-        self.registers.send(stage, Self::line(number), &mut phone.memory, self.task, proven);
+        self.registers.send(stage, line, &mut phone.memory, self.task, proven);
     }
 }
 
@@ -112,6 +116,7 @@ impl Play for Registering {
             return;
         };
         let (number, _) = Line::of_party(party);
+        let line = self.line(number);
         let phone = self.phones.get_mut(number as usize);
         let Some(phone) = phone.filter(|phone| phone.step != Step::Idle && phone.memory.cseq == serial)
         else {
@@ -125,14 +130,13 @@ impl Play for Registering {
             }
             (Some(200), ..) => {
                 phone.step = Step::Idle;
-                let line = Self::line(number);
                 match self.registers.fault(stage, line, &phone.memory, self.task, (address, &heard)) {
-                    None => stage.finish(phone.due),
+                    None => stage.finish(phone.due, stage.now),
                     Some(fault) => stage.fail(fault, octets),
                 }
             }
             (Some(401 | 407), Step::Asked | Step::Proved, Proving::Reusing | Proving::EachTime) => {
-                let proof = heard.challenge.and_then(|challenge| Self::line(number).proof(challenge));
+                let proof = line.proof(&heard);
                 if proof.is_none() {
                     phone.step = Step::Idle;
                     stage.fail("a challenge that MD5 does not answer", octets);

@@ -81,6 +81,12 @@ pub(super) fn write_user(out: &mut Vec<u8>, role: Role, phone: u32) {
     }
 }
 
+/// The phone whose device account, or else whose extension, has this user: the other way of [`write_user`].
+pub(super) fn read_user(user: &[u8]) -> Option<u32> {
+    let (digits, first) = user.strip_prefix(b"desk-").map_or((user, 1_000_000), |digits| (digits, 0));
+    str::from_utf8(digits).ok()?.parse::<u32>().ok()?.checked_sub(first)
+}
+
 /// Writes an address and port.
 pub(super) fn write_source(out: &mut Vec<u8>, source: SocketAddrV4) {
     write_host(out, *source.ip());
@@ -123,6 +129,7 @@ mod tests {
             for role in [Role::Device, Role::Extension(phone)] {
                 let mut out = Vec::new();
                 write_user(&mut out, role, phone);
+                assert_eq!(read_user(&out), Some(phone));
                 assert_eq!(String::from_utf8(out).unwrap(), role.user(phone));
             }
         }

@@ -124,7 +124,7 @@ impl<'a> Run<'a> {
             self.say(format_args!("warming up for {} s", load.warm_up));
             let bounds = Bounds { time: Duration::from_secs(load.warm_up.into()), count: load.count };
             self.driver.play(play, &mut self.stage, pace, bounds, &mut |_| {}).map_err(&broken)?;
-            self.stage.tally.latency.clear();
+            self.stage.tally.begin_window();
         }
         let before = self.snapshot()?;
         let begun = self.driver.clock();

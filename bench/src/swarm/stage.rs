@@ -109,10 +109,10 @@ impl Stage {
         self.under_way += 1;
     }
 
-    /// A unit that was due then has ended well.
-    pub(super) fn finish(&mut self, due: Time) {
+    /// A unit that was due then has ended well. It was answered at `answered`, whatever had to be done after that.
+    pub(super) fn finish(&mut self, due: Time, answered: Time) {
         self.under_way -= 1;
-        self.tally.latency.record(self.now.saturating_sub(due));
+        self.tally.latency.record(answered.saturating_sub(due));
     }
 
     /// A unit has ended without an answer.

@@ -35,6 +35,12 @@ pub(super) struct Wrong {
 }
 
 impl Tally {
+    /// What went well is counted from here on; what went wrong stays.
+    pub(super) fn begin_window(&mut self) {
+        self.latency.clear();
+        (self.challenged_again, self.notifies, self.strays) = (0, 0, 0);
+    }
+
     /// Counts a unit that ended with a wrong message.
     pub(super) fn wrong(&mut self, reason: &'static str, message: &[u8]) {
         /// As much of a message as tells what it is: the headers of an answer.

@@ -37,8 +37,12 @@ pub(super) enum Gap {
     Expires,
     /// Authorization or Proxy-Authorization with its CRLF; nothing without proof.
     Credentials,
+    /// The number of a call, so that each has a Call-ID of its own.
+    Call,
     /// Who is called, or what is dialled.
     Callee,
+    /// A session description, with the headers it needs.
+    Session,
     /// The Request-URI within a dialog.
     Target,
     /// The lines Route with their CRLFs.
@@ -49,7 +53,7 @@ pub(super) enum Gap {
     To,
 }
 
-const GAPS: [(&str, Gap); 16] = [
+const GAPS: [(&str, Gap); 18] = [
     ("user", Gap::User),
     ("domain", Gap::Domain),
     ("source", Gap::Source),
@@ -61,7 +65,9 @@ const GAPS: [(&str, Gap); 16] = [
     ("instance", Gap::Instance),
     ("expires", Gap::Expires),
     ("credentials", Gap::Credentials),
+    ("call", Gap::Call),
     ("callee", Gap::Callee),
+    ("session", Gap::Session),
     ("target", Gap::Target),
     ("routes", Gap::Routes),
     ("from", Gap::From),

@@ -13,11 +13,11 @@ const PROCESSES_MAX: usize = 1024;
 
 /// Processor time so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Usage {
+pub(crate) struct Usage {
     /// In user mode.
-    pub(super) user: Duration,
+    pub(crate) user: Duration,
     /// In the kernel.
-    pub(super) system: Duration,
+    pub(crate) system: Duration,
 }
 
 impl Usage {
@@ -27,20 +27,12 @@ impl Usage {
     ///
     /// # Errors
     /// There is no such process.
-    pub(super) fn of(pid: u32) -> io::Result<Self> {
+    pub(crate) fn of(pid: u32) -> io::Result<Self> {
         let mut total = ticks_of(pid)?;
-        let mut open = children_of(pid);
-        let mut seen = 0;
-        while let Some(child) = open.pop() {
-            seen += 1;
-            if seen > PROCESSES_MAX {
-                return Err(io::Error::other("it has more than 1024 descendants"));
-            }
+        for child in &family(pid)?[1..] {
             // One that has just ended is not counted any more.
-            if let Ok((user, system)) = ticks_of(child) {
-                total = (total.0 + user, total.1 + system);
-                open.extend(children_of(child));
-            }
+            let (user, system) = ticks_of(*child).unwrap_or_default();
+            total = (total.0 + user, total.1 + system);
         }
         let a_second = sysconf(SysconfVar::CLK_TCK)?.unwrap_or(100) as f64;
         let time = |ticks: u64| Duration::from_secs_f64(ticks as f64 / a_second);
@@ -48,17 +40,26 @@ impl Usage {
     }
 
     /// Of this process.
-    pub(super) fn own() -> Self {
+    pub(crate) fn own() -> Self {
+        Self::told(UsageWho::RUSAGE_SELF)
+    }
+
+    /// Of the children of this process that have ended.
+    pub(crate) fn of_children() -> Self {
+        Self::told(UsageWho::RUSAGE_CHILDREN)
+    }
+
+    fn told(who: UsageWho) -> Self {
         let time = |value: nix::sys::time::TimeVal| {
             Duration::from_micros(u64::try_from(value.num_microseconds()).unwrap_or_default())
         };
-        getrusage(UsageWho::RUSAGE_SELF)
+        getrusage(who)
             .map(|usage| Self { user: time(usage.user_time()), system: time(usage.system_time()) })
             .unwrap_or_default()
     }
 
     /// What has been used since `earlier`.
-    pub(super) fn since(self, earlier: Self) -> Self {
+    pub(crate) fn since(self, earlier: Self) -> Self {
         Self {
             user: self.user.saturating_sub(earlier.user),
             system: self.system.saturating_sub(earlier.system),
@@ -66,9 +67,26 @@ impl Usage {
     }
 
     /// Both together.
-    pub(super) fn total(self) -> Duration {
+    pub(crate) fn total(self) -> Duration {
         self.user + self.system
     }
+}
+
+/// A process and its living descendants.
+///
+/// # Errors
+/// There are more than any server has.
+pub(crate) fn family(pid: u32) -> io::Result<Vec<u32>> {
+    let mut all = vec![pid];
+    let mut next = 0;
+    while let Some(pid) = all.get(next) {
+        all.extend(children_of(*pid));
+        next += 1;
+        if all.len() > PROCESSES_MAX {
+            return Err(io::Error::other("it has more than 1024 descendants"));
+        }
+    }
+    Ok(all)
 }
 
 /// User and system time of a process, in ticks (proc_pid_stat(5), fields 14 and 15).
