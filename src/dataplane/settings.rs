@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::auth::RegistrarUris;
 use crate::flow::ListenerId;
 use crate::hash::NameHasher;
 
@@ -242,6 +243,8 @@ pub struct Tenant {
     pub devices: Vec<Device>,
     /// People's numbers.
     pub extensions: Vec<Extension>,
+    /// What a digest for a REGISTER at its domains begins with.
+    pub(crate) registrar_uris: RegistrarUris,
     accounts: HashMap<Box<str>, Account, NameHasher>,
 }
 
@@ -310,6 +313,7 @@ impl Tenant {
         Self {
             id,
             customer,
+            registrar_uris: RegistrarUris::of(&domains),
             domains,
             codes,
             emergency,

@@ -17,7 +17,7 @@ enum Algorithm {
 }
 
 /// Octets in hexadecimal: a digest has 32 or 64 digits, a nonce count 8.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct Hex {
     digits: [u8; 64],
     length: usize,
@@ -159,9 +159,30 @@ pub fn secret(user: &str, realm: &str, password: &str) -> SipSecret {
     SipSecret { ha1_md5: md5.as_bytes().try_into().ok(), ha1_sha256: sha256.as_bytes().try_into().ok() }
 }
 
+/// H(REGISTER:uri) by MD5 for the URIs that phones register at, so that it is not made anew for each refresh.
+#[derive(Debug, Default)]
+pub(crate) struct RegistrarUris(Vec<(Box<[u8]>, Hex)>);
+
+impl RegistrarUris {
+    /// Those of a tenant with these domains: `sip:domain`.
+    pub(crate) fn of(domains: &[Box<str>]) -> Self {
+        let uris = domains.iter().map(|domain| format!("sip:{domain}").into_bytes());
+        let known = uris.map(|uri| (uri.as_slice().into(), Algorithm::Md5.hash(&[b"REGISTER", &uri])));
+        Self(known.collect())
+    }
+
+    fn ha2(&self, algorithm: Algorithm, method: sip::Method<'_>, uri: &[u8]) -> Option<&Hex> {
+        let is_known = algorithm == Algorithm::Md5 && method == sip::Method::Register;
+        let known = self.0.iter().filter(|_| is_known).find(|(known, _)| **known == *uri);
+        known.map(|(_, ha2)| ha2)
+    }
+}
+
 /// What a tenant asks of whoever wants to prove who he is.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
+    /// What is known of its URIs.
+    pub(crate) uris: &'a RegistrarUris,
     /// Which algorithms it offers.
     pub policy: &'a RegistrarPolicy,
     /// The nonces it accepts.
@@ -201,7 +222,7 @@ pub fn verify(
     account: Option<(&str, &SipSecret)>,
     asked: &Asked<'_>,
 ) -> Result<Proof, Refused> {
-    let count = nonce_count(credentials, request, account, asked.policy).ok_or(Refused::Wrong)?;
+    let count = nonce_count(credentials, request, account, asked).ok_or(Refused::Wrong)?;
     match asked.nonces.verify(credentials.nonce().unwrap_or_default(), asked.now) {
         NonceState::Valid(nonce) => Ok(Proof { nonce, count }),
         NonceState::Stale | NonceState::Foreign => Err(Refused::Stale),
@@ -213,13 +234,21 @@ fn nonce_count(
     credentials: &sip::Credentials<'_>,
     request: &sip::Message<'_>,
     account: Option<(&str, &SipSecret)>,
-    policy: &RegistrarPolicy,
+    asked: &Asked<'_>,
 ) -> Option<Option<u32>> {
     let algorithm =
-        Algorithm::of(credentials.algorithm()).filter(|algorithm| algorithm.is_offered(policy))?;
+        Algorithm::of(credentials.algorithm()).filter(|algorithm| algorithm.is_offered(asked.policy))?;
     let (username, nonce) = (credentials.username()?, credentials.nonce()?);
     let (uri, response) = (credentials.uri()?, credentials.response()?);
-    let ha2 = algorithm.hash(&[request.method()?.as_bytes(), uri]);
+    let method = request.method()?;
+    let made;
+    let ha2 = match asked.uris.ha2(algorithm, method, uri) {
+        Some(known) => known,
+        None => {
+            made = algorithm.hash(&[method.as_bytes(), uri]);
+            &made
+        }
+    };
     // An account that is not there is answered like a wrong secret, and after the same work.
     let own = account.filter(|(user, _)| user.as_bytes() == username);
     let own = own.and_then(|(_, secret)| algorithm.ha1(secret));
@@ -362,7 +391,8 @@ mod tests {
     ) -> Result<Proof, Refused> {
         let bytes = register(authorization);
         let request = sip::Message::parse(&bytes, &sip::Limits::default()).unwrap();
-        let asked = Asked { policy, nonces: &nonces(), now };
+        let uris = RegistrarUris::of(&["demo.hotdesk".into()]);
+        let asked = Asked { uris: &uris, policy, nonces: &nonces(), now };
         assert!(credentials_for(&request, sip::Name::ProxyAuthorization, "demo.hotdesk").is_none());
         let credentials = credentials_for(&request, sip::Name::Authorization, "demo.hotdesk");
         verify(&credentials.ok_or(Refused::Missing)?, &request, account, &asked)

@@ -7,5 +7,6 @@
 mod digest;
 mod nonce;
 
+pub(crate) use digest::RegistrarUris;
 pub use digest::{Asked, Challenge, Refused, answer, credentials_for, secret, verify};
 pub use nonce::{LIFETIME, NONCE_LENGTH, Nonce, NonceId, NonceState, Nonces, Proof};

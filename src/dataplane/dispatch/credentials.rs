@@ -14,7 +14,12 @@ pub(super) fn prove(
     request: &sip::Message<'_>,
     tenant: &Tenant,
 ) -> Result<(Account, Proof), Refused> {
-    let asked = Asked { policy: &tenant.registrar, nonces: &work.ctx.tables.nonces, now: work.now.mono };
+    let asked = Asked {
+        uris: &tenant.registrar_uris,
+        policy: &tenant.registrar,
+        nonces: &work.ctx.tables.nonces,
+        now: work.now.mono,
+    };
     for header in [sip::Name::Authorization, sip::Name::ProxyAuthorization] {
         let Some(credentials) = auth::credentials_for(request, header, tenant.realm()) else { continue };
         let account = credentials.username().and_then(|user| tenant.account(user));
