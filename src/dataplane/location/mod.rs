@@ -16,6 +16,7 @@ mod draft;
 mod expiry;
 mod index;
 mod record;
+mod refresh;
 mod stored;
 mod wheel;
 mod window;
@@ -36,6 +37,7 @@ pub use binding::{Binding, Contact, Holder, INSTANCE_LENGTH_MAX, URI_LENGTH_MAX,
 pub use draft::{CONTACTS_PER_AOR_MAX, Draft};
 pub use expiry::Upkeep;
 pub use record::NAME_LENGTH_MAX;
+pub use refresh::Renewed;
 pub use stored::{Aor, ImportError};
 pub use window::{NONCES_PER_AOR_MAX, NonceUse};
 

@@ -20,8 +20,9 @@ use std::ops::Range;
 
 use super::binding::{Binding, Holder, seconds_up};
 use super::draft::{Armed, Draft};
+use super::refresh::Renewed;
 use super::window::Slot;
-use crate::auth::NonceId;
+use crate::auth::{NonceId, Proof};
 use crate::flow::{ConnectionId, Flow, ListenerId, WorkerId};
 use crate::now::Mono;
 
@@ -153,6 +154,118 @@ pub(super) fn encode(draft: &Draft<'_>, tenant: &str, user: &[u8], out: &mut Vec
     let length = u16::try_from(out.len()).expect("a record is shorter than 64 kB");
     out[..2].copy_from_slice(&length.to_le_bytes());
 }
+
+/// The bindings of a record.
+pub(super) fn bindings(record: &[u8]) -> impl Iterator<Item = Binding<'_>> {
+    places(record).map(|(_, binding)| binding)
+}
+
+/// Each binding of a record and where it begins.
+fn places(record: &[u8]) -> impl Iterator<Item = (usize, Binding<'_>)> {
+    let start = nonces_start(record) + NONCE * usize::from(record[4]);
+    let mut reader = Reader(&record[start..]);
+    (0..record[3]).map(move |_| {
+        let at = record.len() - reader.0.len();
+        let binding = take_binding(&mut reader, Mono::from_seconds);
+        (at, binding.expect("the table holds only what encode wrote"))
+    })
+}
+
+fn nonces_start(record: &[u8]) -> usize {
+    HEAD + usize::from(record[6]) + usize::from(record[7])
+}
+
+/// How a record is renewed in its place.
+pub(super) struct Renewal {
+    /// Where the binding begins.
+    binding: usize,
+    /// Where the nonce of the proof begins, and what becomes of its highest count and its window.
+    nonce: Option<(usize, u32, u64)>,
+    due: Mono,
+}
+
+impl Renewal {
+    /// Finds the binding that `renewed` renews and the nonce it spends. `None`: something is not as it is at a mere
+    /// refresh.
+    pub(super) fn plan(
+        record: &[u8],
+        renewed: &Renewed<'_>,
+        now: Mono,
+        owns: impl Fn(&Binding<'_>) -> bool,
+    ) -> Option<Self> {
+        let Renewed { binding: ref renewed, proof, device_account } = *renewed;
+        if (record[2] & FLAG_DEVICE != 0) != device_account {
+            return None;
+        }
+        let (mut place, mut due) = (None, renewed.expires_at);
+        for (at, binding) in places(record) {
+            if binding.expires_at <= now {
+                return None;
+            }
+            let is_it = binding.uri == renewed.uri && binding.instance == renewed.instance;
+            if owns(&binding) && is_it {
+                let is_newer = binding.call_id != renewed.call_id || binding.cseq < renewed.cseq;
+                let is_here = binding.flow == renewed.flow && binding.holder == renewed.holder;
+                if place.is_some() || !is_newer || !is_here || binding.q != renewed.q {
+                    return None;
+                }
+                place = Some(at);
+                continue;
+            }
+            let both_known = !binding.instance.is_empty() && !renewed.instance.is_empty();
+            let is_another = both_known && binding.instance != renewed.instance;
+            if owns(&binding) && !is_another {
+                return None;
+            }
+            due = due.min(binding.expires_at);
+        }
+        let nonce = match proof {
+            Some(proof) => Some(next_count(record, proof)?),
+            None => None,
+        };
+        Some(Self { binding: place?, nonce, due })
+    }
+
+    /// When the first binding ends.
+    pub(super) fn due(&self) -> Mono {
+        self.due
+    }
+
+    pub(super) fn write(&self, record: &mut [u8], renewed: &Binding<'_>, armed: Armed, lagging_since: u32) {
+        set_armed(record, armed);
+        record[12..16].copy_from_slice(&lagging_since.to_le_bytes());
+        if let Some((at, highest, seen)) = self.nonce {
+            record[at + 8..at + 12].copy_from_slice(&highest.to_le_bytes());
+            record[at + 12..at + 20].copy_from_slice(&seen.to_le_bytes());
+            record[at + 20..at + 24].copy_from_slice(&renewed.branch.to_le_bytes());
+        }
+        let binding = &mut record[self.binding..];
+        binding[6..10].copy_from_slice(&seconds_up(renewed.expires_at).to_le_bytes());
+        binding[10..14].copy_from_slice(&renewed.cseq.to_le_bytes());
+        binding[14..18].copy_from_slice(&renewed.branch.to_le_bytes());
+        binding[18..26].copy_from_slice(&renewed.call_id.to_le_bytes());
+    }
+}
+
+/// Where the nonce of `proof` begins, with the highest count and the window it has then; `None` unless its count is higher
+/// than all before.
+fn next_count(record: &[u8], proof: Proof) -> Option<(usize, u32, u64)> {
+    let start = nonces_start(record);
+    let mut nonces = Reader(record.get(start..start + NONCE * usize::from(record[4]))?);
+    let count = proof.count?;
+    for number in 0..usize::from(record[4]) {
+        let (nonce, highest, seen) = (nonces.u64()?, nonces.u32()?, nonces.u64()?);
+        nonces.u32()?;
+        if nonce == proof.nonce.0 {
+            let ahead = count.checked_sub(highest).filter(|ahead| *ahead > 0)?;
+            return Some((start + NONCE * number, count, seen.checked_shl(ahead).unwrap_or(0) | 1));
+        }
+    }
+    None
+}
+
+/// Octets of a nonce.
+const NONCE: usize = 24;
 
 /// Octets of a binding that are always there.
 const FIXED: usize = 26;

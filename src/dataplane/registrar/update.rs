@@ -6,7 +6,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use crate::auth::Proof;
-use crate::location::{Binding, CONTACTS_PER_AOR_MAX, Draft, Holder, Location, NonceUse, Upkeep};
+use crate::location::{Binding, CONTACTS_PER_AOR_MAX, Draft, Holder, Location, NonceUse, Renewed, Upkeep};
 use crate::now::Mono;
 use crate::settings::Tenant;
 
@@ -78,6 +78,46 @@ pub(crate) fn update(
     registration: &Registration<'_, '_>,
     granted: &mut Granted,
 ) -> Outcome {
+    if let Some(outcome) = renew(location, upkeep, now, registration, granted) {
+        return outcome;
+    }
+    change_all(location, upkeep, now, registration, granted)
+}
+
+/// The REGISTER that comes most: it renews one binding. `None`: it does not, and nothing was done.
+fn renew(
+    location: &Location,
+    upkeep: &mut Upkeep,
+    now: Mono,
+    registration: &Registration<'_, '_>,
+    granted: &mut Granted,
+) -> Option<Outcome> {
+    let Registration { register, tenant, user, sender, proof, .. } = *registration;
+    let Ok(Contacts::Each(wanted)) = &register.contacts else { return None };
+    let [contact] = wanted.as_slice() else { return None };
+    if contact.seconds == 0 {
+        return None;
+    }
+    let (uri, instance) = (Cow::Borrowed(contact.uri), Cow::Borrowed(contact.instance));
+    let renewed = Renewed {
+        binding: contact.binding(uri, instance, registration, &Stamp::of(registration), now),
+        proof,
+        device_account: sender == Sender::Device,
+    };
+    let owns = |binding: &Binding<'_>| sender.owns(binding);
+    let show = |binding: &Binding<'_>| granted.list(binding, sender, now);
+    let is_done = location.renew((&tenant.id, user.as_bytes()), now, upkeep, &renewed, owns, show);
+    is_done.then_some(Outcome::Granted { added: 0, refreshed: 1, removed: 0 })
+}
+
+/// Any other REGISTER, and that one too.
+fn change_all(
+    location: &Location,
+    upkeep: &mut Upkeep,
+    now: Mono,
+    registration: &Registration<'_, '_>,
+    granted: &mut Granted,
+) -> Outcome {
     let Registration { tenant, user, sender, .. } = *registration;
     location.update(&tenant.id, user.as_bytes(), now, upkeep, |draft| {
         let outcome = change(draft, registration, now);
@@ -98,7 +138,7 @@ fn change(draft: &mut Draft<'_>, registration: &Registration<'_, '_>, now: Mono)
             NonceUse::Replayed | NonceUse::Stale => return Outcome::Stale,
         }
     }
-    let stamp = Stamp { call_id: register.print.call_id, cseq: register.headers.cseq.number, branch: print };
+    let stamp = Stamp::of(registration);
     match &register.contacts {
         Err(refused) => Outcome::Refused(refused.clone()),
         Ok(Contacts::All) => remove_all(draft, registration, &stamp, is_repeated),
@@ -120,6 +160,12 @@ enum Age {
 }
 
 impl Stamp {
+    fn of(registration: &Registration<'_, '_>) -> Self {
+        let register = registration.register;
+        let cseq = register.headers.cseq.number;
+        Self { call_id: register.print.call_id, cseq, branch: registration.print }
+    }
+
     /// How this request stands to the one that last touched `binding`. Call-IDs that differ tell nothing: the phone
     /// has started anew.
     fn against(&self, binding: &Binding<'_>) -> Age {
@@ -276,6 +322,8 @@ impl Wanted<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::auth::NonceId;
     use crate::flow::{ConnectionId, Flow, ListenerId, WorkerId};
@@ -295,6 +343,8 @@ mod tests {
         proof: Option<Proof>,
         own_phones_max: usize,
         now: Mono,
+        /// Mere refreshes are done in place.
+        in_place: bool,
     }
 
     impl Desk {
@@ -314,6 +364,7 @@ mod tests {
                 proof: None,
                 own_phones_max: 2,
                 now: NOW,
+                in_place: true,
             }
         }
 
@@ -342,7 +393,8 @@ mod tests {
                 own_phones_max: self.own_phones_max,
             };
             let mut granted = Granted::default();
-            let outcome = update(&self.location, &mut self.upkeep, self.now, &registration, &mut granted);
+            let how = if self.in_place { update } else { change_all };
+            let outcome = how(&self.location, &mut self.upkeep, self.now, &registration, &mut granted);
             if matches!(outcome, Outcome::Granted { .. } | Outcome::Repeated) {
                 assert_eq!(answer(&granted), self.answer());
             } else {
@@ -406,6 +458,79 @@ mod tests {
              CSeq: {cseq} REGISTER\r\n{lines}\r\n"
         )
         .into_bytes()
+    }
+
+    /// One REGISTER of a random history.
+    #[derive(Clone, Debug)]
+    struct Step {
+        sender: Sender,
+        port: u16,
+        proof: Option<(u64, u32)>,
+        call_id: bool,
+        cseq: u32,
+        lines: String,
+        seconds: u64,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let holder = |device, epoch| Sender::Holder(Holder { device, epoch });
+        let sender = prop::sample::select(vec![
+            Sender::Device,
+            Sender::Ordinary,
+            Sender::Ordinary,
+            Sender::Ordinary,
+            holder(1, 1),
+            holder(1, 2),
+        ]);
+        let host = prop::sample::select(vec!["10.0.0.1", "10.0.0.1", "10.0.0.2"]);
+        let tail = prop::sample::select(vec![
+            "",
+            "",
+            ";q=0.5",
+            ";+sip.instance=\"<urn:uuid:1>\"",
+            ";+sip.instance=\"<urn:uuid:1>\"",
+            ";+sip.instance=\"<urn:uuid:2>\"",
+            ";expires=0",
+            ";expires=61",
+        ]);
+        let lines = (host, tail).prop_map(|(host, tail)| format!("Contact: <sip:1001@{host}>{tail}\r\n"));
+        let proof = prop::option::of((1_u64..3, 1_u32..80));
+        let step = (sender, 6000_u16..6002, proof, prop::bool::weighted(0.9), 1_u32..9, lines, 0_u64..90);
+        let step = step.prop_map(|(sender, port, proof, call_id, cseq, lines, seconds)| Step {
+            sender,
+            port,
+            proof,
+            call_id,
+            cseq,
+            lines,
+            seconds,
+        });
+        prop::collection::vec(step, 1..40)
+    }
+
+    proptest! {
+        #[test]
+        fn a_refresh_in_place_does_what_a_whole_change_does(steps in steps()) {
+            let mut desks = [Desk::ordinary(), Desk::ordinary()];
+            desks[1].in_place = false;
+            let mut cseq = 0;
+
+            for step in steps {
+                cseq += step.cseq.saturating_sub(2);
+                let seen = desks.each_mut().map(|desk| {
+                    (desk.sender, desk.flow, desk.proof) = (step.sender, udp(step.port), None);
+                    desk.now = desk.now + Duration::from_secs(step.seconds);
+                    if let Some((nonce, count)) = step.proof {
+                        desk.proved(nonce, count);
+                    }
+                    let outcome = desk.send(if step.call_id { "a" } else { "b" }, cseq, &step.lines);
+                    let Desk { location, upkeep, now, .. } = desk;
+                    let record = location.update("demo", b"1001", *now, upkeep, |draft| format!("{draft:?}"));
+                    (outcome, record)
+                });
+                prop_assert_eq!(&seen[0], &seen[1]);
+            }
+        }
     }
 
     fn granted(added: usize, refreshed: usize, removed: usize) -> Outcome {
