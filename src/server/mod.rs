@@ -13,6 +13,7 @@ mod keys;
 mod questions;
 pub mod reload;
 mod report;
+mod restore;
 pub mod shutdown;
 mod sockets;
 mod streams;
@@ -24,10 +25,10 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use dataplane::Tables;
 use dataplane::flow::WorkerId;
 use dataplane::query::SaveVerdict;
 use dataplane::settings::Settings;
-use dataplane::{Tables, Unplaced};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
@@ -103,19 +104,12 @@ impl Edge {
             bound.push(address);
         }
         let control = server.control.as_ref().map(|control| open_control(control.address)).transpose()?;
-        let (store, restored, mut secrets) = StoreHandle::open(&server.store)?;
         let settings = Arc::new(loaded.settings(1, &bound, None));
 
         let clock = Clock::start();
         let now = clock.now();
         let tables = Arc::new(Tables::new(random()));
-        let Unplaced { unreadable, endings } = tables.restore(restored, &settings, now);
-        if unreadable > 0 {
-            warn!(unreadable, "stored bindings that cannot be read are left out");
-        }
-        for record in endings {
-            store.write_behind(record);
-        }
+        let (store, mut secrets) = restore::open(&server.store, &tables, &settings, clock)?;
         if keys::renew(&mut secrets, now.wall, settings.timers.call_max) {
             save_first_keys(&store, &secrets);
         }

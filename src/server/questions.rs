@@ -141,7 +141,7 @@ mod tests {
     use crate::backend::store::StoreKind;
 
     fn questions(check: impl Fn(&PinHash, &Pin) -> PinVerdict + Send + Sync + 'static) -> Questions {
-        let (store, ..) = StoreHandle::open(&StoreKind::Memory).unwrap();
+        let (store, ..) = StoreHandle::open(&StoreKind::Memory, |_| ()).unwrap();
         Questions::start(store, Arc::new(check)).unwrap()
     }
 

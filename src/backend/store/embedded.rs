@@ -27,7 +27,7 @@ use redb::{
 use super::fold::{Pass, Progress};
 use super::format::{self, FORMAT, FormError, Row};
 use super::overlay::Overlay;
-use super::{Entry, OpenError, SaveError, Secrets, Store};
+use super::{BindingsRead, Entry, OpenError, SaveError, Secrets, Store};
 
 pub(super) const JOURNAL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("journal");
 pub(super) const SEATS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("seats");
@@ -55,6 +55,9 @@ const JOURNAL_LONG: u64 = 524_288;
 /// In quiet times a journal is folded from this length on.
 const JOURNAL_WORTH_FOLDING: u64 = JOURNAL_LONG / 4;
 
+/// Bindings read before they are handed on: some milliseconds of work.
+const BINDINGS_READ_MAX: usize = 4_096;
+
 type Reopen = Box<dyn Fn() -> Result<Database, DatabaseError> + Send>;
 
 /// A store in a file.
@@ -70,18 +73,18 @@ pub struct Embedded {
 
 impl Embedded {
     /// Opens the file at `path` and reads all of it; makes it, and its folder, if it is not there. Only the
-    /// user of this process may read it: it holds keys.
+    /// user of this process may read it: it holds keys. Bindings go to `take` while they are read.
     ///
     /// # Errors
-    /// See [`OpenError`].
-    pub fn open(path: &Path) -> Result<(Self, Restored, Secrets), OpenError> {
+    /// See [`OpenError`]; what `take` was given until then is of no use.
+    pub fn open(path: &Path, take: impl FnMut(BindingsRead)) -> Result<(Self, Restored, Secrets), OpenError> {
         let file_error = |source| OpenError::File { path: path.to_owned(), source };
         make_file(path).map_err(file_error)?;
         let owned = path.to_owned();
         let reopen = Box::new(move || {
             database(FileBackend::new(OpenOptions::new().read(true).write(true).open(&owned)?)?)
         });
-        Self::over(reopen).map_err(|error| match error {
+        Self::over(reopen, take).map_err(|error| match error {
             StartError::InUse => OpenError::InUse { path: path.to_owned() },
             StartError::Format(found) => OpenError::Format { path: path.to_owned(), found, known: FORMAT },
             StartError::Other(SaveError::File(source)) => file_error(source),
@@ -89,7 +92,7 @@ impl Embedded {
         })
     }
 
-    fn over(reopen: Reopen) -> Result<(Self, Restored, Secrets), StartError> {
+    fn over(reopen: Reopen, take: impl FnMut(BindingsRead)) -> Result<(Self, Restored, Secrets), StartError> {
         let database = reopen().map_err(|error| match error {
             DatabaseError::DatabaseAlreadyOpen => StartError::InUse,
             error => SaveError::from(error).into(),
@@ -99,7 +102,7 @@ impl Embedded {
             found => return Err(StartError::Format(found)),
         }
         let transaction = database.begin_read().map_err(SaveError::from)?;
-        let (restored, secrets, journal) = restore(&transaction)?;
+        let (restored, secrets, journal) = restore(&transaction, take)?;
         drop(transaction);
         let store = Self {
             reopen,
@@ -315,8 +318,11 @@ struct JournalEnd {
     records: u64,
 }
 
-/// Reads the tables with the journal over them.
-fn restore(transaction: &ReadTransaction) -> Result<(Restored, Secrets, JournalEnd), SaveError> {
+/// Reads the tables with the journal over them; bindings go to `take`.
+fn restore(
+    transaction: &ReadTransaction,
+    mut take: impl FnMut(BindingsRead),
+) -> Result<(Restored, Secrets, JournalEnd), SaveError> {
     let seats = transaction.open_table(SEATS)?;
     let mut overlay = Overlay::default();
     let mut end = JournalEnd { next_row: 0, records: 0 };
@@ -354,8 +360,12 @@ fn restore(transaction: &ReadTransaction) -> Result<(Restored, Secrets, JournalE
     restored.epochs.extend(overlay.epochs);
     // Both are sorted: a million bindings are read in one go, without a look-up for each.
     let mut above = overlay.bindings.into_iter().peekable();
+    let mut read = BindingsRead::with_capacity(BINDINGS_READ_MAX);
     let mut push = |(aor, record): (Box<str>, Option<Box<[u8]>>)| {
-        restored.bindings.extend(record.map(|record| (aor, record)));
+        read.extend(record.map(|record| (aor, record)));
+        if read.len() == BINDINGS_READ_MAX {
+            take(std::mem::replace(&mut read, BindingsRead::with_capacity(BINDINGS_READ_MAX)));
+        }
     };
     for row in transaction.open_table(BINDINGS)?.iter()? {
         let (aor, record) = row?;
@@ -369,6 +379,7 @@ fn restore(transaction: &ReadTransaction) -> Result<(Restored, Secrets, JournalE
         }
     }
     above.for_each(push);
+    take(read);
     let secrets = match (overlay.secrets, transaction.open_table(META)?.get(SECRETS_KEY)?) {
         (Some(secrets), _) => secrets,
         (None, Some(octets)) => format::decode_secrets(octets.value())?,
@@ -417,7 +428,16 @@ mod tests {
 
     fn open(disk: &Disk) -> (Embedded, Restored, Secrets) {
         let disk = disk.clone();
-        Embedded::over(Box::new(move || database(disk.clone()))).unwrap()
+        let mut read = BindingsRead::new();
+        let reopen = Box::new(move || database(disk.clone()));
+        let (store, restored, secrets) = Embedded::over(reopen, |bindings| read.extend(bindings)).unwrap();
+        (store, Restored { bindings: read, ..restored }, secrets)
+    }
+
+    fn open_file(path: &Path) -> Result<(Embedded, Restored, Secrets), OpenError> {
+        let mut read = BindingsRead::new();
+        let (store, restored, secrets) = Embedded::open(path, |bindings| read.extend(bindings))?;
+        Ok((store, Restored { bindings: read, ..restored }, secrets))
     }
 
     fn append(store: &mut Embedded, group: &[Entry]) -> Result<(), SaveError> {
@@ -535,10 +555,10 @@ mod tests {
         let mut model = Model::default();
         let group = [model.change("desk-1", Some("1001")), model.bind("demo/1001", Some(b"b")), model.key(1)];
 
-        let (mut store, restored, _) = Embedded::open(&path).unwrap();
+        let (mut store, restored, _) = open_file(&path).unwrap();
         append(&mut store, &group).unwrap();
         drop(store);
-        let (_, again, secrets) = Embedded::open(&path).unwrap();
+        let (_, again, secrets) = open_file(&path).unwrap();
 
         assert_eq!(Model::restored(restored, Secrets::default()), Model::default());
         assert_eq!(Model::restored(again, secrets), model);
@@ -549,7 +569,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("hotdesk.db");
         let mut model = Model::default();
-        let (mut store, ..) = Embedded::open(&path).unwrap();
+        let (mut store, ..) = open_file(&path).unwrap();
         append(&mut store, &[model.change("desk-1", Some("1001"))]).unwrap();
         store
             .attempt(|_, database| {
@@ -560,13 +580,13 @@ mod tests {
             .unwrap();
         drop(store);
 
-        let (mut store, restored, secrets) = Embedded::open(&path).unwrap();
+        let (mut store, restored, secrets) = open_file(&path).unwrap();
         assert_eq!(Model::restored(restored, secrets), model);
         append(&mut store, &[model.change("desk-1", None)]).unwrap();
         fold_whole(&mut store);
         drop(store);
 
-        let (_, again, secrets) = Embedded::open(&path).unwrap();
+        let (_, again, secrets) = open_file(&path).unwrap();
         assert_eq!(model.marks[&Place::new("demo", "desk-1")], Place::new("demo", "1001"));
         assert_eq!(Model::restored(again, secrets), model);
     }
@@ -577,7 +597,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("hotdesk.db");
 
-        drop(Embedded::open(&path).unwrap());
+        drop(open_file(&path).unwrap());
 
         let mode = std::os::unix::fs::PermissionsExt::mode(&path.metadata().unwrap().permissions());
         assert_eq!(mode & 0o777, 0o600);
@@ -587,9 +607,9 @@ mod tests {
     fn a_file_in_use_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("hotdesk.db");
-        let _first = Embedded::open(&path).unwrap();
+        let _first = open_file(&path).unwrap();
 
-        let second = Embedded::open(&path);
+        let second = open_file(&path);
 
         assert!(matches!(second, Err(OpenError::InUse { .. })));
     }
@@ -600,7 +620,7 @@ mod tests {
         let path = folder.path().join("notes.txt");
         std::fs::write(&path, b"Dear diary, ".repeat(1000)).unwrap();
 
-        let opened = Embedded::open(&path);
+        let opened = open_file(&path);
 
         assert!(matches!(opened, Err(OpenError::Damaged { .. })));
         assert_eq!(std::fs::read(&path).unwrap(), b"Dear diary, ".repeat(1000));
@@ -610,7 +630,7 @@ mod tests {
     fn a_folder_in_place_of_the_file_is_refused() {
         let folder = tempfile::tempdir().unwrap();
 
-        let opened = Embedded::open(folder.path());
+        let opened = open_file(folder.path());
 
         assert!(matches!(opened, Err(OpenError::File { .. })));
     }
@@ -625,7 +645,7 @@ mod tests {
         transaction.commit().unwrap();
         drop(other);
 
-        let opened = Embedded::open(&path);
+        let opened = open_file(&path);
 
         assert!(matches!(
             opened,
@@ -637,7 +657,7 @@ mod tests {
     fn a_later_format_is_refused_by_its_number() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("hotdesk.db");
-        let (mut store, ..) = Embedded::open(&path).unwrap();
+        let (mut store, ..) = open_file(&path).unwrap();
         store
             .attempt(|_, database| {
                 let transaction = database.begin_write()?;
@@ -647,7 +667,7 @@ mod tests {
             .unwrap();
         drop(store);
 
-        let opened = Embedded::open(&path).map(drop).unwrap_err();
+        let opened = open_file(&path).map(drop).unwrap_err();
 
         assert!(matches!(opened, OpenError::Format { found: 2, known: 1, .. }));
         assert!(opened.to_string().ends_with("hotdesk.db has format 2, this version reads format 1"));

@@ -47,6 +47,9 @@ pub enum StoreKind {
     },
 }
 
+/// Some of the stored bindings, by address-of-record, in the stored form of `location`. Each address-of-record comes once.
+pub type BindingsRead = Vec<(Box<str>, Box<[u8]>)>;
+
 /// What is written as one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry {
@@ -212,18 +215,22 @@ struct Shared {
 }
 
 impl StoreHandle {
-    /// Opens the store, reads all that is in it and starts its thread. Waits for the disk: call it at start.
+    /// Opens the store, reads all that is in it and starts its thread. Bindings, of which there are many, go to `take`
+    /// some thousand at a time while they are read, and [`Restored`] has none. Waits for the disk: call it at start.
     ///
     /// # Errors
-    /// See [`OpenError`]; each says which file it speaks of.
-    pub fn open(kind: &StoreKind) -> Result<(Self, Restored, Secrets), OpenError> {
+    /// See [`OpenError`]; each says which file it speaks of. What `take` was given until then is of no use.
+    pub fn open(
+        kind: &StoreKind,
+        take: impl FnMut(BindingsRead),
+    ) -> Result<(Self, Restored, Secrets), OpenError> {
         match kind {
             StoreKind::Memory => {
                 let handle = Self::over(Memory).map_err(OpenError::Thread)?;
                 Ok((handle, Restored::default(), Secrets::default()))
             }
             StoreKind::Embedded { path } => {
-                let (store, restored, secrets) = Embedded::open(path)?;
+                let (store, restored, secrets) = Embedded::open(path, take)?;
                 let handle = Self::over(store).map_err(OpenError::Thread)?;
                 Ok((handle, restored, secrets))
             }
