@@ -250,53 +250,13 @@ pub(crate) fn offset_in(whole: &[u8], part: &[u8]) -> Option<usize> {
     (offset + part.len() <= whole.len()).then_some(offset)
 }
 
-/// What text is written to: the outgoing message, or the arena of a rewrite.
-pub(crate) trait Sink {
-    fn put(&mut self, text: &[u8]);
-    /// What has been written from octet `from` on.
-    fn written(&mut self, from: usize) -> &mut [u8];
-    fn size(&self) -> usize;
-}
-
-impl Sink for Vec<u8> {
-    #[inline]
-    fn put(&mut self, text: &[u8]) {
-        self.extend_from_slice(text);
-    }
-
-    fn written(&mut self, from: usize) -> &mut [u8] {
-        &mut self[from..]
-    }
-
-    #[inline]
-    fn size(&self) -> usize {
-        self.len()
-    }
-}
-
-impl<const N: usize> Sink for smallvec::SmallVec<[u8; N]> {
-    #[inline]
-    fn put(&mut self, text: &[u8]) {
-        self.extend_from_slice(text);
-    }
-
-    fn written(&mut self, from: usize) -> &mut [u8] {
-        &mut self[from..]
-    }
-
-    #[inline]
-    fn size(&self) -> usize {
-        self.len()
-    }
-}
-
 /// Appends a header value. What would end the line or hide what follows becomes a space, so no value can
 /// bring a header of its own.
 #[inline]
-pub(crate) fn push_value(out: &mut impl Sink, value: &[u8]) {
-    let from = out.size();
-    out.put(value);
-    clean(out.written(from));
+pub(crate) fn push_value(out: &mut Vec<u8>, value: &[u8]) {
+    let from = out.len();
+    out.extend_from_slice(value);
+    clean(&mut out[from..]);
 }
 
 /// Blanks out CR, LF and NUL.
@@ -309,30 +269,30 @@ pub(crate) fn clean(text: &mut [u8]) {
 }
 
 /// Appends a URI. Blanks and control characters are escaped: they would end it.
-pub(crate) fn push_uri(out: &mut impl Sink, uri: &[u8]) {
+pub(crate) fn push_uri(out: &mut Vec<u8>, uri: &[u8]) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     for part in uri.split_inclusive(|&octet| !is(octet, VISIBLE)) {
         match part.split_last() {
             Some((&octet, before)) if !is(octet, VISIBLE) => {
-                out.put(before);
-                out.put(&[b'%', HEX[usize::from(octet >> 4)], HEX[usize::from(octet & 15)]]);
+                out.extend_from_slice(before);
+                out.extend_from_slice(&[b'%', HEX[usize::from(octet >> 4)], HEX[usize::from(octet & 15)]]);
             }
-            _ => out.put(part),
+            _ => out.extend_from_slice(part),
         }
     }
 }
 
 /// Appends a whole header line.
 #[inline]
-pub(crate) fn push_line(out: &mut impl Sink, name: &[u8], value: &[u8]) {
-    out.put(name);
-    out.put(b": ");
+pub(crate) fn push_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
     push_value(out, value);
-    out.put(b"\r\n");
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Appends `number` in decimal.
-pub(crate) fn push_decimal(out: &mut impl Sink, number: u64) {
+pub(crate) fn push_decimal(out: &mut Vec<u8>, number: u64) {
     // 2⁶⁴ has twenty digits.
     let mut digits = [0; 20];
     let mut at = digits.len();
@@ -345,7 +305,7 @@ pub(crate) fn push_decimal(out: &mut impl Sink, number: u64) {
             break;
         }
     }
-    out.put(&digits[at..]);
+    out.extend_from_slice(&digits[at..]);
 }
 
 #[cfg(test)]

@@ -7,41 +7,41 @@ use core::ops::Range;
 use smallvec::SmallVec;
 
 use crate::header::name::Name;
+use crate::header::via::{Received, Via};
 use crate::list::split_value;
 use crate::message::Message;
-use crate::octets::{self, push_decimal, push_line, push_uri, push_value};
+use crate::octets::{self, push_decimal, push_uri, push_value};
 
 /// Edits a forwarding makes without allocating: a proxy makes some eight.
 const EDITS_INLINE: usize = 16;
 
-/// Octets of new text kept without allocating: a Via, two Record-Routes, an identity and a Request-URI.
-const TEXT_INLINE: usize = 768;
-
 /// A list of edits to a message, and the writing of the outcome.
 ///
-/// Edits speak of the message as it came, in any order. New text is cleaned as in
-/// [`Compose`](crate::Compose): no value can begin a new line. Content-Length is the rewrite's own business: it
-/// is kept right, added where it is missing, and edits to it are ignored. Of two edits of the same octets the
-/// later counts; one that lies wholly inside another is lost; of two that overlap otherwise the one that
-/// begins first is made whole and the other loses the octets they share.
+/// Edits speak of the message as it came, in any order; best in the order of its lines. New text is borrowed and
+/// copied once, where it belongs. It is cleaned as in [`Compose`](crate::Compose): no value can begin a new line.
+/// Content-Length is the rewrite's own business: it is kept right, added where it is missing, and edits to it are
+/// ignored. Of two edits of the same octets the later counts; one that lies wholly inside another is lost; of two
+/// that overlap otherwise the one that begins first is made whole and the other loses the octets they share.
 #[derive(Debug, Clone)]
-pub struct Rewrite<'m, 'a> {
-    message: &'m Message<'a>,
-    edits: SmallVec<[Edit; EDITS_INLINE]>,
-    text: SmallVec<[u8; TEXT_INLINE]>,
-    /// A new body, in `text`.
-    body: Option<Range<u32>>,
+pub struct Rewrite<'e, 'a> {
+    message: &'e Message<'a>,
+    edits: SmallVec<[Edit<'e>; EDITS_INLINE]>,
+    /// What [`Text::Received`] stands for.
+    received: Option<Received<'a>>,
+    /// A new body.
+    body: Option<&'e [u8]>,
     /// How many edits were made so far.
     made: u16,
 }
 
-/// Octets `from..to` of the head give way to octets `text` of the arena.
+/// Octets `from..to` of the head give way to a text, or to a line.
 #[derive(Debug, Clone)]
-struct Edit {
+struct Edit<'e> {
     from: u16,
     to: u16,
     place: Place,
-    text: Range<u32>,
+    line: Line<'e>,
+    text: Text<'e>,
 }
 
 /// What an edit is, and in which order those at the same octet are written.
@@ -57,58 +57,79 @@ enum Place {
     Instead(Reverse<u16>, Reverse<u16>),
 }
 
-impl<'m, 'a> Rewrite<'m, 'a> {
+/// The header line that a text is the value of.
+#[derive(Debug, Clone, Copy)]
+enum Line<'e> {
+    /// None: a part of a line.
+    None,
+    /// One of this name.
+    Of(Name),
+    /// One of a name that [`Name`] does not know.
+    Called(&'e [u8]),
+    /// The one that gives way, its name as written.
+    Same,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Text<'e> {
+    Nothing,
+    Uri(&'e [u8]),
+    Value(&'e [u8]),
+    Parts(&'e [&'e [u8]]),
+    Decimal(u64),
+    /// The topmost Via, corrected.
+    Received,
+}
+
+impl<'e, 'a> Rewrite<'e, 'a> {
     /// A rewrite that changes nothing yet.
     #[must_use]
-    pub fn new(message: &'m Message<'a>) -> Self {
-        Self { message, edits: SmallVec::new(), text: SmallVec::new(), body: None, made: 0 }
+    pub fn new(message: &'e Message<'a>) -> Self {
+        Self { message, edits: SmallVec::new(), received: None, body: None, made: 0 }
     }
 
     /// Replaces the Request-URI; does nothing to a response. Blanks and control characters are escaped.
-    pub fn set_request_uri(&mut self, uri: &[u8]) -> &mut Self {
+    pub fn set_request_uri(&mut self, uri: &'e [u8]) -> &mut Self {
         if self.message.is_request() {
             let span = self.span(self.message.request_uri()).expect("the Request-URI is in the head");
-            let text = self.arena(|text| push_uri(text, uri));
-            self.instead(span, text);
+            self.instead(span, Line::None, Text::Uri(uri));
         }
         self
     }
 
     /// Adds a line above the first line of that header, or right behind the start line if there is none.
-    pub fn prepend(&mut self, name: Name, value: &[u8]) -> &mut Self {
-        if name != Name::ContentLength {
-            let first = self.message.index.of(name).next();
-            let at = first.map_or(self.message.index.start_line as u16 + 2, |line| line.start);
-            let text = self.arena(|text| push_line(text, name.as_str().as_bytes(), value));
-            let place = Place::Above(Reverse(self.number()));
-            self.edits.push(Edit { from: at, to: at, place, text });
-        }
-        self
+    pub fn prepend(&mut self, name: Name, value: &'e [u8]) -> &mut Self {
+        self.above(name, Text::Value(value))
+    }
+
+    /// As [`Rewrite::prepend`], for a value that is the parts one after the other.
+    pub fn prepend_parts(&mut self, name: Name, parts: &'e [&'e [u8]]) -> &mut Self {
+        self.above(name, Text::Parts(parts))
     }
 
     /// Adds a line at the end of the head.
-    pub fn append(&mut self, name: Name, value: &[u8]) -> &mut Self {
+    pub fn append(&mut self, name: Name, value: &'e [u8]) -> &mut Self {
         if name != Name::ContentLength {
             let place = Place::Below(self.number());
-            self.at_end(place, name.as_str().as_bytes(), value);
+            self.at_end(place, Line::Of(name), Text::Value(value));
         }
         self
     }
 
     /// Adds a line at the end of the head, under a name that [`Name`] does not know. The caller sees to it
     /// that the name is a token.
-    pub fn append_raw(&mut self, name: &[u8], value: &[u8]) -> &mut Self {
+    pub fn append_raw(&mut self, name: &'e [u8], value: &'e [u8]) -> &mut Self {
         debug_assert!(octets::all(name, octets::TOKEN), "a header name is a token");
         let place = Place::Below(self.number());
-        self.at_end(place, name, value);
+        self.at_end(place, Line::Called(name), Text::Value(value));
         self
     }
 
     /// Makes this the only line of that header: the first one gets the value, others go, and if there is none
     /// one is added at the end.
-    pub fn set(&mut self, name: Name, value: &[u8]) -> &mut Self {
+    pub fn set(&mut self, name: Name, value: &'e [u8]) -> &mut Self {
         if name != Name::ContentLength {
-            self.put(name, |text| push_value(text, value));
+            self.put(name, Text::Value(value));
         }
         self
     }
@@ -116,7 +137,7 @@ impl<'m, 'a> Rewrite<'m, 'a> {
     /// As [`Rewrite::set`], for a number.
     pub fn set_decimal(&mut self, name: Name, value: u64) -> &mut Self {
         if name != Name::ContentLength {
-            self.put(name, |text| push_decimal(text, value));
+            self.put(name, Text::Decimal(value));
         }
         self
     }
@@ -125,14 +146,22 @@ impl<'m, 'a> Rewrite<'m, 'a> {
     pub fn remove_all(&mut self, name: Name) -> &mut Self {
         self.edits.retain(|edit| !matches!(edit.place, Place::Added(_, added) if added == name));
         if name != Name::ContentLength && self.message.has(name) {
-            self.remove_lines(|field| field.name == name);
+            let message = self.message;
+            for (number, _) in message.index.lines.iter().enumerate().filter(|(_, line)| line.name == name) {
+                self.remove_line(number);
+            }
         }
         self
     }
 
     /// Removes all lines whose name, as written, `matches`: for headers that [`Name`] does not know.
     pub fn remove_matching(&mut self, mut matches: impl FnMut(&[u8]) -> bool) -> &mut Self {
-        self.remove_lines(|field| field.name != Name::ContentLength && matches(field.raw_name));
+        let message = self.message;
+        for (number, field) in message.fields().enumerate() {
+            if field.name != Name::ContentLength && matches(field.raw_name) {
+                self.remove_line(number);
+            }
+        }
         self
     }
 
@@ -154,8 +183,8 @@ impl<'m, 'a> Rewrite<'m, 'a> {
             let next =
                 rest.map(octets::trim_start).and_then(|rest| octets::offset_in(self.message.bytes, rest));
             match next {
-                Some(next) => self.instead(line.value..next as u16, 0..0),
-                None => self.instead(whole, 0..0),
+                Some(next) => self.remove(line.value..next as u16),
+                None => self.remove(whole),
             }
             return true;
         }
@@ -164,47 +193,46 @@ impl<'m, 'a> Rewrite<'m, 'a> {
 
     /// Replaces octets of the head by others. `span` is a slice of the message as its views give them: a URI,
     /// an [`addr_raw`](crate::NameAddr::addr_raw), a value. Says whether it is; if not, nothing is changed.
-    pub fn replace_span(&mut self, span: &[u8], with: &[u8]) -> bool {
+    pub fn replace_span(&mut self, span: &[u8], with: &'e [u8]) -> bool {
         let Some(span) = self.span(span) else { return false };
-        let text = self.arena(|text| push_value(text, with));
-        self.instead(span, text);
+        self.instead(span, Line::None, Text::Value(with));
         true
     }
 
-    /// Writes the topmost Via as the hop that took the message from `source` has to: see
-    /// [`Via::write_received`](crate::Via::write_received). Does nothing if it cannot be read.
-    pub fn set_received(&mut self, source: SocketAddr) -> &mut Self {
-        if let Ok(via) = self.message.top_via()
-            && let Some(span) = self.span(via.raw)
-        {
-            let text = self.arena(|text| via.put_received(source, text));
-            self.instead(span, text);
+    /// Writes `via`, the topmost Via of this message, as the hop that took it from `source` has to: see
+    /// [`Via::write_received`](crate::Via::write_received).
+    pub fn set_received(&mut self, via: &Via<'a>, source: SocketAddr) -> &mut Self {
+        if let Some(span) = self.span(via.raw) {
+            self.received = Some(via.received_from(source));
+            self.instead(span, Line::None, Text::Received);
         }
         self
     }
 
     /// Replaces the body and its Content-Type. An empty body goes without Content-Type. Content-Encoding spoke
     /// of the old body and is removed.
-    pub fn set_body(&mut self, content_type: &[u8], body: &[u8]) -> &mut Self {
+    pub fn set_body(&mut self, content_type: &'e [u8], body: &'e [u8]) -> &mut Self {
         self.remove_all(Name::ContentEncoding);
         if body.is_empty() {
             self.remove_all(Name::ContentType);
         } else {
             self.set(Name::ContentType, content_type);
         }
-        self.body = Some(self.arena(|text| text.extend_from_slice(body)));
+        self.body = Some(body);
         if self.message.has(Name::ContentLength) {
-            self.put(Name::ContentLength, |text| push_decimal(text, body.len() as u64));
+            self.put(Name::ContentLength, Text::Decimal(body.len() as u64));
         }
         self
     }
 
     /// Appends the outcome to `out`.
     pub fn write(&self, out: &mut Vec<u8>) {
+        /// What a proxy adds: a Via, Record-Routes, a longer Request-URI. More only costs another growth.
+        const ADDED: usize = 1024;
         let bytes = self.message.bytes;
-        let mut order: SmallVec<[&Edit; EDITS_INLINE]> = self.edits.iter().collect();
+        let mut order: SmallVec<[&Edit<'e>; EDITS_INLINE]> = self.edits.iter().collect();
         order.sort_unstable_by_key(|edit| (edit.from, edit.place));
-        out.reserve(bytes.len() + self.text.len());
+        out.reserve(bytes.len() + ADDED);
         let mut at = 0;
         let mut replaced_at = None;
         for edit in order {
@@ -219,15 +247,12 @@ impl<'m, 'a> Rewrite<'m, 'a> {
             if from > at {
                 out.extend_from_slice(&bytes[at..from]);
             }
-            out.extend_from_slice(&self.text[edit.text.start as usize..edit.text.end as usize]);
+            self.write_new(edit, out);
             at = at.max(to);
         }
         let fields_end = self.message.index.fields_end;
         out.extend_from_slice(&bytes[at..fields_end]);
-        let body = match &self.body {
-            Some(body) => &self.text[body.start as usize..body.end as usize],
-            None => self.message.body(),
-        };
+        let body = self.body.unwrap_or(self.message.body());
         if !self.message.has(Name::ContentLength) {
             out.extend_from_slice(b"Content-Length: ");
             push_decimal(out, body.len() as u64);
@@ -237,17 +262,38 @@ impl<'m, 'a> Rewrite<'m, 'a> {
         out.extend_from_slice(body);
     }
 
+    fn write_new(&self, edit: &Edit<'_>, out: &mut Vec<u8>) {
+        let name = match edit.line {
+            Line::None => None,
+            Line::Of(name) => Some(name.as_str().as_bytes()),
+            Line::Called(name) => Some(name),
+            Line::Same => {
+                let line = &self.message.bytes[usize::from(edit.from)..usize::from(edit.to)];
+                let name_end = memchr::memchr(b':', line).expect("a line has a colon");
+                Some(octets::trim_end(&line[..name_end]))
+            }
+        };
+        if let Some(name) = name {
+            out.extend_from_slice(name);
+            out.extend_from_slice(b": ");
+        }
+        match edit.text {
+            Text::Nothing => {}
+            Text::Uri(uri) => push_uri(out, uri),
+            Text::Value(value) => push_value(out, value),
+            Text::Parts(parts) => parts.iter().for_each(|part| push_value(out, part)),
+            Text::Decimal(number) => push_decimal(out, number),
+            Text::Received => self.received.expect("it was kept with the edit").write(out),
+        }
+        if name.is_some() {
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+
     /// Where `span` lies, if it lies in the head and ends no line.
     fn span(&self, span: &[u8]) -> Option<Range<u16>> {
         let from = octets::offset_in(&self.message.bytes[..self.message.index.fields_end], span)?;
         (span.last() != Some(&b'\n')).then_some(from as u16..(from + span.len()) as u16)
-    }
-
-    /// Keeps new text.
-    fn arena(&mut self, write: impl FnOnce(&mut SmallVec<[u8; TEXT_INLINE]>)) -> Range<u32> {
-        let from = self.text.len() as u32;
-        write(&mut self.text);
-        from..self.text.len() as u32
     }
 
     /// A number greater than that of all edits before, those taken back included. There are fewer than 65,536: each
@@ -257,54 +303,46 @@ impl<'m, 'a> Rewrite<'m, 'a> {
         self.made
     }
 
-    fn instead(&mut self, span: Range<u16>, text: Range<u32>) {
+    fn above(&mut self, name: Name, text: Text<'e>) -> &mut Self {
+        if name != Name::ContentLength {
+            let first = self.message.index.of(name).next();
+            let at = first.map_or(self.message.index.start_line as u16 + 2, |line| line.start);
+            let place = Place::Above(Reverse(self.number()));
+            self.edits.push(Edit { from: at, to: at, place, line: Line::Of(name), text });
+        }
+        self
+    }
+
+    fn instead(&mut self, span: Range<u16>, line: Line<'e>, text: Text<'e>) {
         let place = Place::Instead(Reverse(span.end), Reverse(self.number()));
-        self.edits.push(Edit { from: span.start, to: span.end, place, text });
+        self.edits.push(Edit { from: span.start, to: span.end, place, line, text });
     }
 
-    fn at_end(&mut self, place: Place, name: &[u8], value: &[u8]) {
+    fn remove(&mut self, span: Range<u16>) {
+        self.instead(span, Line::None, Text::Nothing);
+    }
+
+    fn remove_line(&mut self, number: usize) {
+        let index = &self.message.index;
+        self.remove(index.lines[number].start..index.line_end(number) as u16);
+    }
+
+    fn at_end(&mut self, place: Place, line: Line<'e>, text: Text<'e>) {
         let at = self.message.index.fields_end as u16;
-        let text = self.arena(|text| push_line(text, name, value));
-        self.edits.push(Edit { from: at, to: at, place, text });
+        self.edits.push(Edit { from: at, to: at, place, line, text });
     }
 
-    fn put(&mut self, name: Name, value: impl FnOnce(&mut SmallVec<[u8; TEXT_INLINE]>)) {
+    fn put(&mut self, name: Name, text: Text<'e>) {
         let message = self.message;
-        let mut fields = message.index.lines.iter().enumerate().filter(|(_, line)| line.name == name);
-        let Some((number, first)) = fields.next() else {
+        let mut lines = message.index.lines.iter().enumerate().filter(|(_, line)| line.name == name);
+        let Some((number, first)) = lines.next() else {
             self.edits.retain(|edit| !matches!(edit.place, Place::Added(_, added) if added == name));
             let place = Place::Added(self.number(), name);
-            let at = message.index.fields_end as u16;
-            let text = self.arena(|text| {
-                text.extend_from_slice(name.as_str().as_bytes());
-                text.extend_from_slice(b": ");
-                value(text);
-                text.extend_from_slice(b"\r\n");
-            });
-            self.edits.push(Edit { from: at, to: at, place, text });
-            return;
+            return self.at_end(place, Line::Of(name), text);
         };
-        let line = &message.bytes[usize::from(first.start)..message.index.line_end(number)];
-        let name_end = memchr::memchr(b':', line).expect("a line has a colon");
-        let text = self.arena(|text| {
-            text.extend_from_slice(octets::trim_end(&line[..name_end]));
-            text.extend_from_slice(b": ");
-            value(text);
-            text.extend_from_slice(b"\r\n");
-        });
-        self.instead(first.start..message.index.line_end(number) as u16, text);
-        for (number, line) in fields {
-            self.instead(line.start..message.index.line_end(number) as u16, 0..0);
-        }
-    }
-
-    fn remove_lines(&mut self, mut matches: impl FnMut(&crate::Field<'a>) -> bool) {
-        let message = self.message;
-        for (number, field) in message.fields().enumerate() {
-            if matches(&field) {
-                let span = message.index.lines[number].start..message.index.line_end(number) as u16;
-                self.instead(span, 0..0);
-            }
+        self.instead(first.start..message.index.line_end(number) as u16, Line::Same, text);
+        for (number, _) in lines {
+            self.remove_line(number);
         }
     }
 }
@@ -318,7 +356,7 @@ mod tests {
                            Max-Forwards : 70\r\nRoute: <sip:r1;lr>,\r\n <sip:r2;lr>\r\nFrom: \"A\" <sip:a@a>;tag=1\r\n\
                            Proxy-Authorization: Digest a=b\r\nX-Mine: x\r\nContent-Type: text/plain\r\nl: 3\r\n\r\noldsurplus";
 
-    fn rewritten(text: &str, edit: impl FnOnce(&mut Rewrite<'_, '_>, &Message<'_>)) -> String {
+    fn rewritten(text: &str, edit: impl for<'a> FnOnce(&mut Rewrite<'_, 'a>, &Message<'a>)) -> String {
         let message = Message::parse(text.as_bytes(), &Limits::default()).expect("good");
         let mut rewrite = Rewrite::new(&message);
         edit(&mut rewrite, &message);
@@ -346,9 +384,12 @@ mod tests {
 
     #[test]
     fn a_proxy_forwards_a_request() {
-        let text = rewritten(MESSAGE, |rewrite, _| {
+        let text = rewritten(MESSAGE, |rewrite, message| {
             rewrite.set_request_uri(b"sip:b@192.0.2.9");
-            rewrite.set_received("192.0.2.1:5060".parse().expect("an address"));
+            rewrite.set_received(
+                &message.top_via().expect("good"),
+                "192.0.2.1:5060".parse().expect("an address"),
+            );
             rewrite.prepend(Name::RecordRoute, b"<sip:us;lr>");
             rewrite.prepend(Name::Via, b"SIP/2.0/UDP us");
             rewrite.remove_first_value(Name::Route);

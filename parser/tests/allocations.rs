@@ -72,7 +72,7 @@ fn a_forwarding_allocates_nothing_but_its_output() {
             let message = Message::parse(&bytes, &Limits::default()).expect("good");
             let mut rewrite = Rewrite::new(&message);
             rewrite.set_request_uri(b"sip:1002@192.0.2.9:5060;transport=udp");
-            rewrite.set_received(([192, 0, 2, 1], 5060).into());
+            rewrite.set_received(&message.top_via().expect("good"), ([192, 0, 2, 1], 5060).into());
             rewrite.prepend(Name::RecordRoute, b"<sip:192.0.2.10;lr;hd=q8Zb1u0tYk3f>");
             rewrite.prepend(Name::Via, b"SIP/2.0/UDP 192.0.2.10;branch=z9hG4bKAAAB3kQz0mBw9s7tX2f4");
             rewrite.set_decimal(Name::MaxForwards, 69);

@@ -161,6 +161,7 @@ proptest! {
     ) {
         let message = Message::parse(&bytes, &Limits::default()).expect("good");
         let fields: Vec<_> = message.fields().collect();
+        let via = message.top_via().expect("good");
         let mut rewrite = Rewrite::new(&message);
         for (edit, place, value) in &edits {
             let field = place.get(&fields);
@@ -173,7 +174,7 @@ proptest! {
                 5 => drop(rewrite.replace_span(field.value, value)),
                 6 => drop(rewrite.set_body(b"text/plain", value)),
                 7 => drop(rewrite.set_request_uri(value)),
-                _ => drop(rewrite.set_received(([192, 0, 2, 1], 5060).into())),
+                _ => drop(rewrite.set_received(&via, ([192, 0, 2, 1], 5060).into())),
             }
         }
         let mut out = Vec::new();

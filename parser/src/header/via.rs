@@ -6,7 +6,7 @@ use std::io::Write;
 use crate::error::{ErrorKind, ParseError, Parsed, fault, whole};
 use crate::header::numbers::decimal;
 use crate::host::{Host, host_port};
-use crate::octets::{self, Sink, TOKEN, push_decimal};
+use crate::octets::{self, TOKEN, push_decimal};
 use crate::params::{Params, params};
 use nom::Parser;
 
@@ -134,23 +134,47 @@ impl<'a> Via<'a> {
     /// Whatever the request claimed in `received`, `rport` or `maddr` is left out, so that a response can
     /// never be aimed at a third party.
     pub fn write_received(&self, source: SocketAddr, out: &mut Vec<u8>) {
-        self.put_received(source, out);
+        self.received_from(source).write(out);
     }
 
-    pub(crate) fn put_received(&self, source: SocketAddr, out: &mut impl Sink) {
-        let params = self.params.raw();
-        let sent_by = &self.raw[..self.raw.len() - params.len()];
-        octets::push_value(out, octets::trim_end(sent_by));
+    pub(crate) fn received_from(&self, source: SocketAddr) -> Received<'a> {
+        let sent_by = &self.raw[..self.raw.len() - self.params.raw().len()];
         let address = source.ip().to_canonical();
-        if self.rport.is_some() || self.host.ip().map(|ip| ip.to_canonical()) != Some(address) {
-            out.put(b";received=");
+        let is_known = self.rport.is_none() && self.host.ip().map(|ip| ip.to_canonical()) == Some(address);
+        Received {
+            sent_by: octets::trim_end(sent_by),
+            address: (!is_known).then_some(address),
+            port: self.rport.is_some().then_some(source.port()),
+            params: self.params,
+            claims: self.claims,
+        }
+    }
+}
+
+/// A Via as the hop that took the request has to write it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Received<'a> {
+    sent_by: &'a [u8],
+    address: Option<IpAddr>,
+    port: Option<u16>,
+    /// As they came, claims included.
+    params: Params<'a>,
+    claims: Claims<'a>,
+}
+
+impl Received<'_> {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        octets::push_value(out, self.sent_by);
+        if let Some(address) = self.address {
+            out.extend_from_slice(b";received=");
             put_address(out, address);
         }
-        if self.rport.is_some() {
-            out.put(b";rport=");
-            push_decimal(out, u64::from(source.port()));
+        if let Some(port) = self.port {
+            out.extend_from_slice(b";rport=");
+            push_decimal(out, u64::from(port));
         }
         // The rest is copied as it stands.
+        let params = self.params.raw();
         let (before, after) = match self.claims {
             Claims::None => (params, &b""[..]),
             Claims::Asks(name) => {
@@ -164,15 +188,15 @@ impl<'a> Via<'a> {
         octets::push_value(out, after);
     }
 
-    fn put_unclaimed(&self, out: &mut impl Sink) {
+    fn put_unclaimed(&self, out: &mut Vec<u8>) {
         for (name, value) in self.params.iter() {
             if is_claim(name) {
                 continue;
             }
-            out.put(b";");
-            out.put(name);
+            out.push(b';');
+            out.extend_from_slice(name);
             if let Some(value) = value {
-                out.put(b"=");
+                out.push(b'=');
                 octets::push_value(out, value);
             }
         }
@@ -201,12 +225,12 @@ fn is_claim(name: &[u8]) -> bool {
 }
 
 /// Writes an address as `received` takes it: IPv6 without brackets (RFC 3261 §25.1 `via-received`).
-fn put_address(out: &mut impl Sink, address: IpAddr) {
+fn put_address(out: &mut Vec<u8>, address: IpAddr) {
     match address {
         IpAddr::V4(address) => {
             for (at, octet) in address.octets().into_iter().enumerate() {
                 if at > 0 {
-                    out.put(b".");
+                    out.push(b'.');
                 }
                 push_decimal(out, u64::from(octet));
             }
@@ -217,7 +241,7 @@ fn put_address(out: &mut impl Sink, address: IpAddr) {
             let mut cursor = std::io::Cursor::new(&mut text[..]);
             write!(cursor, "{address}").expect("an IPv6 address has at most 45 octets");
             let length = cursor.position() as usize;
-            out.put(&text[..length]);
+            out.extend_from_slice(&text[..length]);
         }
     }
 }

@@ -157,13 +157,12 @@ impl Rooms {
         }
         let sitting = seat.as_ref().and_then(|seat| {
             let home = work.ctx.settings.tenant(&seat.extension.tenant)?;
-            Some((home.extension(&seat.extension.name)?.clone(), seat.epoch))
+            Some((home.extension(&seat.extension.name)?, seat.epoch))
         });
         if matches!(account, Account::Device(_)) && sitting.is_none() {
             // Base state: codes and emergency numbers were served before; nothing else is (BASE-2).
             return work.answer(flow, request, Answer::new(403, "Nobody Is Logged In Here"));
         }
-        let sitting = sitting.as_ref().map(|(extension, epoch)| (extension, *epoch));
         let Ok(from) = proxy::decide(work.ctx, &tenant, account, sitting, &headers.from_uri) else {
             return work.answer(flow, request, Answer::new(403, "From Is Not Yours"));
         };

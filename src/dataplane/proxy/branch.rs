@@ -100,14 +100,17 @@ pub(super) fn start_branch(
         return false;
     }
     let plan = &call.plan;
-    let record_route = if plan.in_dialog || !opens_dialog(request) {
-        Vec::new()
-    } else {
-        let sealed = seal(work, plan, headers, call.flow, &target);
-        forward::record_route(work.ctx, &call.flow, &target.flow, &sealed)
+    let opens_dialog = !plan.in_dialog && opens_dialog(request);
+    let sealed = if opens_dialog { seal(work, plan, headers, call.flow, &target) } else { Vec::new() };
+    // One Record-Route where both sides can use it, else one for each side (RFC 5658 §4).
+    let sides = [work.ctx.own_uri(&call.flow), work.ctx.own_uri(&target.flow)];
+    let record_route = match opens_dialog {
+        true if call.flow.listener == target.flow.listener => &sides[1..],
+        true => &sides,
+        false => &[],
     };
     let via = work.ctx.via(&target.flow);
-    let outgoing = outgoing(plan, call.flow, &target, via, &record_route);
+    let outgoing = Outgoing { record_route, sealed: &sealed, ..outgoing(plan, call.flow, &target, via) };
     // A phone that says nothing is given up early, and so is a gateway for emergencies that may have another
     // address; other peers have Timer B.
     let timers = &work.ctx.settings.timers;
@@ -143,20 +146,15 @@ pub(super) fn start_branch(
     true
 }
 
-/// What changes in a request on its way to `target`.
-pub(super) fn outgoing<'a>(
-    plan: &'a Plan,
-    from: Flow,
-    target: &'a Target,
-    via: &'a [u8],
-    record_route: &'a [Vec<u8>],
-) -> Outgoing<'a> {
+/// What changes in a request on its way to `target`, but for Record-Route.
+pub(super) fn outgoing<'a>(plan: &'a Plan, from: Flow, target: &'a Target, via: &'a [u8]) -> Outgoing<'a> {
     Outgoing {
         source: from.remote,
         uri: (!plan.in_dialog).then_some(&*target.uri),
         via,
         own_routes: plan.own_routes,
-        record_route,
+        record_route: &[],
+        sealed: &[],
         from: match &plan.from {
             From::Replaced { addr, .. } => Some(addr),
             From::Kept | From::Anonymous => None,

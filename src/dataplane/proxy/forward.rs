@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
+use smallvec::SmallVec;
+
 use super::identity;
-use crate::context::Context;
-use crate::flow::Flow;
 use crate::return_path;
 
 /// Everything that differs between the request that came and the one that leaves.
@@ -17,8 +17,10 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) via: &'a [u8],
     /// How many Route values on top are ours.
     pub(crate) own_routes: usize,
-    /// Record-Route values to put on top, the outermost last.
-    pub(crate) record_route: &'a [Vec<u8>],
+    /// Our URI in each Record-Route to put on top, the outermost last.
+    pub(crate) record_route: &'a [&'a str],
+    /// The sealed facts of the dialog that they carry.
+    pub(crate) sealed: &'a [u8],
     /// Display name and URI of From.
     pub(crate) from: Option<&'a [u8]>,
     /// Display name and URI of To.
@@ -39,23 +41,27 @@ impl Outgoing<'_> {
         branch: &[u8],
         out: &mut Vec<u8>,
     ) {
+        let via = [self.via, b";branch=", branch];
+        let record_route: SmallVec<[_; 2]> = self
+            .record_route
+            .iter()
+            .map(|uri| {
+                [b"<", uri.as_bytes(), b";lr;", return_path::PARAM.as_bytes(), b"=", self.sealed, b">"]
+            })
+            .collect();
+
         let mut rewrite = sip::Rewrite::new(request);
         if let Some(uri) = self.uri {
             rewrite.set_request_uri(uri);
         }
         // §18.2.1: whatever the sender wrote there, the answer goes where the request came from.
-        rewrite.set_received(self.source);
-        let mut via = Vec::with_capacity(self.via.len() + 48);
-        via.extend_from_slice(self.via);
-        via.extend_from_slice(b";branch=");
-        via.extend_from_slice(branch);
-        rewrite.prepend(sip::Name::Via, &via);
-
+        rewrite.set_received(&headers.via, self.source);
+        rewrite.prepend_parts(sip::Name::Via, &via);
+        for value in &record_route {
+            rewrite.prepend_parts(sip::Name::RecordRoute, value);
+        }
         for _ in 0..self.own_routes {
             rewrite.remove_first_value(sip::Name::Route);
-        }
-        for value in self.record_route {
-            rewrite.prepend(sip::Name::RecordRoute, value);
         }
         // §16.6 item 3: a request without the field gets 70.
         let hops = headers.max_forwards.map_or(70, |hops| hops.saturating_sub(1));
@@ -68,11 +74,11 @@ impl Outgoing<'_> {
         }
         rewrite.remove_all(sip::Name::ProxyAuthorization);
         rewrite.remove_all(sip::Name::Authorization);
-        strip_identity(request, &mut rewrite);
+        strip_identity(&mut rewrite);
         if let Some(asserted) = self.asserted {
             rewrite.append(sip::Name::PAssertedIdentity, asserted);
         }
-        if self.add_privacy && request.header(sip::Name::Privacy).is_none() {
+        if self.add_privacy && !request.has(sip::Name::Privacy) {
             rewrite.append(sip::Name::Privacy, b"id");
         }
         rewrite.write(out);
@@ -110,25 +116,13 @@ pub(crate) fn write_response(
     if let Some(addr) = &original.to {
         rewrite.replace_span(headers.to.addr_raw, addr);
     }
-    strip_identity(response, &mut rewrite);
+    strip_identity(&mut rewrite);
     rewrite.write(out);
 }
 
-fn strip_identity(message: &sip::Message<'_>, rewrite: &mut sip::Rewrite<'_, '_>) {
+fn strip_identity(rewrite: &mut sip::Rewrite<'_, '_>) {
     for name in [sip::Name::PAssertedIdentity, sip::Name::PPreferredIdentity, sip::Name::RemotePartyId] {
         debug_assert!(identity::is_identity_header(name));
-        if message.header(name).is_some() {
-            rewrite.remove_all(name);
-        }
+        rewrite.remove_all(name);
     }
-}
-
-/// The Record-Route values of a request that came by `from` and leaves by `to`: one where both sides can use
-/// it, else one for each side (RFC 5658 §4).
-pub(crate) fn record_route(ctx: &Context, from: &Flow, to: &Flow, sealed: &[u8]) -> Vec<Vec<u8>> {
-    let value = |flow: &Flow| {
-        [b"<", ctx.own_uri(flow).as_bytes(), b";lr;", return_path::PARAM.as_bytes(), b"=", sealed, b">"]
-            .concat()
-    };
-    if from.listener == to.listener { vec![value(to)] } else { vec![value(from), value(to)] }
 }

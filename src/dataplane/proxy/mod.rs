@@ -502,7 +502,7 @@ impl Proxy {
         let Some(target) = plan.targets.first() else { return };
         let branch = transaction::branch::stateless(&work.ctx.tables.branch_key, ack, headers);
         work.ctx.counters.requests_forwarded += 1;
-        let outgoing = outgoing(plan, *flow, target, work.ctx.via(&target.flow), &[]);
+        let outgoing = outgoing(plan, *flow, target, work.ctx.via(&target.flow));
         work.out.message(target.flow, |buffer| outgoing.write(ack, headers, &branch, buffer));
     }
 

@@ -73,9 +73,8 @@ pub(crate) fn in_dialog(
     let uri = request.request_uri();
     let next = match receiver.account {
         Some(account) => target::current_flow(ctx, &tenant.id, account, receiver.flow, uri, now),
-        None => Some(receiver.flow),
+        None => receiver.flow,
     };
-    let Some(next) = next else { return InDialog::Unknown };
 
     // What was put into From at the start stays there; what the opener wrote is put back into the To it gets.
     // Each only if it is still what it was (RFC 4916 lets both change).

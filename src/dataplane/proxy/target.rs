@@ -96,15 +96,21 @@ pub(crate) fn current_flow(
     last: Flow,
     uri: &[u8],
     now: Now,
-) -> Option<Flow> {
-    let contacts = ctx.tables.location.contacts(tenant, account.as_bytes(), now.mono);
-    let flows = || contacts.iter().filter_map(|contact| contact.flow);
-    if flows().any(|flow| flow == last) {
-        return Some(last);
+) -> Flow {
+    let (mut has_last, mut of_uri, mut some, mut several) = (false, None, None, false);
+    ctx.tables.location.read(tenant, account.as_bytes(), now.mono, |binding| {
+        let Some(flow) = binding.flow else { return };
+        has_last |= flow == last;
+        several |= some.is_some();
+        some = Some(flow);
+        if *binding.uri == *uri {
+            of_uri = of_uri.or(Some(flow));
+        }
+    });
+    if has_last {
+        return last;
     }
-    let same_contact = contacts.iter().find(|contact| *contact.uri == *uri).and_then(|contact| contact.flow);
-    let only = (flows().count() == 1).then(|| flows().next()).flatten();
     // An address outlives a binding: the phone may still be there. A connection that no binding knows may too;
     // if it is gone, the transport says so at once.
-    same_contact.or(only).or(Some(last))
+    of_uri.or(some.filter(|_| !several)).unwrap_or(last)
 }
