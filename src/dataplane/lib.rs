@@ -7,6 +7,7 @@
 mod admission;
 mod attendant;
 pub mod auth;
+mod base64url;
 mod context;
 pub mod counters;
 mod dispatch;

@@ -8,11 +8,10 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use siphasher::sip128::SipHasher24;
 use subtle::ConstantTimeEq as _;
 
+use crate::base64url;
 use crate::now::Mono;
 
 /// How long a nonce is good for. Phones refresh every few minutes with the nonce they have; an hour spares them a
@@ -96,16 +95,14 @@ impl Nonces {
         raw[..8].copy_from_slice(&id.to_be_bytes());
         raw[8..].copy_from_slice(&self.code(id));
         let mut text = [0; NONCE_LENGTH];
-        let length = URL_SAFE_NO_PAD.encode_slice(raw, &mut text).expect("18 octets are 24 characters");
-        debug_assert_eq!(length, NONCE_LENGTH);
+        base64url::encode(&raw, &mut text);
         text
     }
 
     /// What `nonce` is to us `now`. Takes the same time for any code.
     pub fn verify(&self, nonce: &[u8], now: Mono) -> NonceState {
         let mut raw = [0; RAW_LENGTH];
-        // A nonce of the right length alone is decoded: nothing else fits.
-        if nonce.len() != NONCE_LENGTH || URL_SAFE_NO_PAD.decode_slice(nonce, &mut raw) != Ok(RAW_LENGTH) {
+        if !base64url::decode(nonce, &mut raw) {
             return NonceState::Foreign;
         }
         let (id, code) = raw.split_at(8);

@@ -12,12 +12,11 @@
 
 use std::hash::Hasher as _;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use siphasher::sip::{SipHasher13, SipHasher24};
 
 use super::ClientId;
 use super::key::Fields;
+use crate::base64url;
 use crate::flow::WorkerId;
 use crate::slots::SlotKey;
 
@@ -25,7 +24,7 @@ use crate::slots::SlotKey;
 const COOKIE: &[u8; 7] = b"z9hG4bK";
 const MAC: usize = 8;
 const SEALED: usize = 1 + 8 + 4;
-const ENCODED: usize = (SEALED + MAC) * 4 / 3;
+const ENCODED: usize = base64url::length(SEALED + MAC);
 
 /// In the slot of a branch: there is no transaction.
 const STATELESS: u64 = 1 << 31;
@@ -74,9 +73,11 @@ pub(crate) fn stateless(
 
 /// Reads a branch; `None` unless a worker of this process made it.
 pub(crate) fn decode(branch: &[u8], mac_key: &[u8; 16]) -> Option<Branch> {
-    let encoded: &[u8; ENCODED] = branch.strip_prefix(COOKIE)?.try_into().ok()?;
+    let encoded = branch.strip_prefix(COOKIE)?;
     let mut octets = [0; SEALED + MAC];
-    URL_SAFE_NO_PAD.decode_slice(encoded, &mut octets).ok()?;
+    if !base64url::decode(encoded, &mut octets) {
+        return None;
+    }
     let (sealed, found) = octets.split_first_chunk::<SEALED>().expect("it has thirteen octets and more");
     if found != mac(mac_key, sealed).to_be_bytes() {
         return None;
@@ -113,15 +114,12 @@ fn seal(mac_key: &[u8; 16], worker: u8, slot: u64, loop_hash: u32) -> Encoded {
 
     let mut branch = [0; COOKIE.len() + ENCODED];
     branch[..COOKIE.len()].copy_from_slice(COOKIE);
-    let length = URL_SAFE_NO_PAD.encode_slice(octets, &mut branch[COOKIE.len()..]);
-    debug_assert_eq!(length, Ok(ENCODED));
+    base64url::encode(&octets, &mut branch[COOKIE.len()..]);
     branch
 }
 
 fn mac(mac_key: &[u8; 16], sealed: &[u8; SEALED]) -> u64 {
-    let mut hasher = SipHasher24::new_with_key(mac_key);
-    hasher.write(sealed);
-    hasher.finish()
+    SipHasher24::new_with_key(mac_key).hash(sealed)
 }
 
 #[cfg(test)]
