@@ -23,6 +23,9 @@ use crate::flow::{ConnectionId, Flow, ListenerId};
 /// The URI parameter that carries it.
 pub const PARAM: &str = "hd";
 
+/// What a Record-Route of ours has behind its URI, before the value of the parameter.
+pub(crate) const URI_PARAMS: &[u8] = b";lr;hd=";
+
 /// Longest parameter that is looked at, in characters: far above what [`ReturnPath::seal`] makes.
 pub const PARAM_LENGTH_MAX: usize = 1024;
 

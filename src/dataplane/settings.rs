@@ -123,6 +123,14 @@ impl Settings {
         self.faces.get(usize::from(id.0)).map(|face| &*face.uri)
     }
 
+    /// What stands behind the URI of a listener in a Route, which begins with `<` and that URI as a Record-Route of ours
+    /// has it, followed by its parameters.
+    pub fn behind_own_uri<'v>(&self, route: &'v [u8]) -> Option<&'v [u8]> {
+        let route = route.strip_prefix(b"<")?;
+        let behind = |face: &Face| route.strip_prefix(face.uri.as_bytes());
+        self.faces.iter().filter_map(behind).find(|behind| behind.first() == Some(&b';'))
+    }
+
     /// The tenant a listener serves where a request names no domain of ours.
     pub fn tenant_of_listener(&self, id: ListenerId) -> Option<&Arc<Tenant>> {
         self.tenant(self.listener(id)?.tenant.as_deref()?)

@@ -362,11 +362,16 @@ fn refused_by_proxy_rules(
     if headers.max_forwards == Some(0) {
         return Some(Answer::new(483, "Too Many Hops"));
     }
-    let loops = request
-        .vias()
-        .filter_map(|via| via.ok()?.branch)
-        .filter_map(|branch| transaction::branch::decode(branch, &work.ctx.tables.branch_key))
-        .any(|branch| branch.loop_hash == transaction::loop_hash(request, headers));
+    let loops = |branch: Option<&[u8]>| {
+        branch
+            .and_then(|branch| transaction::branch::decode(branch, &work.ctx.tables.branch_key))
+            .is_some_and(|branch| branch.loop_hash == transaction::loop_hash(request, headers))
+    };
+    let top = headers.via;
+    // What comes from a phone has one Via, and that one has been read.
+    let is_alone = request.headers(sip::Name::Via).map(<[u8]>::len).eq([top.raw.len()]);
+    let loops = loops(top.branch)
+        || (!is_alone && request.vias().skip(1).map_while(Result::ok).any(|via| loops(via.branch)));
     loops.then_some(Answer::new(482, "Loop Detected"))
 }
 

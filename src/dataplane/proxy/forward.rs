@@ -45,9 +45,7 @@ impl Outgoing<'_> {
         let record_route: SmallVec<[_; 2]> = self
             .record_route
             .iter()
-            .map(|uri| {
-                [b"<", uri.as_bytes(), b";lr;", return_path::PARAM.as_bytes(), b"=", self.sealed, b">"]
-            })
+            .map(|uri| [b"<", uri.as_bytes(), return_path::URI_PARAMS, self.sealed, b">"])
             .collect();
 
         let mut rewrite = sip::Rewrite::new(request);

@@ -27,17 +27,28 @@ const OWN_ROUTES_MAX: usize = 3;
 
 /// How many Route values on top name this edge, at most [`OWN_ROUTES_MAX`].
 pub(crate) fn own_routes(ctx: &Context, request: &sip::Message<'_>) -> usize {
-    own_uris(ctx, request).count()
+    own_params(ctx, request).count()
 }
 
-/// The Route URIs on top that name this edge.
-fn own_uris<'a>(ctx: &Context, request: &sip::Message<'a>) -> impl Iterator<Item = sip::Uri<'a>> {
-    request
-        .routes()
-        .map_while(Result::ok)
-        .map_while(|route| route.uri().ok())
-        .take_while(|uri| ctx.settings.is_own_address(&uri.host, uri.port))
-        .take(OWN_ROUTES_MAX)
+/// The sealed parameter, if there is one, of each Route value on top that names this edge.
+fn own_params<'a>(ctx: &Context, request: &sip::Message<'a>) -> impl Iterator<Item = Option<&'a [u8]>> {
+    request.values(sip::Name::Route).map_while(|route| own_param(ctx, route)).take(OWN_ROUTES_MAX)
+}
+
+/// `None` if the route is not this edge; else its sealed parameter, if it has one.
+fn own_param<'a>(ctx: &Context, route: &'a [u8]) -> Option<Option<&'a [u8]>> {
+    // Nearly every route comes back as it was recorded.
+    let recorded = ctx.settings.behind_own_uri(route).and_then(|behind| {
+        let sealed = behind.strip_prefix(return_path::URI_PARAMS)?.strip_suffix(b">")?;
+        let goes_on = sealed.iter().fold(false, |seen, octet| seen | matches!(octet, b';' | b'?' | b'>'));
+        (!goes_on).then_some(sealed)
+    });
+    if recorded.is_some() {
+        return Some(recorded);
+    }
+    let uri = sip::NameAddr::parse(route).ok()?.uri().ok()?;
+    let is_own = ctx.settings.is_own_address(&uri.host, uri.port);
+    is_own.then(|| uri.params.get(return_path::PARAM).flatten())
 }
 
 /// Finds the dialog of a request by its topmost Route.
@@ -50,10 +61,9 @@ pub(crate) fn in_dialog(
 ) -> InDialog {
     let sip::Mandatory { from, to, call_id, .. } = headers;
     let (mut own_routes, mut opened) = (0, None);
-    for uri in own_uris(ctx, request) {
+    for sealed in own_params(ctx, request) {
         own_routes += 1;
-        opened =
-            opened.or_else(|| return_path::open(&ctx.keys, uri.params.get(return_path::PARAM)??, call_id));
+        opened = opened.or_else(|| return_path::open(&ctx.keys, sealed?, call_id));
     }
     let Some(opened) = opened else { return InDialog::Unknown };
     let Some(path) = opened.path() else { return InDialog::Unknown };
