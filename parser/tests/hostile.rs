@@ -5,45 +5,8 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use sip::{Frame, Framer, Limits, Message, Name, Uri};
 
+use crate::bombs::{UNBOUNDED, bombs, read_all};
 use crate::torture::{expectations, rfc4475};
-
-/// Reads everything there is to read.
-pub(crate) fn read_all(bytes: &[u8], limits: &Limits) {
-    let _ = Message::salvage(bytes, limits).map(|message| read_views(&message));
-    if let Ok(message) = Message::parse(bytes, limits) {
-        assert!(message.bytes().len() <= bytes.len());
-        read_views(&message);
-    }
-    let mut framer = Framer::new();
-    if let Frame::Message { len } | Frame::KeepAlive { len, .. } = framer.frame(bytes, limits) {
-        assert!(0 < len && len <= bytes.len());
-    }
-}
-
-fn read_views(message: &Message<'_>) {
-    let _ = message.validate();
-    let _ = (message.event(), message.subscription_state(), message.body(), message.head());
-    let _ = (message.expires(), message.min_expires(), message.retry_after(), message.content_length());
-    message.vias().for_each(drop);
-    message.contacts().for_each(drop);
-    let _ = Uri::parse(message.request_uri()).map(|uri| uri.matches(&uri));
-    let mut seen = Vec::new();
-    for field in message.fields() {
-        assert!(field.line.ends_with(b"\n"));
-        if seen.contains(&field.name) {
-            continue;
-        }
-        seen.push(field.name);
-        message.addresses(field.name).for_each(drop);
-        message.option_tags(field.name).for_each(drop);
-        message.credentials(field.name).for_each(drop);
-        message.challenges(field.name).for_each(drop);
-        if let Ok(addr) = message.address(field.name) {
-            let _ = addr.uri().map(|uri| uri.user_unescaped().len());
-            addr.params.iter().for_each(drop);
-        }
-    }
-}
 
 fn request(headers: &str) -> Vec<u8> {
     format!(
@@ -53,49 +16,41 @@ fn request(headers: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// The bombs, each `scale` times as big as the first.
-fn bombs(scale: usize) -> Vec<(&'static str, Vec<u8>)> {
-    let times = |text: &str, count: usize| text.repeat(count * scale);
-    vec![
-        ("headers", request(&times("X: y\r\n", 500))),
-        ("vias in one line", request(&format!("Via: a{}\r\n", times(", SIP/2.0/UDP a;branch=b", 200)))),
-        ("vias in many lines", request(&times("v: SIP/2.0/UDP a;branch=b\r\n", 200))),
-        ("parentheses", request(&format!("Contact: {}\r\n", times("(", 3_000)))),
-        ("quotes", request(&format!("Contact: {}\r\n", times("\"\\", 3_000)))),
-        ("brackets", request(&format!("Contact: {}\r\n", times("<", 3_000)))),
-        ("commas", request(&format!("Supported: {}\r\n", times(",", 3_000)))),
-        ("header parameters", request(&format!("Contact: <sip:a@a>{}\r\n", times(";a", 2_500)))),
-        ("folds", request(&format!("Subject: {}\r\n", times("\r\n ", 2_000)))),
-        ("uri parameters", request(&format!("Contact: <sip:a@a{}>\r\n", times(";a", 2_500)))),
-        ("auth parameters", request(&format!("Authorization: Digest a=b{}\r\n", times(",a=b", 1_500)))),
-        ("escapes", request(&format!("Contact: <sip:{}@a>\r\n", times("%61", 2_000)))),
-        ("colons", request(&format!("{}\r\n", times(":", 6_000)))),
-        ("binary", times("\0\r\x01\n", 1_500).into_bytes()),
-    ]
-}
+/// What reading a bomb of 64 KiB may take: 50 ms, or a second where the compiler has optimised nothing.
+const BOMB_TIME_MAX: Duration = Duration::from_millis(if cfg!(debug_assertions) { 1_000 } else { 50 });
+/// Rounds in which times are taken. The least of them counts, so that what else the machine does counts little.
+const ROUNDS: core::ops::RangeInclusive<usize> = 3..=30;
 
-/// The least time of some rounds in which `bytes` is read `runs` times, so that what else the machine does
-/// counts little.
-fn least_time(bytes: &[u8], runs: usize, limits: &Limits) -> Duration {
+/// What it takes to read `bytes` as often as that.
+fn time(bytes: &[u8], runs: usize) -> Duration {
     #[expect(clippy::disallowed_methods, reason = "time is what is measured here")]
     let now = Instant::now;
-    let round = |_| {
-        let start = now();
-        (0..runs).for_each(|_| read_all(bytes, limits));
-        start.elapsed()
-    };
-    (0..15).map(round).min().expect("there were rounds")
+    let start = now();
+    (0..runs).for_each(|_| read_all(bytes, &UNBOUNDED));
+    start.elapsed()
 }
 
 #[test]
-fn ten_times_the_input_costs_about_ten_times_as_much() {
-    // All bounds off: what is shown is the cost of the grammars.
-    let limits = Limits { headers_max: usize::MAX, ..Limits::default() };
-    for ((name, small), (_, big)) in bombs(1).into_iter().zip(bombs(10)) {
-        let (ten_small, big) = (least_time(&small, 10, &limits), least_time(&big, 1, &limits));
+fn sixteen_times_the_input_costs_about_sixteen_times_as_much() {
+    for ((name, small), (_, big)) in bombs(4 * 1_024).into_iter().zip(bombs(64 * 1_024 - 1)) {
+        let (mut of_sixteen_small, mut of_big) = (Duration::MAX, Duration::MAX);
+        // Something quadratic would take sixteen times as long.
+        let is_linear = (1..=*ROUNDS.end()).any(|round| {
+            of_sixteen_small = of_sixteen_small.min(time(&small, 16));
+            of_big = of_big.min(time(&big, 1));
+            round >= *ROUNDS.start() && of_big < of_sixteen_small * 4 && of_big < BOMB_TIME_MAX
+        });
 
-        // Something quadratic would take ten times as long.
-        assert!(big < ten_small * 4, "{name}: ten small ones {ten_small:?}, a big one {big:?}");
+        assert!(is_linear, "{name}: sixteen small ones {of_sixteen_small:?}, a big one {of_big:?}");
+    }
+}
+
+#[test]
+fn bombs_have_the_length_they_are_asked_for() {
+    for octets in [4 * 1_024, 64 * 1_024 - 1] {
+        for (name, bytes) in bombs(octets) {
+            assert!((octets - 64..=octets).contains(&bytes.len()), "{name}: {}", bytes.len());
+        }
     }
 }
 
@@ -123,9 +78,10 @@ fn a_peer_that_sends_octet_by_octet_costs_no_more() {
 fn a_header_bomb_is_refused_by_the_limits() {
     let limits = Limits::default();
 
-    for (name, bytes) in
-        bombs(10).into_iter().filter(|(name, _)| ["headers", "vias in many lines"].contains(name))
-    {
+    for (name, bytes) in bombs(64 * 1_024 - 1) {
+        if !["headers", "headers of one name", "Vias in many lines", "Routes in many lines"].contains(&name) {
+            continue;
+        }
         let error = Message::parse(&bytes, &limits).expect_err("too many");
 
         assert_eq!(error.kind.status(), 513, "{name}");

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use sip::{Compose, Limits, Message, Method, Name, ResponseOptions, Rewrite, Scheme, Uri};
 
-use crate::hostile::read_all;
+use crate::bombs::read_all;
 use crate::samples::messages;
 use crate::torture::{expectations, rfc4475};
 
