@@ -30,6 +30,7 @@ pub mod refusal;
 mod registrar;
 pub mod return_path;
 mod seating;
+mod secret;
 pub mod settings;
 mod slots;
 mod tables;

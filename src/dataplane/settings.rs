@@ -3,7 +3,6 @@
 //! `config/` makes it from TOML; a reload makes a new one and swaps the `Arc`.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +12,7 @@ use ipnet::IpNet;
 use crate::auth::RegistrarUris;
 use crate::flow::ListenerId;
 use crate::hash::NameHasher;
+pub use crate::secret::{PinHash, SipSecret};
 
 /// Everything the edge was told, one generation of it.
 #[derive(Debug)]
@@ -582,29 +582,4 @@ pub struct Extension {
     pub own_phones_max: u32,
     /// Off: it cannot log in, register or be called.
     pub enabled: bool,
-}
-
-/// A digest secret: H(user:realm:password) for each algorithm (RFC 7616 §3.4.2); the password is not kept.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct SipSecret {
-    /// MD5, 32 lower-case hex digits.
-    pub ha1_md5: Option<[u8; 32]>,
-    /// SHA-256, 64 lower-case hex digits.
-    pub ha1_sha256: Option<[u8; 64]>,
-}
-
-impl fmt::Debug for SipSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SipSecret(…)")
-    }
-}
-
-/// A PIN as the operator stored it: a PHC string (`$argon2id$…`, `$hmac-sha256$…`).
-#[derive(Clone, PartialEq, Eq)]
-pub struct PinHash(pub Arc<str>);
-
-impl fmt::Debug for PinHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PinHash(…)")
-    }
 }
