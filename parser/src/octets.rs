@@ -261,11 +261,20 @@ pub(crate) fn push_value(out: &mut Vec<u8>, value: &[u8]) {
 
 /// Blanks out CR, LF and NUL.
 pub(crate) fn clean(text: &mut [u8]) {
-    if memchr::memchr3(b'\r', b'\n', 0, text).is_some() {
+    if has_control(text) {
         for octet in text.iter_mut().filter(|octet| matches!(octet, b'\r' | b'\n' | 0)) {
             *octet = b' ';
         }
     }
+}
+
+/// Whether an octet below the space is among them. A word at a time: most text is shorter than what `memchr` is for.
+fn has_control(text: &[u8]) -> bool {
+    const ONES: u64 = u64::MAX / 0xff;
+    let (words, rest) = text.as_chunks();
+    let below_space = |word: u64| word.wrapping_sub(ONES * 0x20) & !word & (ONES << 7);
+    let found = words.iter().fold(0, |found, word| found | below_space(u64::from_le_bytes(*word)));
+    found != 0 || rest.iter().any(|&octet| octet < b' ')
 }
 
 /// Appends a URI. Blanks and control characters are escaped: they would end it.
