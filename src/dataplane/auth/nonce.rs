@@ -101,14 +101,10 @@ impl Nonces {
 
     /// What `nonce` is to us `now`. Takes the same time for any code.
     pub fn verify(&self, nonce: &[u8], now: Mono) -> NonceState {
-<<<<<<< Updated upstream
         let mut raw = [0; RAW_LENGTH];
         if !base64url::decode(nonce, &mut raw) {
             return NonceState::Foreign;
         }
-=======
-        let Some(raw) = nonce.try_into().ok().and_then(decode) else { return NonceState::Foreign };
->>>>>>> Stashed changes
         let (id, code) = raw.split_at(8);
         let id = u64::from_be_bytes(id.try_into().expect("split at eight"));
         if !bool::from(self.code(id).ct_eq(code)) {
@@ -122,32 +118,6 @@ impl Nonces {
         let hash = SipHasher24::new_with_key(&self.key).hash(&id.to_le_bytes()).as_bytes();
         *hash.first_chunk().expect("a code is shorter than the hash")
     }
-}
-
-/// The octets that base64url `text` stands for; `None`: it is none.
-fn decode(text: &Nonce) -> Option<[u8; RAW_LENGTH]> {
-    /// What stands for no six bits.
-    const NONE: u8 = 0xff;
-    const SIX_BITS: [u8; 256] = {
-        let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-        let mut table = [NONE; 256];
-        let mut bits = 0;
-        while bits < alphabet.len() {
-            table[alphabet[bits] as usize] = bits as u8;
-            bits += 1;
-        }
-        table
-    };
-    let mut raw = [0; RAW_LENGTH];
-    let mut all = 0;
-    let (quads, _) = text.as_chunks::<4>();
-    let (triples, _) = raw.as_chunks_mut::<3>();
-    for (quad, triple) in quads.iter().zip(triples) {
-        let [a, b, c, d] = quad.map(|letter| SIX_BITS[usize::from(letter)]);
-        all |= a | b | c | d;
-        *triple = [a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d];
-    }
-    (all < 64).then_some(raw)
 }
 
 impl std::fmt::Debug for Nonces {
