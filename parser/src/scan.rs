@@ -206,6 +206,25 @@ mod tests {
         }
     }
 
+    /// The scan loads through pointers: valgrind tells if one leads out of what it was given.
+    #[test]
+    fn the_scan_reads_nothing_that_was_not_given() {
+        let tests = std::env::current_exe().expect("a test knows its own file");
+        let run = std::process::Command::new("valgrind")
+            .args(["--quiet", "--error-exitcode=1"])
+            .arg(tests)
+            .args(["scan::tests", "--skip", "reads_nothing"])
+            .env("PROPTEST_CASES", "64")
+            .output();
+        match run {
+            Ok(run) => assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr)),
+            Err(error) => {
+                assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "valgrind: {error}");
+                eprintln!("SKIPPED, AND SO NOT TESTED: the line scan under valgrind: {error}");
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn the_scan_follows_its_definition(
