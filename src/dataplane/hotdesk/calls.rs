@@ -4,7 +4,9 @@
 //! Dialogs are not kept (their facts ride in Record-Route), so a call here is only a hash and its beginning.
 //! After a restart a device counts as idle.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use smallvec::SmallVec;
@@ -16,6 +18,45 @@ use crate::now::Mono;
 /// A desk phone holds a handful of calls; a busy reception desk a dozen. Beyond, the oldest ordinary call is
 /// forgotten, so a phone that never ends its calls costs no more than this.
 const CALLS_PER_DEVICE_MAX: usize = 16;
+
+/// What names a device: a [`Place`], or its tenant and name where nobody needs to own them.
+pub trait Named {
+    /// The tenant's id, and the device's.
+    fn names(&self) -> (&str, &str);
+}
+
+impl Named for Place {
+    fn names(&self) -> (&str, &str) {
+        (&self.tenant, &self.name)
+    }
+}
+
+impl Named for (&str, &str) {
+    fn names(&self) -> (&str, &str) {
+        *self
+    }
+}
+
+impl<'a> Borrow<dyn Named + 'a> for Place {
+    fn borrow(&self) -> &(dyn Named + 'a) {
+        self
+    }
+}
+
+impl Hash for dyn Named + '_ {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // As a `Place` does, field by field.
+        self.names().hash(state);
+    }
+}
+
+impl PartialEq for dyn Named + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        self.names() == other.names()
+    }
+}
+
+impl Eq for dyn Named + '_ {}
 
 /// The calls at all devices. Entries exist for devices that had a call: at most as many as are configured.
 #[derive(Debug)]
@@ -61,15 +102,18 @@ impl Calls {
     }
 
     /// A call to or from a device began. `call` stands for the dialog; saying it twice changes nothing.
-    pub fn began(&self, device: &Place, call: u64, now: Mono, emergency: bool) {
+    pub fn began(&self, device: &dyn Named, call: u64, now: Mono, emergency: bool) {
         self.devices.with(device, |devices| match devices.get_mut(device) {
             Some(at) => at.began(call, now, emergency),
-            None => devices.entry(device.clone()).or_default().began(call, now, emergency),
+            None => {
+                let (tenant, name) = device.names();
+                devices.entry(Place::new(tenant, name)).or_default().began(call, now, emergency);
+            }
         });
     }
 
     /// The session timer of a call was started anew, or taken away. A call that is not known stays so.
-    pub fn refreshed(&self, device: &Place, call: u64, expires: Option<Mono>) {
+    pub fn refreshed(&self, device: &dyn Named, call: u64, expires: Option<Mono>) {
         self.devices.with(device, |devices| {
             let calls = devices.get_mut(device).map(|at| at.calls.iter_mut());
             if let Some(known) = calls.and_then(|mut calls| calls.find(|known| known.id == call)) {
@@ -79,7 +123,7 @@ impl Calls {
     }
 
     /// A call ended. True if it was the last one at the device, so that what waited for that may happen now.
-    pub fn ended(&self, device: &Place, call: u64, now: Mono) -> bool {
+    pub fn ended(&self, device: &dyn Named, call: u64, now: Mono) -> bool {
         self.devices.with(device, |devices| {
             let Some(at) = devices.get_mut(device) else { return false };
             let Some(place) = at.calls.iter().position(|known| known.id == call) else { return false };
@@ -95,7 +139,7 @@ impl Calls {
     }
 
     /// True if no call is up at the device. A call older than `call_max` is one whose end was not seen.
-    pub fn is_idle(&self, device: &Place, now: Mono, call_max: Duration) -> bool {
+    pub fn is_idle(&self, device: &dyn Named, now: Mono, call_max: Duration) -> bool {
         self.devices.with(device, |devices| {
             let Some(at) = devices.get_mut(device) else { return true };
             at.forget(now, call_max);
@@ -109,7 +153,7 @@ impl Calls {
 
     /// True while the device is in an emergency call, and for `hold` after its end: no seat at it may begin or
     /// end. An emergency call older than `call_max` counts as ended then.
-    pub fn emergency_hold(&self, device: &Place, now: Mono, hold: Duration, call_max: Duration) -> bool {
+    pub fn emergency_hold(&self, device: &dyn Named, now: Mono, hold: Duration, call_max: Duration) -> bool {
         self.devices.with(device, |devices| {
             let Some(at) = devices.get_mut(device) else { return false };
             at.forget(now, call_max);

@@ -4,7 +4,6 @@ use super::forward::{self, Outgoing};
 use super::{Branch, Call, EMERGENCY_WARNING, From, Plan, ProxyKey, Target};
 use crate::context::{Answer, Owner, Work};
 use crate::flow::Flow;
-use crate::hotdesk::Place;
 use crate::output::{Output, Report};
 use crate::return_path::{Identity, Party, ReturnPath};
 
@@ -139,7 +138,7 @@ pub(super) fn start_branch(
         && !plan.in_dialog
         && let Some(device) = &target.device
     {
-        let device = Place::new(&plan.tenant.id, device);
+        let device = (&*plan.tenant.id, &**device);
         work.ctx.tables.calls.began(&device, call.dialog, work.now.mono, plan.emergency);
     }
     call.branches.push(Branch { client, target, ended: false, left: false });

@@ -18,7 +18,8 @@ mod response;
 mod route;
 mod target;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+use std::collections::hash_map::{Entry, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ pub(crate) use target::{Target, of_device, of_extension};
 use crate::context::{Answer, Owner, Work};
 use crate::effect::Effect;
 use crate::flow::Flow;
+use crate::hash::NameHasher;
 use crate::hotdesk::{Place, SeatChange};
 use crate::now::Mono;
 use crate::settings::Tenant;
@@ -102,7 +104,7 @@ struct Branch {
 pub(crate) struct Proxy {
     calls: Slots<Call>,
     /// Ringing INVITEs by the extension they are for.
-    ringing: HashMap<Place, SmallVec<[ProxyKey; 1]>>,
+    ringing: HashMap<Place, SmallVec<[ProxyKey; 1]>, NameHasher>,
     /// Answered INVITEs: kept while a repeated 2xx may still come (RFC 6026 Timer M), then forgotten.
     lingering: VecDeque<(Mono, ProxyKey)>,
     /// Where a request is copied while its branches are written.
@@ -118,7 +120,7 @@ impl Proxy {
     pub(crate) fn new() -> Self {
         Self {
             calls: Slots::new(CALLS_MAX),
-            ringing: HashMap::new(),
+            ringing: HashMap::default(),
             lingering: VecDeque::new(),
             scratch: Vec::new(),
         }
@@ -179,13 +181,8 @@ impl Proxy {
 
     /// The devices of a dialog are free of it.
     fn dialog_ended(&self, work: &mut Work<'_>, plan: &Plan, dialog: u64, effects: &mut Vec<Effect>) {
-        let ends = [plan.opener_device.clone()].into_iter().flatten();
-        let others = plan.targets.iter().filter_map(|target| target.device.as_deref());
-        for device in ends.chain(others.map(|device| Place::new(&plan.tenant.id, device))) {
-            if work.ctx.tables.calls.ended(&device, dialog, work.now.mono) {
-                effects.push(Effect::Idle(device));
-            }
-        }
+        let far = plan.targets.iter().filter_map(|target| target.device.as_deref());
+        free(work, plan, far, dialog, effects);
     }
 
     /// Sends the request to the most preferred places not tried yet; if there are none left, answers.
@@ -241,12 +238,16 @@ impl Proxy {
     }
 
     fn forget_ringing(&mut self, call: &Call, key: ProxyKey) {
-        let Some(extension) = &call.plan.extension else { return };
-        let place = Place::new(&call.plan.tenant.id, extension);
-        if let Some(keys) = self.ringing.get_mut(&place) {
-            keys.retain(|known| *known != key);
-            if keys.is_empty() {
-                self.ringing.remove(&place);
+        if let Some(extension) = &call.plan.extension {
+            self.no_longer_rings(Place::new(&call.plan.tenant.id, extension), key);
+        }
+    }
+
+    fn no_longer_rings(&mut self, extension: Place, key: ProxyKey) {
+        if let Entry::Occupied(mut keys) = self.ringing.entry(extension) {
+            keys.get_mut().retain(|known| *known != key);
+            if keys.get().is_empty() {
+                keys.remove();
             }
         }
     }
@@ -302,33 +303,20 @@ impl Proxy {
     fn on_answered(&mut self, work: &mut Work<'_>, key: ProxyKey, effects: &mut Vec<Effect>) {
         let Some(call) = self.calls.get_mut(key) else { return };
         close(work, call);
-        let losers: SmallVec<[Place; 2]> = call
-            .branches
-            .iter()
-            // One that has ended was freed then, or answered too and is in the call.
-            .filter(|branch| !branch.ended)
-            .filter_map(|branch| branch.target.device.as_deref())
-            .map(|device| Place::new(&call.plan.tenant.id, device))
-            .collect();
         if !call.invite {
             self.calls.remove(key);
             return;
         }
-        for device in losers {
-            if work.ctx.tables.calls.ended(&device, call.dialog, work.now.mono) {
-                effects.push(Effect::Idle(device));
-            }
+        // One that has ended was freed then, or answered too and is in the call.
+        let losers = call.branches.iter().filter(|branch| !branch.ended);
+        for device in losers.filter_map(|branch| branch.target.device.as_deref()) {
+            freed(work, &call.plan.tenant.id, device, call.dialog, effects);
         }
         let until = work.now.mono + work.ctx.settings.timers.t1 * 64;
         self.lingering.push_back((until, key));
         if let Some(extension) = call.plan.extension.take() {
             let place = Place::new(&call.plan.tenant.id, &extension);
-            if let Some(keys) = self.ringing.get_mut(&place) {
-                keys.retain(|known| *known != key);
-                if keys.is_empty() {
-                    self.ringing.remove(&place);
-                }
-            }
+            self.no_longer_rings(place, key);
         }
     }
 
@@ -340,10 +328,7 @@ impl Proxy {
             && !call.plan.in_dialog
             && let Some(device) = device
         {
-            let device = Place::new(&call.plan.tenant.id, device);
-            if work.ctx.tables.calls.ended(&device, call.dialog, work.now.mono) {
-                effects.push(Effect::Idle(device));
-            }
+            freed(work, &call.plan.tenant.id, device, call.dialog, effects);
         }
         if call.answered || call.branches.iter().any(|branch| !branch.ended) {
             return;
@@ -525,11 +510,27 @@ impl Proxy {
 /// The devices at both ends of a dialog are free of it: it is no more.
 fn dialog_is_gone(work: &mut Work<'_>, call: &Call, effects: &mut Vec<Effect>) {
     let far = call.branches.iter().filter_map(|branch| branch.target.device.as_deref());
-    let far = far.map(|device| Place::new(&call.plan.tenant.id, device));
-    for device in call.plan.opener_device.iter().cloned().chain(far) {
-        if work.ctx.tables.calls.ended(&device, call.dialog, work.now.mono) {
-            effects.push(Effect::Idle(device));
-        }
+    free(work, &call.plan, far, call.dialog, effects);
+}
+
+/// A dialog is no more at the device that opened it, nor at those of the far end.
+fn free<'a>(
+    work: &mut Work<'_>,
+    plan: &'a Plan,
+    far: impl Iterator<Item = &'a str>,
+    dialog: u64,
+    effects: &mut Vec<Effect>,
+) {
+    if let Some(Place { tenant, name }) = &plan.opener_device {
+        freed(work, tenant, name, dialog, effects);
+    }
+    far.for_each(|device| freed(work, &plan.tenant.id, device, dialog, effects));
+}
+
+/// A call is no more at a device; if it was the last one, what waited for that may happen.
+fn freed(work: &mut Work<'_>, tenant: &str, device: &str, dialog: u64, effects: &mut Vec<Effect>) {
+    if work.ctx.tables.calls.ended(&(tenant, device), dialog, work.now.mono) {
+        effects.push(Effect::Idle(Place::new(tenant, device)));
     }
 }
 
@@ -548,10 +549,11 @@ fn session_refreshed(
     // A refresh that is lost is sent again for as long as Timer B or F runs.
     let grace = work.ctx.settings.timers.t1 * 64;
     let expires = session_interval(response).map(|interval| work.now.mono + interval + grace);
-    let far = call.branches[index].target.device.as_deref();
-    let far = far.map(|device| Place::new(&call.plan.tenant.id, device));
-    for device in call.plan.opener_device.iter().cloned().chain(far) {
-        work.ctx.tables.calls.refreshed(&device, call.dialog, expires);
+    if let Some(device) = &call.plan.opener_device {
+        work.ctx.tables.calls.refreshed(device, call.dialog, expires);
+    }
+    if let Some(device) = &call.branches[index].target.device {
+        work.ctx.tables.calls.refreshed(&(&*call.plan.tenant.id, &**device), call.dialog, expires);
     }
 }
 

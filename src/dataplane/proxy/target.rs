@@ -27,7 +27,7 @@ pub(crate) struct Target {
 /// counts only while that device holds the seat, in its epoch: so no loser ever rings again.
 pub(crate) fn of_extension(ctx: &Context, tenant: &Tenant, extension: &str, now: Now) -> Vec<Target> {
     let own = ctx.tables.location.contacts(&tenant.id, extension.as_bytes(), now.mono);
-    let mut targets = Vec::new();
+    let mut targets = Vec::with_capacity(own.len() + 1);
     for seat in ctx.tables.seats.seats_of(&tenant.customer, &tenant.id, extension) {
         let device = &*seat.device.name;
         let holder = Holder { device: device_hash(&seat.device.tenant, device), epoch: seat.epoch };

@@ -18,6 +18,7 @@ use super::ClientId;
 use super::key::Fields;
 use crate::base64url;
 use crate::flow::WorkerId;
+use crate::hash::NameHash;
 use crate::slots::SlotKey;
 
 /// The cookie of RFC 3261 §8.1.1.7.
@@ -95,7 +96,8 @@ pub(crate) fn decode(branch: &[u8], mac_key: &[u8; 16]) -> Option<Branch> {
 /// Via, which differs on every round (RFC 5393 §4.2.1). A request that comes back with the same hash in one of
 /// our Vias loops; one that comes back changed (Request-URI, Route) spirals, which is lawful.
 pub(crate) fn loop_hash(request: &sip::Message<'_>, headers: &sip::Mandatory<'_>) -> u32 {
-    let mut fields = Fields::new(SipHasher13::new());
+    // Whoever makes two of his own requests look alike has one of them refused.
+    let mut fields = Fields::new(NameHash::default());
     fields.add_call(request, headers, true);
     for name in [sip::Name::Route, sip::Name::ProxyRequire, sip::Name::ProxyAuthorization] {
         fields.add_all(request, name);
