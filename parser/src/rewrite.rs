@@ -32,6 +32,8 @@ pub struct Rewrite<'e, 'a> {
     body: Option<&'e [u8]>,
     /// How many edits were made so far.
     made: u16,
+    /// Some of them are [`Place::Added`].
+    added: bool,
 }
 
 /// Octets `from..to` of the head give way to a text, or to a line.
@@ -85,7 +87,7 @@ impl<'e, 'a> Rewrite<'e, 'a> {
     /// A rewrite that changes nothing yet.
     #[must_use]
     pub fn new(message: &'e Message<'a>) -> Self {
-        Self { message, edits: SmallVec::new(), received: None, body: None, made: 0 }
+        Self { message, edits: SmallVec::new(), received: None, body: None, made: 0, added: false }
     }
 
     /// Replaces the Request-URI; does nothing to a response. Blanks and control characters are escaped.
@@ -144,8 +146,9 @@ impl<'e, 'a> Rewrite<'e, 'a> {
 
     /// Removes all lines of that header.
     pub fn remove_all(&mut self, name: Name) -> &mut Self {
-        self.edits.retain(|edit| !matches!(edit.place, Place::Added(_, added) if added == name));
-        if name != Name::ContentLength && self.message.has(name) {
+        if !self.message.has(name) {
+            self.take_back(name);
+        } else if name != Name::ContentLength {
             let message = self.message;
             for (number, _) in message.index.lines.iter().enumerate().filter(|(_, line)| line.name == name) {
                 self.remove_line(number);
@@ -322,6 +325,13 @@ impl<'e, 'a> Rewrite<'e, 'a> {
         self.instead(span, Line::None, Text::Nothing);
     }
 
+    /// Forgets that a header was set which the message does not have.
+    fn take_back(&mut self, name: Name) {
+        if self.added {
+            self.edits.retain(|edit| !matches!(edit.place, Place::Added(_, added) if added == name));
+        }
+    }
+
     fn remove_line(&mut self, number: usize) {
         let index = &self.message.index;
         self.remove(index.lines[number].start..index.line_end(number) as u16);
@@ -336,7 +346,8 @@ impl<'e, 'a> Rewrite<'e, 'a> {
         let message = self.message;
         let mut lines = message.index.lines.iter().enumerate().filter(|(_, line)| line.name == name);
         let Some((number, first)) = lines.next() else {
-            self.edits.retain(|edit| !matches!(edit.place, Place::Added(_, added) if added == name));
+            self.take_back(name);
+            self.added = true;
             let place = Place::Added(self.number(), name);
             return self.at_end(place, Line::Of(name), text);
         };

@@ -253,7 +253,7 @@ pub struct Tenant {
     pub extensions: Vec<Extension>,
     /// What a digest for a REGISTER at its domains begins with.
     pub(crate) registrar_uris: RegistrarUris,
-    accounts: HashMap<Box<str>, Account, NameHasher>,
+    accounts: HashMap<Box<[u8]>, Account, NameHasher>,
 }
 
 /// The parts of a [`Tenant`], to build one from.
@@ -312,10 +312,10 @@ impl Tenant {
         let mut accounts =
             HashMap::with_capacity_and_hasher(devices.len() + extensions.len(), NameHasher::default());
         for (index, device) in devices.iter().enumerate() {
-            accounts.entry(device.id.clone()).or_insert(Account::Device(index as u32));
+            accounts.entry(device.id.as_bytes().into()).or_insert(Account::Device(index as u32));
         }
         for (index, extension) in extensions.iter().enumerate() {
-            accounts.entry(extension.number.clone()).or_insert(Account::Extension(index as u32));
+            accounts.entry(extension.number.as_bytes().into()).or_insert(Account::Extension(index as u32));
         }
         let customer = if customer.is_empty() { id.clone() } else { customer };
         Self {
@@ -342,7 +342,7 @@ impl Tenant {
 
     /// The account whose SIP user is exactly `user` (unescaped octets, case-sensitive: RFC 3261 §19.1.4).
     pub fn account(&self, user: &[u8]) -> Option<Account> {
-        self.accounts.get(std::str::from_utf8(user).ok()?).copied()
+        self.accounts.get(user).copied()
     }
 
     /// The device called `id`.
