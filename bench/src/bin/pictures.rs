@@ -4,11 +4,8 @@
 //! pictures [FIGURES [PICTURES]]      bench/figures and docs/pictures unless said
 //! ```
 //!
-//! FIGURES holds what the measuring programs have written:
-//!
-//! - `ratios.json`, by `bench/compare-kamailio`: `{"ratios": [{"label", "ratio", "least", "most", "required", "goal"}]}`
-//! - `latency.json`, by `bench/latency-curve`: `{"servers": [{"name", "points": [{"offered", "answered", "p50_us", "p99_us"}]}]}`
-//! - `memory.json`, by `footprint --curve`: `{"series": [{"name", "points": [{"bindings", "bytes_each"}]}]}`
+//! FIGURES holds what the measuring programs have written: `compare.json` by `bench/compare-kamailio --curve`, and
+//! `memory.json` by `footprint --curve`.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -22,9 +19,9 @@ fn main() -> ExitCode {
     let figures = arguments.next().unwrap_or_else(|| bench.join("figures"));
     let pictures = arguments.next().unwrap_or_else(|| bench.join("../docs/pictures"));
     let drawn = [
-        draw(&figures, &pictures, "ratios", draw_ratios),
-        draw(&figures, &pictures, "latency", draw_latency),
-        draw(&figures, &pictures, "memory", draw_memory),
+        draw(&figures, &pictures, "compare", "ratios", draw_ratios),
+        draw(&figures, &pictures, "compare", "latency", draw_latency),
+        draw(&figures, &pictures, "memory", "memory", draw_memory),
     ];
     let mut code = ExitCode::SUCCESS;
     for outcome in drawn {
@@ -42,10 +39,11 @@ fn main() -> ExitCode {
 fn draw(
     figures: &Path,
     pictures: &Path,
+    figures_of: &str,
     name: &str,
     picture: fn(&Value) -> Result<String, String>,
 ) -> Result<PathBuf, String> {
-    let from = figures.join(name).with_extension("json");
+    let from = figures.join(figures_of).with_extension("json");
     let text = std::fs::read_to_string(&from).map_err(|error| format!("{}: {error}", from.display()))?;
     let value = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", from.display()))?;
     let svg = picture(&value).map_err(|reason| format!("{}: {reason}", from.display()))?;
@@ -54,11 +52,19 @@ fn draw(
     Ok(to)
 }
 
+/// What is divided by Kamailio's; the others stand alone.
+const RATIOS: [&str; 5] = ["T4", "T5", "T6", "T10", "T11"];
+
 fn draw_ratios(value: &Value) -> Result<String, String> {
     let mut rows = Vec::new();
     for row in list(value, "ratios")? {
+        let target = word(row, "target")?;
+        // Nothing may be lost of what is paced: that has no ratio.
+        if !RATIOS.contains(&&*target) || row["required"].as_f64().is_none_or(|required| required == 0.0) {
+            continue;
+        }
         rows.push(Ratio {
-            label: word(row, "label")?,
+            label: format!("{target} {}", word(row, "label")?),
             ratio: number(row, "ratio")?,
             spread: (number(row, "least")?, number(row, "most")?),
             required: number(row, "required")?,

@@ -22,7 +22,7 @@ pub struct Ratio {
 pub fn ratios(title: &str, description: &str, rows: &[Ratio]) -> String {
     const ROW: f64 = 46.0;
     const TOP: f64 = 74.0;
-    const LEFT: f64 = 330.0;
+    const LEFT: f64 = 400.0;
     const RIGHT: f64 = 900.0;
     let bottom = TOP + ROW * rows.len() as f64;
     let mut paper = Paper::new(960.0, bottom + 74.0, title, description);
