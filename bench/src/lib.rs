@@ -2,8 +2,10 @@
 //! what the benchmarks measure: parser and dataplane in memory.
 //!
 //! [`phone`] and [`control`] know nothing of the edge's own code: messages are read as text and digests are computed
-//! here, so that one side checks the other.
+//! here, so that one side checks the other. [`swarm`] is phones by the thousand, and [`comparison`] lets them load
+//! Kamailio and the edge in turn.
 
+pub mod comparison;
 pub mod control;
 pub mod deadline;
 pub mod in_memory;

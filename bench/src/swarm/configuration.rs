@@ -16,7 +16,7 @@ const PIN_HASH: &str =
 ///
 /// # Errors
 /// `out` does not take it.
-pub(super) fn write(wanted: &Configuration, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(wanted: &Configuration, out: &mut dyn Write) -> io::Result<()> {
     match wanted.server {
         Server::Hotdesk => hotdesk(wanted, out),
         Server::Kamailio => kamailio(wanted.phones, out),
@@ -33,6 +33,7 @@ fn hotdesk(wanted: &Configuration, out: &mut dyn Write) -> io::Result<()> {
         Store::Memory => writeln!(out, "[store]\nkind = \"memory\"\n")?,
         Store::Embedded => writeln!(out, "[store]\nkind = \"embedded\"\npath = \"{}\"\n", wanted.path)?,
     }
+    writeln!(out, "[timers]\nt1 = \"{}ms\"\n", wanted.t1)?;
     if let Some(control) = wanted.control {
         writeln!(
             out,

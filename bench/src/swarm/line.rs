@@ -2,8 +2,6 @@
 
 use std::net::Ipv4Addr;
 
-use memchr::memmem;
-
 use super::proof::{Ha2, Proof};
 use super::reading::{Heard, parameter, uri};
 use super::roster::{ACCOUNTS_PER_TENANT_MAX, Roster, write_source, write_user};
@@ -173,7 +171,7 @@ impl Registers {
             write_source(out, source.address);
         });
         let own = heard.values("Contact").find(|contact| {
-            uri(contact) == Some(&self.expected) && memmem::find(contact, b";expires=0").is_none()
+            uri(contact) == Some(&self.expected) && parameter(contact, "expires") != Some(b"0")
         });
         match (own, task) {
             (Some(_), Task::Bind(1..) | Task::Query) | (None, Task::Bind(0)) => None,

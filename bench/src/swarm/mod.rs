@@ -1,14 +1,14 @@
 //! Any number of SIP phones in one thread: a load generator that outruns what it measures.
 //!
-//! Options come in, datagrams go to and fro, figures come out. What phones do is a [`stage::Play`]; [`drive`] gives
-//! it time and datagrams; [`stage`] holds what plays need. Phones are numbers: their accounts, addresses and Contacts
+//! Options come in, datagrams go to and fro, figures come out. What phones do is a `stage::Play`; `drive` gives
+//! it time and datagrams; `stage` holds what plays need. Phones are numbers: their accounts, addresses and Contacts
 //! follow from them, so a later run knows the phones of an earlier one. Answers find their phone by the branch of
 //! their Via (RFC 3261 §17.1.3).
 
 mod answer;
 mod call;
 mod calling;
-mod configuration;
+pub mod configuration;
 mod datagrams;
 mod drive;
 mod histogram;

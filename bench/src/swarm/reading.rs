@@ -3,7 +3,7 @@
 //! Headers are known by their full names, one value a line, as registrars and proxies write them; what is folded,
 //! abbreviated or listed elsewhere counts as missing, and the message as wrong.
 
-use memchr::{memchr, memmem};
+use memchr::{memchr, memchr_iter};
 
 use super::template::read_hex;
 
@@ -111,15 +111,16 @@ impl<'a> Heard<'a> {
 
 /// What follows `marker` in `text`: eight hexadecimal digits, twice.
 pub(super) fn ticket(text: &[u8], marker: &[u8]) -> Option<(u32, u32)> {
-    let digits = &text[memmem::find(text, marker)? + marker.len()..];
+    let mut places = memchr_iter(*marker.first()?, text);
+    let digits = places.find_map(|at| text[at..].strip_prefix(marker))?;
     Some((read_hex(digits, 8)?, read_hex(digits.get(8..)?, 8)?))
 }
 
 /// A parameter of a challenge or of an address, without quotes.
 pub(super) fn parameter<'a>(value: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    memmem::find_iter(value, name.as_bytes()).find_map(|at| {
+    memchr_iter(*name.as_bytes().first()?, value).find_map(|at| {
         let begins = at == 0 || matches!(value[at - 1], b' ' | b';' | b',');
-        let rest = value[at + name.len()..].strip_prefix(b"=").filter(|_| begins)?;
+        let rest = value[at..].strip_prefix(name.as_bytes()).filter(|_| begins)?.strip_prefix(b"=")?;
         match rest.strip_prefix(b"\"") {
             Some(quoted) => Some(&quoted[..memchr(b'"', quoted)?]),
             None => {
