@@ -12,3 +12,4 @@ mod native;
 mod program;
 mod seats;
 mod streams;
+mod swarm;
