@@ -7,7 +7,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 pub(crate) type NameHasher = BuildHasherDefault<NameHash>;
 
 /// Eight octets at a time are multiplied to 128 bits, of which both halves count. A name costs a fifth of what SipHash
-/// would, and a seat change hashes some forty.
+/// would.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct NameHash(u64);
 
