@@ -14,7 +14,6 @@ mod dispatch;
 mod effect;
 pub mod flow;
 mod hash;
-mod hex;
 pub mod hotdesk;
 pub mod input;
 pub mod location;
@@ -199,14 +198,13 @@ fn receive(rooms: &mut Rooms, work: &mut Work<'_>, flow: &flow::Flow, bytes: &[u
     if answer_keep_alive(work, flow, bytes) {
         return;
     }
-    // Both stay where they were made: they are large.
-    let message = match &sip::Message::parse(bytes, &sip::Limits::default()) {
+    let message = match sip::Message::parse(bytes, &sip::Limits::default()) {
         Ok(message) => message,
         Err(error) => return refuse_unreadable(work, flow, bytes, error.kind),
     };
-    match &message.validate() {
-        Ok(headers) if message.is_request() => rooms.on_request(work, flow, message, headers),
-        Ok(headers) => rooms.on_response(work, flow, message, headers, at_home),
-        Err(error) => refuse_malformed(work, flow, message, error.kind),
+    match message.validate() {
+        Ok(headers) if message.is_request() => rooms.on_request(work, flow, &message, &headers),
+        Ok(headers) => rooms.on_response(work, flow, &message, &headers, at_home),
+        Err(error) => refuse_malformed(work, flow, &message, error.kind),
     }
 }

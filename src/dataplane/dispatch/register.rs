@@ -27,16 +27,6 @@ struct Registrant<'a> {
     sender: Sender,
     /// `None`: it was checked before, when the seat was not yet decided, or the sender is believed without.
     proof: Option<Proof>,
-    /// How many contacts the ordinary phones of the account may have together.
-    own_phones_max: usize,
-}
-
-impl<'a> Registrant<'a> {
-    /// The device of a seat, for whoever sits there, when all has been proved before.
-    fn of_seat(tenant: &'a Arc<Tenant>, seat: &'a Seat) -> Self {
-        let sender = Sender::Holder(holder_of(seat));
-        Self { tenant, user: &seat.extension.name, sender, proof: None, own_phones_max: 0 }
-    }
 }
 
 impl Rooms {
@@ -72,11 +62,7 @@ impl Rooms {
         if self.pending.has_register(register.print) {
             return; // A retransmission: its answer comes when the store has it.
         }
-        let own_phones_max = match account {
-            Account::Device(_) => 0,
-            Account::Extension(index) => tenant.extensions[index as usize].own_phones_max as usize,
-        };
-        let registrant = |sender| Registrant { tenant: &tenant, user, sender, proof, own_phones_max };
+        let registrant = |sender| Registrant { tenant: &tenant, user, sender, proof };
         match account {
             Account::Device(_) => {
                 self.update(work, &register, &registrant(Sender::Device));
@@ -194,7 +180,8 @@ impl Rooms {
             let Some(tenant) = work.ctx.settings.tenant(&seat.extension.tenant).cloned() else { return };
             let register = Register::read(request, headers, *flow, &tenant);
             self.pending.forget_register(register.print);
-            let registrant = Registrant::of_seat(&tenant, seat);
+            let sender = Sender::Holder(holder_of(seat));
+            let registrant = Registrant { tenant: &tenant, user: &seat.extension.name, sender, proof: None };
             self.bind(work, &register, &registrant, proposal);
         });
     }
@@ -242,7 +229,7 @@ impl Rooms {
         }
         self.effects.push(match work.ctx.tables.seats.commit(proposal) {
             Ok(change) => {
-                answer_registered(work, flow, request, (register.headers, register.print), &granted);
+                answer_registered(work, flow, request, register.headers, &granted);
                 Effect::SeatsChanged(change)
             }
             // This worker stood still for so long that another has taken the change over.
@@ -272,7 +259,8 @@ impl Rooms {
             let Some(tenant) = work.ctx.settings.tenant(&seat.extension.tenant).cloned() else { return };
             let register = Register::read(request, headers, *flow, &tenant);
             self.pending.forget_register(register.print);
-            let registrant = Registrant::of_seat(&tenant, seat);
+            let sender = Sender::Holder(holder_of(seat));
+            let registrant = Registrant { tenant: &tenant, user: &seat.extension.name, sender, proof: None };
             self.update(work, &register, &registrant);
         });
     }
@@ -285,11 +273,11 @@ impl Rooms {
             Outcome::Granted { added, removed, .. } => {
                 let is_kept = work.ctx.settings.durable && added + removed > 0;
                 if !(is_kept && self.save(work, register, registrant)) {
-                    answer_registered(work, flow, request, (register.headers, register.print), &granted);
+                    answer_registered(work, flow, request, register.headers, &granted);
                 }
                 return true;
             }
-            Outcome::Repeated => answer_registered(work, flow, request, (register.headers, register.print), &granted),
+            Outcome::Repeated => answer_registered(work, flow, request, register.headers, &granted),
             Outcome::Stale => ask(work, flow, request, registrant.tenant, false, Refused::Stale),
             Outcome::Refused(refusal) => work.answer(flow, request, refusal.answer()),
         }
@@ -325,11 +313,10 @@ impl Rooms {
         sender: Sender,
     ) {
         again(request, |request, headers| {
-            let print = Print::of(headers);
-            self.pending.forget_register(print);
+            self.pending.forget_register(Print::of(headers));
             let location = &work.ctx.tables.location;
             let granted = Granted::now(location, (&aor.tenant, &aor.name), sender, work.now.mono);
-            answer_registered(work, flow, request, (headers, print), &granted);
+            answer_registered(work, flow, request, headers, &granted);
         });
     }
 
@@ -410,7 +397,7 @@ fn change_bindings(
     registrant: &Registrant<'_>,
     granted: &mut Granted,
 ) -> Outcome {
-    let Registrant { tenant, user, sender, proof, own_phones_max } = *registrant;
+    let Registrant { tenant, user, sender, proof } = *registrant;
     let registration = Registration {
         register,
         tenant,
@@ -418,7 +405,7 @@ fn change_bindings(
         sender,
         proof,
         print: register.print.with_content(register.message, register.flow.remote.ip()),
-        own_phones_max,
+        own_phones_max: tenant.extension(user).map_or(0, |extension| extension.own_phones_max as usize),
     };
     let Context { tables, upkeep, counters, .. } = &mut *work.ctx;
     let outcome = registrar::update(&tables.location, upkeep, work.now.mono, &registration, granted);
@@ -449,10 +436,10 @@ fn answer_registered(
     work: &mut Work<'_>,
     flow: &Flow,
     request: &sip::Message<'_>,
-    (headers, print): (&sip::Mandatory<'_>, Print),
+    headers: &sip::Mandatory<'_>,
     granted: &Granted,
 ) {
-    let tag = print.tag(&work.ctx.tables.branch_key);
+    let tag = Print::of(headers).tag(&work.ctx.tables.branch_key);
     let options = sip::ResponseOptions { source: Some(flow.remote), to_tag: Some(&tag), record_route: false };
     work.out.message(*flow, |buffer| registrar::write_granted(buffer, request, headers, &options, granted));
 }

@@ -45,9 +45,6 @@ pub use window::{NONCES_PER_AOR_MAX, NonceUse};
 /// shards 13 ms.
 const SHARDS: usize = 1024;
 
-/// Octets of tenant id and user, or instance, together, as they come: a `urn:uuid` has 45.
-const KEY_LENGTH_TYPICAL: usize = 96;
-
 /// The keys of the tables are keyed hashes already.
 #[derive(Clone, Copy, Debug, Default)]
 struct Identity(u64);
@@ -116,10 +113,9 @@ impl Location {
     /// Shows each live binding of an account to `show`, oldest first, without copying. The shard is locked
     /// meanwhile: `show` does no more than compare and write.
     pub fn read(&self, tenant: &str, user: &[u8], now: Mono, mut show: impl FnMut(&Binding<'_>)) {
-        let Some(bucket) = self.records.get(&self.key(tenant, user)) else { return };
-        let Some(range) = record::find(&bucket, tenant, user) else { return };
-        let bindings = record::bindings(&bucket[range]);
-        bindings.filter(|binding| binding.expires_at > now).for_each(|binding| show(&binding));
+        self.read_at(self.key(tenant, user), tenant, user, now, |draft| {
+            draft.bindings().iter().filter(|binding| binding.expires_at > now).for_each(&mut show);
+        });
     }
 
     /// True if the account has a live binding over `flow`: what comes over it is as good as its REGISTER.
@@ -150,8 +146,8 @@ impl Location {
     pub fn device_of_instance(&self, tenant: &str, instance: &[u8], now: Mono) -> Option<Aor> {
         let hash = self.instance_hash(tenant, instance);
         let has_it = |record: &[u8]| {
-            record::is_of_device(record)
-                && record::bindings(record).any(|binding| *binding.instance == *instance)
+            let draft = record::decode(record, now);
+            draft.device_account && draft.bindings().iter().any(|binding| *binding.instance == *instance)
         };
         let registered = self.instances.key_of(hash).and_then(|key| self.aors_at(key, has_it).pop());
         registered.or_else(|| self.departed.device_of(hash)).filter(|aor| *aor.tenant == *tenant)
@@ -167,9 +163,9 @@ impl Location {
         for key in keys {
             let Some(bucket) = self.records.get(key) else { continue };
             for range in record::records(&bucket) {
-                let record = &bucket[range.clone()];
-                let mut live = record::bindings(record).filter(|binding| binding.expires_at > now);
-                if !record::is_of_device(record) || !live.any(|binding| is(&binding)) {
+                let draft = record::decode(&bucket[range.clone()], now);
+                let mut live = draft.bindings().iter().filter(|binding| binding.expires_at > now);
+                if !draft.device_account || !live.any(&is) {
                     continue;
                 }
                 if found.is_some() {
@@ -310,15 +306,11 @@ impl Location {
     // --- Hashes ---
 
     fn key(&self, tenant: &str, user: &[u8]) -> u64 {
-        // In one go, which takes half of what it takes piece by piece.
-        let mut octets = [0; KEY_LENGTH_TYPICAL];
-        let length = tenant.len() + 1 + user.len();
-        if let Some(octets) = octets.get_mut(..length) {
-            octets[..tenant.len()].copy_from_slice(tenant.as_bytes());
-            octets[tenant.len() + 1..].copy_from_slice(user);
-            return self.hasher.hash(octets);
-        }
-        self.hasher.hash(&[tenant.as_bytes(), &[0], user].concat())
+        let mut hasher = self.hasher;
+        hasher.write(tenant.as_bytes());
+        hasher.write_u8(0);
+        hasher.write(user);
+        hasher.finish()
     }
 
     fn instance_hash(&self, tenant: &str, instance: &[u8]) -> u64 {
