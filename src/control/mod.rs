@@ -91,7 +91,7 @@ impl Edge for Controls {
     fn address_of(&self, device: &Place) -> Option<SocketAddr> {
         let mut address = None;
         let now = self.clock.now().mono;
-        self.tables.location.read(&device.tenant, device.name.as_bytes(), now, |binding| {
+        self.tables.location.read(device.tenant(), device.name().as_bytes(), now, |binding| {
             address = binding.flow.map(|flow| flow.remote).or(address);
         });
         address

@@ -184,7 +184,7 @@ async fn seats<E: Edge>(
         return Err(Refusal::UnknownTenant.into());
     }
     let mut seats = edge.seats();
-    seats.retain(|seat| tenant.as_ref().is_none_or(|tenant| seat.device.tenant == *tenant));
+    seats.retain(|seat| tenant.as_ref().is_none_or(|tenant| seat.device.tenant() == &**tenant));
     seats.sort_unstable_by(|a, b| a.device.cmp(&b.device));
     let seats =
         seats.iter().map(|seat| SeatView::new(seat, &settings, edge.address_of(&seat.device))).collect();

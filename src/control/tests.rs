@@ -85,7 +85,7 @@ impl Edge for Scripted {
     }
 
     fn address_of(&self, device: &Place) -> Option<SocketAddr> {
-        (&*device.name == "desk-1").then(|| "192.0.2.7:5060".parse().unwrap())
+        (device.name() == "desk-1").then(|| "192.0.2.7:5060".parse().unwrap())
     }
 
     fn is_serving(&self) -> bool {

@@ -27,13 +27,13 @@ impl<'a> SeatView<'a> {
     /// `seat`, with the person's name out of `settings` and the device at `address`.
     pub(super) fn new(seat: &'a Seat, settings: &'a Settings, address: Option<SocketAddr>) -> Self {
         let extension =
-            settings.tenant(&seat.extension.tenant).and_then(|home| home.extension(&seat.extension.name));
+            settings.tenant(seat.extension.tenant()).and_then(|home| home.extension(seat.extension.name()));
         Self {
-            tenant: &seat.device.tenant,
-            device: &seat.device.name,
-            extension: &seat.extension.name,
-            extension_tenant: (seat.extension.tenant != seat.device.tenant)
-                .then_some(&*seat.extension.tenant),
+            tenant: seat.device.tenant(),
+            device: seat.device.name(),
+            extension: seat.extension.name(),
+            extension_tenant: (seat.extension.tenant() != seat.device.tenant())
+                .then_some(seat.extension.tenant()),
             name: extension.map_or("", |extension| &*extension.name),
             since: instant(seat.since),
             surface: seat.surface,

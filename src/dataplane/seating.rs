@@ -82,7 +82,7 @@ impl Seating {
         if tables.pins.attempt(&log_in.device, &log_in.extension, work.now.mono).is_err() {
             return Some(refused(log_in, Refusal::Locked));
         }
-        let tenant = work.ctx.settings.tenant(&log_in.extension.tenant);
+        let tenant = work.ctx.settings.tenant(log_in.extension.tenant());
         let known = own.is_some();
         // An unknown extension takes as long as a known one: it is checked against somebody's PIN and is wrong.
         let Some(hash) = own.or_else(|| decoy(tenant?)) else {
@@ -117,8 +117,8 @@ impl Seating {
         let today = work
             .ctx
             .settings
-            .tenant(&log_in.extension.tenant)
-            .and_then(|tenant| tenant.extension(&log_in.extension.name)?.pin.as_ref());
+            .tenant(log_in.extension.tenant())
+            .and_then(|tenant| tenant.extension(log_in.extension.name())?.pin.as_ref());
         if today != Some(hash) {
             return Some(refused(log_in, Refusal::SettingsChanged));
         }
@@ -212,7 +212,7 @@ impl Seating {
         let (device, extension) = change
             .begun
             .as_ref()
-            .map(|seat| (seat.device.clone(), seat.extension.name.clone()))
+            .map(|seat| (seat.device.clone(), seat.extension.name().into()))
             .expect("only log-ins are proposed here");
         effects.push(Effect::Refused { asker, device, extension, refusal: Refusal::StoreUnavailable });
     }
@@ -297,7 +297,7 @@ impl Seating {
             && *due <= work.now.mono
         {
             let Some(Reverse((_, Leaving { device, extension, epoch }))) = self.leaving.pop() else { return };
-            let holder = Holder { device: device_hash(&device.tenant, &device.name), epoch };
+            let holder = Holder { device: device_hash(device.tenant(), device.name()), epoch };
             if !has_binding(work, &extension, holder) {
                 let (cause, surface) = (Cause::LogOut, Surface::Native);
                 let customer = customer_of(&work.ctx.settings, &device);
@@ -354,18 +354,22 @@ fn commit(work: &mut Work<'_>, proposal: hotdesk::Proposal, asker: Asker, effect
         return;
     }
     let begun = proposed.begun.as_ref().expect("only log-ins are proposed here");
-    let Place { tenant, name } = &begun.device;
-    let seat = work.ctx.tables.seats.seat_at(&proposed.customer, tenant, name);
+    let seat = work.ctx.tables.seats.seat_at(&proposed.customer, &begun.device);
     if seat.is_some_and(|seat| seat.epoch == proposed.epoch) {
         effects.push(Effect::Granted { asker, change: proposed });
     } else {
-        let (device, extension) = (begun.device.clone(), begun.extension.name.clone());
+        let (device, extension) = (begun.device.clone(), begun.extension.name().into());
         effects.push(Effect::Refused { asker, device, extension, refusal: Refusal::StoreUnavailable });
     }
 }
 
 fn refused(log_in: LogIn, refusal: Refusal) -> Effect {
-    Effect::Refused { asker: log_in.asker, device: log_in.device, extension: log_in.extension.name, refusal }
+    Effect::Refused {
+        asker: log_in.asker,
+        device: log_in.device,
+        extension: log_in.extension.name().into(),
+        refusal,
+    }
 }
 
 fn wrong_pin(work: &mut Work<'_>, log_in: LogIn) -> Effect {
@@ -384,13 +388,14 @@ fn may_log_in<'s>(
     settings: &'s Settings,
     log_in: &LogIn,
 ) -> Result<(&'s Tenant, &'s Device, Option<&'s Extension>), Refusal> {
-    let tenant = settings.tenant(&log_in.device.tenant).ok_or(Refusal::UnknownTenant)?;
-    let device = tenant.device(&log_in.device.name).ok_or(Refusal::UnknownDevice)?;
+    let tenant = settings.tenant(log_in.device.tenant()).ok_or(Refusal::UnknownTenant)?;
+    let device = tenant.device(log_in.device.name()).ok_or(Refusal::UnknownDevice)?;
     if !device.enabled {
         return Err(Refusal::DeviceDisabled);
     }
-    let extension =
-        settings.tenant(&log_in.extension.tenant).and_then(|tenant| tenant.extension(&log_in.extension.name));
+    let extension = settings
+        .tenant(log_in.extension.tenant())
+        .and_then(|tenant| tenant.extension(log_in.extension.name()));
     match extension {
         // Whether an extension exists is told to nobody who has not proved to be it.
         Some(extension) if !extension.enabled && log_in.surface == Surface::Dialled => {
@@ -403,7 +408,7 @@ fn may_log_in<'s>(
 
 /// While an emergency call is up at a device, and for the hold after it, no seat there begins or ends.
 fn emergency_free(tables: &Tables, settings: &Settings, device: &Place, now: Mono) -> Result<(), Refusal> {
-    let Some(tenant) = settings.tenant(&device.tenant) else { return Ok(()) };
+    let Some(tenant) = settings.tenant(device.tenant()) else { return Ok(()) };
     let held = tables.calls.emergency_hold(device, now, tenant.emergency.hold, settings.timers.call_max);
     if held { Err(Refusal::EmergencyHold) } else { Ok(()) }
 }
@@ -419,8 +424,8 @@ pub(crate) fn is_idle(work: &Work<'_>, device: &Place) -> bool {
 /// True if the device still has a binding of the extension.
 pub(crate) fn has_binding(work: &Work<'_>, extension: &Place, holder: Holder) -> bool {
     let mut has = false;
-    let user = extension.name.as_bytes();
-    work.ctx.tables.location.read(&extension.tenant, user, work.now.mono, |binding| {
+    let user = extension.name().as_bytes();
+    work.ctx.tables.location.read(extension.tenant(), user, work.now.mono, |binding| {
         has |= binding.holder == Some(holder);
     });
     has
@@ -428,7 +433,7 @@ pub(crate) fn has_binding(work: &Work<'_>, extension: &Place, holder: Holder) ->
 
 /// Whose seats those of a device are among.
 pub(crate) fn customer_of(settings: &Settings, device: &Place) -> Box<str> {
-    settings.tenant(&device.tenant).map_or(&device.tenant, |tenant| &tenant.customer).clone()
+    settings.tenant(device.tenant()).map_or(device.tenant(), |tenant| &tenant.customer).into()
 }
 
 /// What a change of seats looks like to the operator.

@@ -67,7 +67,7 @@ impl Tables {
         // A phone that is refused renews its silence in memory alone, so the age of a mark says nothing: the
         // silence starts anew for all of them.
         for (device, extension) in restored.marks {
-            let tenant = settings.tenant(&device.tenant).filter(|it| it.device(&device.name).is_some());
+            let tenant = settings.tenant(device.tenant()).filter(|it| it.device(device.name()).is_some());
             if let Some(tenant) = tenant {
                 self.marks.mark(&device, &extension, now.mono, tenant.seats.native_silence);
             }
@@ -96,7 +96,7 @@ pub struct Unplaced {
 
 fn removed(seat: Seat, now: Now) -> SeatChange {
     SeatChange {
-        customer: seat.device.tenant.clone(),
+        customer: seat.device.tenant().into(),
         epoch: seat.epoch,
         ended: vec![seat],
         begun: None,

@@ -28,13 +28,13 @@ fn seats_changed(change: &SeatChange) {
     let (cause, surface, epoch) = (&change.cause, &change.surface, change.epoch);
     for Seat { device, extension, .. } in &change.ended {
         info!(
-            tenant = %device.tenant, device = %device.name, extension = %extension.name,
+            tenant = %device.tenant(), device = %device.name(), extension = %extension.name(),
             ?cause, ?surface, epoch, "seat ended"
         );
     }
     if let Some(Seat { device, extension, .. }) = &change.begun {
         info!(
-            tenant = %device.tenant, device = %device.name, extension = %extension.name,
+            tenant = %device.tenant(), device = %device.name(), extension = %extension.name(),
             ?cause, ?surface, epoch, "seat begun"
         );
     }

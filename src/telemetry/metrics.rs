@@ -56,7 +56,7 @@ pub fn page(figures: &Figures, settings: &Settings, seats: &[Arc<Seat>]) -> Stri
 
     let mut by_tenant: BTreeMap<&str, u64> = settings.tenants.iter().map(|tenant| (&*tenant.id, 0)).collect();
     for seat in seats {
-        *by_tenant.entry(&seat.device.tenant).or_default() += 1;
+        *by_tenant.entry(seat.device.tenant()).or_default() += 1;
     }
     page.head("hotdesk_seats", "Devices somebody sits at.", "gauge");
     for (tenant, seats) in by_tenant {

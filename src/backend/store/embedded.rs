@@ -397,7 +397,7 @@ pub(super) fn seat_at(
     seats: &impl ReadableTable<(&'static str, &'static str), &'static [u8]>,
     device: &Place,
 ) -> Result<Option<Seat>, SaveError> {
-    match seats.get((&*device.tenant, &*device.name))? {
+    match seats.get((device.tenant(), device.name()))? {
         Some(octets) => Ok(Some(format::decode_seat(octets.value())?)),
         None => Ok(None),
     }
@@ -487,12 +487,12 @@ mod tests {
             self.epoch += 1;
             let device = Place::new("demo", device);
             let loses = |_: &Place, seat: &mut Seat| {
-                seat.device == device || Some(&*seat.extension.name) == extension
+                seat.device == device || Some(seat.extension.name()) == extension
             };
             let ended: Vec<_> = self.seats.extract_if(.., loses).map(|(_, seat)| seat).collect();
             if let Some(extension) = extension {
                 self.marks.remove(&device);
-                self.seats.insert(device.clone(), seat(&device.name, extension, self.epoch));
+                self.seats.insert(device.clone(), seat(device.name(), extension, self.epoch));
             }
             if cause != Cause::LogOut {
                 self.marks.extend(ended.iter().map(|seat| (seat.device.clone(), seat.extension.clone())));

@@ -104,13 +104,13 @@ impl Pass {
             let mut written = 0_usize;
             loop {
                 if let Some((device, state)) = self.overlay.devices.pop_first() {
-                    let key = (&*device.tenant, &*device.name);
+                    let key = (device.tenant(), device.name());
                     match state.seat {
                         Some(seat) => drop(seats.insert(key, &format::encode_seat(&seat)?[..])?),
                         None => drop(seats.remove(key)?),
                     }
                     match state.mark {
-                        Some(mark) => drop(marks.insert(key, (&*mark.tenant, &*mark.name))?),
+                        Some(mark) => drop(marks.insert(key, (mark.tenant(), mark.name()))?),
                         None => drop(marks.remove(key)?),
                     }
                 } else if let Some((aor, record)) = self.overlay.bindings.pop_first() {

@@ -137,7 +137,7 @@ mod tests {
 
     fn at<'a>(overlay: &'a Overlay, device: &str) -> (Option<&'a Seat>, Option<&'a str>) {
         let state = &overlay.devices[&Place::new("demo", device)];
-        (state.seat.as_ref(), state.mark.as_ref().map(|extension| &*extension.name))
+        (state.seat.as_ref(), state.mark.as_ref().map(|extension| extension.name()))
     }
 
     #[test]

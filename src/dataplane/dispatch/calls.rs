@@ -147,7 +147,7 @@ impl Rooms {
             Account::Extension(_) => phone::device_of_flow(work.ctx, &tenant, &opener, flow, work.now),
         };
         let seat = match account {
-            Account::Device(_) => work.ctx.tables.seats.seat_at(&tenant.customer, &tenant.id, &opener),
+            Account::Device(_) => work.ctx.tables.seats.seat_at(&tenant.customer, &(&*tenant.id, &*opener)),
             Account::Extension(_) => None,
         };
         if let Account::Extension(index) = account
@@ -156,8 +156,8 @@ impl Rooms {
             return work.answer(flow, request, Answer::new(403, reason));
         }
         let sitting = seat.as_ref().and_then(|seat| {
-            let home = work.ctx.settings.tenant(&seat.extension.tenant)?;
-            Some((home.extension(&seat.extension.name)?, seat.epoch))
+            let home = work.ctx.settings.tenant(seat.extension.tenant())?;
+            Some((home.extension(seat.extension.name())?, seat.epoch))
         });
         if matches!(account, Account::Device(_)) && sitting.is_none() {
             // Base state: codes and emergency numbers were served before; nothing else is (BASE-2).
@@ -343,7 +343,7 @@ fn may_speak(
 ) -> Result<(), &'static str> {
     match device {
         Some(device) => {
-            let seat = work.ctx.tables.seats.seat_at(&tenant.customer, &device.tenant, &device.name);
+            let seat = work.ctx.tables.seats.seat_at(&tenant.customer, device);
             let place = Place::new(&tenant.id, &extension.number);
             if seat.is_some_and(|seat| seat.extension == place) { Ok(()) } else { Err("Logged Out Here") }
         }

@@ -158,7 +158,7 @@ impl Rooms {
                     refusal => Effect::Refused {
                         asker: log_in.asker,
                         device: log_in.device,
-                        extension: log_in.extension.name,
+                        extension: log_in.extension.name().into(),
                         refusal,
                     },
                 });
@@ -177,11 +177,11 @@ impl Rooms {
         let change = Arc::clone(proposal.change());
         let Some(seat) = &change.begun else { return };
         again(request, |request, headers| {
-            let Some(tenant) = work.ctx.settings.tenant(&seat.extension.tenant).cloned() else { return };
+            let Some(tenant) = work.ctx.settings.tenant(seat.extension.tenant()).cloned() else { return };
             let register = Register::read(request, headers, *flow, &tenant);
             self.pending.forget_register(register.print);
             let sender = Sender::Holder(holder_of(seat));
-            let registrant = Registrant { tenant: &tenant, user: &seat.extension.name, sender, proof: None };
+            let registrant = Registrant { tenant: &tenant, user: seat.extension.name(), sender, proof: None };
             self.bind(work, &register, &registrant, proposal);
         });
     }
@@ -215,9 +215,9 @@ impl Rooms {
             }
         }
         let asker = || Asker::Register { flow: *flow, request: request.bytes().into(), bound: Some(holder) };
-        let Place { tenant, name } = &seat.extension;
+        let (tenant, name) = (seat.extension.tenant(), seat.extension.name());
         if work.ctx.settings.durable {
-            let aor = Aor { tenant: tenant.clone(), user: name.clone() }.key();
+            let aor = Aor { tenant: tenant.into(), user: name.into() }.key();
             let record = work.ctx.tables.location.export(tenant, name.as_bytes(), work.now);
             // Whoever proposes looks for room first.
             if let Some(query) = self.pending.insert(Waiting::Seats { proposal, asker: asker() }) {
@@ -236,7 +236,7 @@ impl Rooms {
             Err(Settled) => Effect::Refused {
                 asker: asker(),
                 device: seat.device.clone(),
-                extension: name.clone(),
+                extension: name.into(),
                 refusal: Refusal::StoreUnavailable,
             },
         });
@@ -256,11 +256,11 @@ impl Rooms {
             return self.on_bindings_saved(work, flow, request, &seat.extension, Sender::Holder(holder));
         }
         again(request, |request, headers| {
-            let Some(tenant) = work.ctx.settings.tenant(&seat.extension.tenant).cloned() else { return };
+            let Some(tenant) = work.ctx.settings.tenant(seat.extension.tenant()).cloned() else { return };
             let register = Register::read(request, headers, *flow, &tenant);
             self.pending.forget_register(register.print);
             let sender = Sender::Holder(holder_of(seat));
-            let registrant = Registrant { tenant: &tenant, user: &seat.extension.name, sender, proof: None };
+            let registrant = Registrant { tenant: &tenant, user: seat.extension.name(), sender, proof: None };
             self.update(work, &register, &registrant);
         });
     }
@@ -315,7 +315,7 @@ impl Rooms {
         again(request, |request, headers| {
             self.pending.forget_register(Print::of(headers));
             let location = &work.ctx.tables.location;
-            let granted = Granted::now(location, (&aor.tenant, &aor.name), sender, work.now.mono);
+            let granted = Granted::now(location, (aor.tenant(), aor.name()), sender, work.now.mono);
             answer_registered(work, flow, request, headers, &granted);
         });
     }
@@ -419,7 +419,7 @@ fn change_bindings(
 
 /// What the bindings of a seat carry.
 fn holder_of(seat: &Seat) -> Holder {
-    Holder { device: device_hash(&seat.device.tenant, &seat.device.name), epoch: seat.epoch }
+    Holder { device: device_hash(seat.device.tenant(), seat.device.name()), epoch: seat.epoch }
 }
 
 /// Uses up the proof of a request that changes more than bindings.

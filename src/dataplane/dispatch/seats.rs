@@ -49,7 +49,7 @@ impl Rooms {
         match asker {
             Asker::Attendant(call) => self.attendant.refuse(work, call, refusal),
             Asker::Register { flow, request, bound } => {
-                let extension = Place::new(&device.tenant, extension);
+                let extension = Place::new(device.tenant(), extension);
                 let eviction = bound.map(|holder| Eviction { device: device.clone(), extension, holder });
                 self.evict(work, eviction);
                 self.on_native_refused(work, &flow, &request, refusal);
@@ -58,8 +58,8 @@ impl Rooms {
             Asker::Nobody => {}
         }
         work.out.push(Output::Report(Report::Refused {
-            tenant: device.tenant,
-            device: device.name,
+            tenant: device.tenant().into(),
+            device: device.name().into(),
             extension: extension.chars().take(32).collect::<String>().into(),
             refusal,
         }));
@@ -82,7 +82,7 @@ impl Rooms {
             work.ctx.tables.marks.logged_in(&seat.device);
         }
         for seat in &change.ended {
-            let Some(tenant) = work.ctx.settings.tenant(&seat.device.tenant).cloned() else { continue };
+            let Some(tenant) = work.ctx.settings.tenant(seat.device.tenant()).cloned() else { continue };
             if !change.is_by_phone_itself() {
                 let silence = tenant.seats.native_silence;
                 work.ctx.tables.marks.mark(&seat.device, &seat.extension, work.now.mono, silence);
@@ -101,25 +101,26 @@ impl Rooms {
     /// account stays and is told when it is idle.
     fn put_out(&mut self, work: &mut Work<'_>, tenant: &Arc<Tenant>, seat: &Seat, told_later: bool) {
         let holder =
-            Holder { device: device_hash(&seat.device.tenant, &seat.device.name), epoch: seat.epoch };
-        let extension = seat.extension.name.as_bytes();
+            Holder { device: device_hash(seat.device.tenant(), seat.device.name()), epoch: seat.epoch };
+        let extension = seat.extension.name().as_bytes();
         let held: Vec<_> = work
             .ctx
             .tables
             .location
-            .contacts(&seat.extension.tenant, extension, work.now.mono)
+            .contacts(seat.extension.tenant(), extension, work.now.mono)
             .into_iter()
             .filter(|contact| contact.holder == Some(holder))
             .collect();
-        let reload = tenant.device(&seat.device.name).map_or_else(Default::default, |device| device.reload);
+        let reload = tenant.device(seat.device.name()).map_or_else(Default::default, |device| device.reload);
         let idle = seating::is_idle(work, &seat.device);
         let mut told = false;
         // In a call the bindings stay, for the requests within it; look-ups ignore them, and they expire.
         for contact in held.iter().filter(|_| idle) {
             let eviction =
                 Eviction { device: seat.device.clone(), extension: seat.extension.clone(), holder };
-            let eviction = match Target::of_contact(contact, &seat.extension.name, Some(&seat.device.name)) {
-                Some(target) if !told_later && seat.extension.tenant == seat.device.tenant => {
+            let eviction = match Target::of_contact(contact, seat.extension.name(), Some(seat.device.name()))
+            {
+                Some(target) if !told_later && seat.extension.tenant() == seat.device.tenant() => {
                     told = true;
                     self.notifier.tell(work, tenant, reload, target, Some(eviction))
                 }
@@ -135,7 +136,7 @@ impl Rooms {
     /// Takes away what a loser had registered for the extension. Look-ups have ignored it since the change.
     pub(super) fn evict(&mut self, work: &mut Work<'_>, eviction: Option<Eviction>) {
         let Some(Eviction { device, extension, holder }) = eviction else { return };
-        let (tenant, user) = (&*extension.tenant, extension.name.as_bytes());
+        let (tenant, user) = (extension.tenant(), extension.name().as_bytes());
         let Context { tables, upkeep, counters, settings, .. } = &mut *work.ctx;
         let keep = |binding: &Binding<'_>| binding.holder != Some(holder);
         let removed = tables.location.retain(tenant, user, work.now.mono, upkeep, keep);
@@ -171,9 +172,9 @@ impl Rooms {
             self.seating.end(work, &mut self.pending, Asker::Nobody, ending, &mut self.effects);
         }
         if due.reload {
-            let Some(tenant) = work.ctx.settings.tenant(&device.tenant).cloned() else { return };
-            let reload = tenant.device(&device.name).map_or_else(Default::default, |device| device.reload);
-            for target in proxy::of_device(work.ctx, &device.tenant, &device.name, work.now) {
+            let Some(tenant) = work.ctx.settings.tenant(device.tenant()).cloned() else { return };
+            let reload = tenant.device(device.name()).map_or_else(Default::default, |device| device.reload);
+            for target in proxy::of_device(work.ctx, device.tenant(), device.name(), work.now) {
                 self.notifier.tell(work, &tenant, reload, target, None);
             }
         }
@@ -183,13 +184,13 @@ impl Rooms {
     pub(super) fn force_out(&mut self, work: &mut Work<'_>, reply: ReplyId, device: Place, now: bool) {
         let settings = Arc::clone(&work.ctx.settings);
         let refuse = |refusal| Output::Reply(reply, Err(refusal));
-        let Some(tenant) = settings.tenant(&device.tenant) else {
+        let Some(tenant) = settings.tenant(device.tenant()) else {
             return work.out.push(refuse(Refusal::UnknownTenant));
         };
-        if tenant.device(&device.name).is_none() {
+        if tenant.device(device.name()).is_none() {
             return work.out.push(refuse(Refusal::UnknownDevice));
         }
-        let Some(seat) = work.ctx.tables.seats.seat_at(&tenant.customer, &tenant.id, &device.name) else {
+        let Some(seat) = work.ctx.tables.seats.seat_at(&tenant.customer, &device) else {
             return work.out.push(refuse(Refusal::NobodySits));
         };
         if now || seating::is_idle(work, &device) {
@@ -222,10 +223,10 @@ impl Rooms {
     /// off, or at a tenant that has changed its customer, leaves. `before` are the settings the seats are of.
     pub(crate) fn on_configured(&mut self, ctx: &Context, before: &Settings) {
         for seat in ctx.tables.seats.snapshot() {
-            let tenant = ctx.settings.tenant(&seat.device.tenant);
-            let device = tenant.and_then(|tenant| tenant.device(&seat.device.name));
-            let home = ctx.settings.tenant(&seat.extension.tenant);
-            let extension = home.and_then(|tenant| tenant.extension(&seat.extension.name));
+            let tenant = ctx.settings.tenant(seat.device.tenant());
+            let device = tenant.and_then(|tenant| tenant.device(seat.device.name()));
+            let home = ctx.settings.tenant(seat.extension.tenant());
+            let extension = home.and_then(|tenant| tenant.extension(seat.extension.name()));
             let customer = customer_of(before, &seat.device);
             let stays = device.is_some_and(|device| device.enabled)
                 && extension.is_some_and(|extension| extension.enabled)

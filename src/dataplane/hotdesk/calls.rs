@@ -4,59 +4,18 @@
 //! Dialogs are not kept (their facts ride in Record-Route), so a call here is only a hash and its beginning.
 //! After a restart a device counts as idle.
 
-use std::borrow::Borrow;
 use std::collections::HashMap;
-use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::change::Place;
+use super::place::{Named, Place};
 use super::sharded::{NameHasher, Sharded};
 use crate::now::Mono;
 
 /// A desk phone holds a handful of calls; a busy reception desk a dozen. Beyond, the oldest ordinary call is
 /// forgotten, so a phone that never ends its calls costs no more than this.
 const CALLS_PER_DEVICE_MAX: usize = 16;
-
-/// What names a device: a [`Place`], or its tenant and name where nobody needs to own them.
-pub trait Named {
-    /// The tenant's id, and the device's.
-    fn names(&self) -> (&str, &str);
-}
-
-impl Named for Place {
-    fn names(&self) -> (&str, &str) {
-        (&self.tenant, &self.name)
-    }
-}
-
-impl Named for (&str, &str) {
-    fn names(&self) -> (&str, &str) {
-        *self
-    }
-}
-
-impl<'a> Borrow<dyn Named + 'a> for Place {
-    fn borrow(&self) -> &(dyn Named + 'a) {
-        self
-    }
-}
-
-impl Hash for dyn Named + '_ {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        // As a `Place` does, field by field.
-        self.names().hash(state);
-    }
-}
-
-impl PartialEq for dyn Named + '_ {
-    fn eq(&self, other: &Self) -> bool {
-        self.names() == other.names()
-    }
-}
-
-impl Eq for dyn Named + '_ {}
 
 /// The calls at all devices. Entries exist for devices that had a call: at most as many as are configured.
 #[derive(Debug)]

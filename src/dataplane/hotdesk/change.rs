@@ -2,21 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A name within a tenant: a device id or an extension number.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Place {
-    /// The tenant's id.
-    pub tenant: Box<str>,
-    /// The device id or extension number within it.
-    pub name: Box<str>,
-}
-
-impl Place {
-    /// `name` of `tenant`.
-    pub fn new(tenant: &str, name: &str) -> Self {
-        Self { tenant: tenant.into(), name: name.into() }
-    }
-}
+use super::place::Place;
 
 /// The way a change was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -78,14 +78,14 @@ mod tests {
         let mut seated = Vec::new();
         for seat in &standing {
             let Seat { device, extension, .. } = &**seat;
-            let of_extension = seats.seats_of("acme", &extension.tenant, &extension.name);
+            let of_extension = seats.seats_of("acme", extension);
             assert_eq!(of_extension.as_slice(), std::slice::from_ref(seat), "of {extension:?}");
-            assert_eq!(seats.seat_at("acme", &device.tenant, &device.name).as_ref(), Some(seat));
-            seated.push((device.name.to_string(), extension.name.to_string()));
+            assert_eq!(seats.seat_at("acme", device).as_ref(), Some(seat));
+            seated.push((device.name().to_string(), extension.name().to_string()));
         }
         for extension in ["1001", "1002"] {
-            let listed = standing.iter().filter(|seat| &*seat.extension.name == extension).count();
-            assert_eq!(seats.seats_of("acme", "acme", extension).len(), listed, "of {extension}");
+            let listed = standing.iter().filter(|seat| seat.extension.name() == extension).count();
+            assert_eq!(seats.seats_of("acme", &("acme", extension)).len(), listed, "of {extension}");
         }
         assert_eq!(seats.len(), standing.len());
         seated.sort();
@@ -197,7 +197,7 @@ mod tests {
             |seats| {
                 let proposal = proposed_before(seats, "desk-2", "1001");
                 assert!(dies_after(2, || drop(seats.commit(proposal))));
-                drop(seats.seat_at("acme", "acme", "desk-1"));
+                drop(seats.seat_at("acme", &("acme", "desk-1")));
             },
             |seats| assert_eq!(seated(seats), pairs(&[("desk-2", "1001")])),
         );
@@ -219,6 +219,6 @@ mod tests {
 
         assert!(matches!(propose(&seats, "desk-3", "1001"), Err(Refusal::Busy)));
         seats.commit(on_its_way).unwrap();
-        assert!(seats.seat_at("acme", "acme", "desk-3").is_some());
+        assert!(seats.seat_at("acme", &("acme", "desk-3")).is_some());
     }
 }

@@ -17,8 +17,9 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::change::{Cause, Place, Seat, SeatChange};
+use super::change::{Cause, Seat, SeatChange};
 use super::hash::NameHasher;
+use super::place::{Named, Place};
 use super::proposal::{End, LogIn, Proposal};
 use crate::now::{Mono, Now};
 use crate::refusal::Refusal;
@@ -27,21 +28,14 @@ use crate::settings::{OnLimit, OnOccupied};
 /// The seats of one extension: one or two are the rule, more lie on the heap.
 pub type SeatsOfExtension = SmallVec<[Arc<Seat>; 2]>;
 
-type Map<V> = HashMap<Box<str>, V, NameHasher>;
-
 /// The seats of some customers. All tenants of a customer are in the same ledger.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    tenants: Map<Tenant>,
-    customers: Map<Customer>,
+    devices: HashMap<Place, AtDevice, NameHasher>,
+    extensions: HashMap<Place, OfExtension, NameHasher>,
+    customers: HashMap<Box<str>, Customer, NameHasher>,
     /// Seats that stand.
     count: usize,
-}
-
-#[derive(Debug, Default)]
-struct Tenant {
-    devices: Map<AtDevice>,
-    extensions: Map<OfExtension>,
 }
 
 #[derive(Debug, Default)]
@@ -92,35 +86,25 @@ pub(super) enum Plan {
 }
 
 impl Ledger {
-    pub(super) fn seat_at(&self, tenant: &str, device: &str) -> Option<&Arc<Seat>> {
-        self.tenants.get(tenant)?.devices.get(device)?.seat.as_ref()
+    pub(super) fn seat_at(&self, device: &dyn Named) -> Option<&Arc<Seat>> {
+        self.devices.get(device)?.seat.as_ref()
     }
 
     /// Oldest first.
-    pub(super) fn seats_of(&self, tenant: &str, extension: &str) -> &[Arc<Seat>] {
-        self.tenants
-            .get(tenant)
-            .and_then(|tenant| tenant.extensions.get(extension))
-            .map_or(&[], |of| &of.seats)
+    pub(super) fn seats_of(&self, extension: &dyn Named) -> &[Arc<Seat>] {
+        self.extensions.get(extension).map_or(&[], |of| &of.seats)
     }
 
     pub(super) fn seats(&self) -> impl Iterator<Item = &Arc<Seat>> {
-        self.tenants.values().flat_map(|tenant| tenant.devices.values()).filter_map(|at| at.seat.as_ref())
+        self.devices.values().filter_map(|at| at.seat.as_ref())
     }
 
     pub(super) fn len(&self) -> usize {
         self.count
     }
 
-    fn device_is_reserved(&self, device: &Place) -> bool {
-        let at = self.tenants.get(&device.tenant).and_then(|tenant| tenant.devices.get(&device.name));
-        at.is_some_and(|at| at.reserved_by.is_some())
-    }
-
     fn extension_is_reserved(&self, extension: &Place) -> bool {
-        let of =
-            self.tenants.get(&extension.tenant).and_then(|tenant| tenant.extensions.get(&extension.name));
-        of.is_some_and(|of| of.reserved_by.is_some())
+        self.extensions.get(extension).is_some_and(|of| of.reserved_by.is_some())
     }
 
     /// Decides what a log-in changes, and changes nothing.
@@ -130,11 +114,12 @@ impl Ledger {
         may_change: impl Fn(&Place) -> Result<(), Refusal>,
     ) -> Result<Plan, Refusal> {
         let LogIn { device, extension, .. } = *request;
-        if self.device_is_reserved(device) || self.extension_is_reserved(extension) {
+        let (at, of) = (self.devices.get(device), self.extensions.get(extension));
+        if at.is_some_and(|at| at.reserved_by.is_some()) || of.is_some_and(|of| of.reserved_by.is_some()) {
             return Err(Refusal::Busy);
         }
         let mut ended = Vec::new();
-        if let Some(sitting) = self.seat_at(&device.tenant, &device.name) {
+        if let Some(sitting) = at.and_then(|at| at.seat.as_ref()) {
             if sitting.extension == *extension {
                 return Ok(Plan::AlreadySits(sitting.clone()));
             }
@@ -146,7 +131,7 @@ impl Ledger {
             }
             ended.push(Seat::clone(sitting));
         }
-        let seats = self.seats_of(&extension.tenant, &extension.name);
+        let seats: &[_] = of.map_or(&[], |of| &of.seats);
         let others_max = request.devices_max.saturating_sub(1) as usize;
         let beyond = seats.len().saturating_sub(others_max);
         if beyond > 0 && request.on_limit == OnLimit::Refuse {
@@ -168,10 +153,11 @@ impl Ledger {
         may_change: impl Fn(&Place) -> Result<(), Refusal>,
     ) -> Result<Seat, Refusal> {
         let device = request.device;
-        if self.device_is_reserved(device) {
+        let at = self.devices.get(device).ok_or(Refusal::NobodySits)?;
+        if at.reserved_by.is_some() {
             return Err(Refusal::Busy);
         }
-        let seat = self.seat_at(&device.tenant, &device.name).ok_or(Refusal::NobodySits)?;
+        let seat = at.seat.as_ref().ok_or(Refusal::NobodySits)?;
         if request.only_epoch.is_some_and(|epoch| epoch != seat.epoch) {
             return Err(Refusal::NobodySits);
         }
@@ -214,8 +200,16 @@ impl Ledger {
         })
     }
 
+    fn customer(&mut self, name: &str) -> &mut Customer {
+        // The name is copied for its first change alone.
+        if !self.customers.contains_key(name) {
+            self.customers.insert(name.into(), Customer::default());
+        }
+        self.customers.get_mut(name).expect("it was there or has just been put there")
+    }
+
     fn hold(&mut self, customer: &str, since: Mono, change: impl FnOnce(u64) -> SeatChange) -> Proposal {
-        let customer = entry(&mut self.customers, customer);
+        let customer = self.customer(customer);
         customer.epoch += 1;
         let epoch = customer.epoch;
         let change = Arc::new(change(epoch));
@@ -292,7 +286,7 @@ impl Ledger {
     /// Puts a stored seat back, or gives it back if the device is taken.
     pub(super) fn restore(&mut self, customer: &str, seat: Seat) -> Option<Seat> {
         self.raise_epoch(customer, seat.epoch);
-        if self.seat_at(&seat.device.tenant, &seat.device.name).is_some() {
+        if self.seat_at(&seat.device).is_some() {
             return Some(seat);
         }
         self.insert(Arc::new(seat));
@@ -301,51 +295,46 @@ impl Ledger {
 
     /// No epoch up to `epoch` is given out to the customer again.
     pub(super) fn raise_epoch(&mut self, customer: &str, epoch: u64) {
-        let customer = entry(&mut self.customers, customer);
+        let customer = self.customer(customer);
         customer.epoch = customer.epoch.max(epoch);
     }
 
     /// Reserves every device and extension of a change, or frees them and drops what is empty then.
     fn reserve(&mut self, change: &SeatChange, by: Option<u64>) {
-        for seat in change.seats() {
-            let devices = &mut entry(&mut self.tenants, &seat.device.tenant).devices;
-            let at = entry(devices, &seat.device.name);
+        for Seat { device, extension, .. } in change.seats() {
+            let at = self.devices.entry(device.clone()).or_default();
             at.reserved_by = by;
             if by.is_none() && at.seat.is_none() {
-                devices.remove(&seat.device.name);
+                self.devices.remove(device);
             }
             step();
-            let extensions = &mut entry(&mut self.tenants, &seat.extension.tenant).extensions;
-            let of = entry(extensions, &seat.extension.name);
+            let of = self.extensions.entry(extension.clone()).or_default();
             of.reserved_by = by;
             if by.is_none() && of.seats.is_empty() {
-                extensions.remove(&seat.extension.name);
+                self.extensions.remove(extension);
             }
             step();
         }
     }
 
     fn insert(&mut self, seat: Arc<Seat>) {
-        let extensions = &mut entry(&mut self.tenants, &seat.extension.tenant).extensions;
-        let seats = &mut entry(extensions, &seat.extension.name).seats;
+        let seats = &mut self.extensions.entry(seat.extension.clone()).or_default().seats;
         let place = seats.partition_point(|other| other.epoch < seat.epoch);
-        seats.insert(place, seat.clone());
+        seats.insert(place, Arc::clone(&seat));
         step();
-        let devices = &mut entry(&mut self.tenants, &seat.device.tenant).devices;
-        entry(devices, &seat.device.name).seat = Some(seat.clone());
+        let at = self.devices.entry(seat.device.clone()).or_default();
+        at.seat = Some(seat);
         self.count += 1;
     }
 
     fn remove(&mut self, seat: &Seat) {
-        let devices = &mut entry(&mut self.tenants, &seat.device.tenant).devices;
-        if let Some(at) = devices.get_mut(&seat.device.name)
+        if let Some(at) = self.devices.get_mut(&seat.device)
             && at.seat.take_if(|sitting| sitting.epoch == seat.epoch).is_some()
         {
             self.count -= 1;
         }
         step();
-        let extensions = &mut entry(&mut self.tenants, &seat.extension.tenant).extensions;
-        if let Some(of) = extensions.get_mut(&seat.extension.name) {
+        if let Some(of) = self.extensions.get_mut(&seat.extension) {
             of.seats.retain(|sitting| sitting.epoch != seat.epoch);
         }
     }
@@ -379,20 +368,13 @@ impl Ledger {
         {
             whole.reserve(change, Some(change.epoch));
         }
-        self.tenants = whole.tenants;
+        self.devices = whole.devices;
+        self.extensions = whole.extensions;
         self.count = whole.count;
         for customer in self.customers.values_mut() {
             customer.pending.retain(|_, pending| pending.stage == Stage::Reserved);
         }
     }
-}
-
-/// The value of `name`, made if there is none. The name is copied only then.
-fn entry<'a, V: Default>(map: &'a mut Map<V>, name: &str) -> &'a mut V {
-    if !map.contains_key(name) {
-        map.insert(name.into(), V::default());
-    }
-    map.get_mut(name).expect("it was there or has just been put there")
 }
 
 /// Between two steps of a change. Tests let a thread die here.

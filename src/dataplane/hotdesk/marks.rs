@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::change::Place;
+use super::place::Place;
 use super::sharded::{NameHasher, Sharded};
 use crate::now::Mono;
 

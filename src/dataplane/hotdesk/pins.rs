@@ -13,7 +13,7 @@ use std::time::Duration;
 use siphasher::sip::SipHasher13;
 use smallvec::SmallVec;
 
-use super::change::Place;
+use super::place::Place;
 use super::sharded::{NameHasher, Sharded};
 use crate::now::Mono;
 
@@ -189,8 +189,9 @@ impl Pins {
     }
 
     fn keys(&self, device: &Place, extension: &Place) -> (u64, u64) {
-        let hasher = self.devices.hasher();
-        (hasher.hash_one(device), hasher.hash_one(extension))
+        // By the names themselves: what is dialled may be no name of the operator's.
+        let hash = |place: &Place| self.devices.hasher().hash_one((place.tenant(), place.name()));
+        (hash(device), hash(extension))
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::change::{Cause, Place, Seat, SeatChange, Surface};
+use super::change::{Cause, Seat, SeatChange, Surface};
+use super::place::Place;
 use crate::settings::{OnLimit, OnOccupied};
 
 /// A person wants to sit down. Who may ask and whether the PIN is right was decided before.

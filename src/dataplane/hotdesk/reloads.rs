@@ -6,7 +6,8 @@
 
 use std::collections::HashMap;
 
-use super::change::{Cause, Place, Surface};
+use super::change::{Cause, Surface};
+use super::place::Place;
 use super::sharded::{NameHasher, Sharded};
 
 /// The end of one sitting, kept until the device is idle. It is void if the epoch has changed by then: give it

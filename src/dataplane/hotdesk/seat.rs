@@ -16,9 +16,10 @@ use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::change::{Place, Seat, SeatChange};
+use super::change::{Seat, SeatChange};
 use super::hash::NameHasher;
 use super::ledger::{Ledger, Plan, SeatsOfExtension};
+use super::place::{Named, Place};
 use super::proposal::{End, LogIn, Proposal, Proposed, Settled};
 use super::sync::RwLock;
 use crate::now::{Mono, Now};
@@ -55,13 +56,13 @@ impl Seats {
     }
 
     /// The seat at a device.
-    pub fn seat_at(&self, customer: &str, tenant: &str, device: &str) -> Option<Arc<Seat>> {
-        read(self.shard(customer), |ledger| ledger.seat_at(tenant, device).cloned())
+    pub fn seat_at(&self, customer: &str, device: &dyn Named) -> Option<Arc<Seat>> {
+        read(self.shard(customer), |ledger| ledger.seat_at(device).cloned())
     }
 
     /// The seats an extension holds, oldest first.
-    pub fn seats_of(&self, customer: &str, tenant: &str, extension: &str) -> SeatsOfExtension {
-        read(self.shard(customer), |ledger| ledger.seats_of(tenant, extension).iter().cloned().collect())
+    pub fn seats_of(&self, customer: &str, extension: &dyn Named) -> SeatsOfExtension {
+        read(self.shard(customer), |ledger| ledger.seats_of(extension).iter().cloned().collect())
     }
 
     /// Decides what a log-in changes and reserves the devices and extensions it touches: the device, the
@@ -170,8 +171,8 @@ impl Seats {
         }
         let mut refused = Vec::new();
         for seat in seats {
-            let customer = customer_of(&seat.device.tenant)
-                .filter(|customer| customer_of(&seat.extension.tenant) == Some(*customer));
+            let customer = customer_of(seat.device.tenant())
+                .filter(|customer| customer_of(seat.extension.tenant()) == Some(*customer));
             match customer {
                 Some(customer) => {
                     let taken = write(self.shard(customer), |ledger| ledger.restore(customer, seat));

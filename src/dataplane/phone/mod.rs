@@ -45,8 +45,8 @@ pub(crate) fn device_of_flow(
     let held = held?;
     let is_it = |tenant: &str, device: &str| device_hash(tenant, device) == held.device;
     // The holder is found by its seat; only one that has lost it is searched for.
-    let seats = ctx.tables.seats.seats_of(&tenant.customer, &tenant.id, user);
-    if let Some(seat) = seats.iter().find(|seat| is_it(&seat.device.tenant, &seat.device.name)) {
+    let seats = ctx.tables.seats.seats_of(&tenant.customer, &(&*tenant.id, user));
+    if let Some(seat) = seats.iter().find(|seat| is_it(seat.device.tenant(), seat.device.name())) {
         return Some(seat.device.clone());
     }
     let device = tenant.devices.iter().find(|device| is_it(&tenant.id, &device.id))?;

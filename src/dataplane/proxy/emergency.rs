@@ -42,7 +42,7 @@ pub(crate) fn emergency_caller<'a>(
         Some(Account::Extension(index)) => {
             let extension = &tenant.extensions[index as usize].number;
             phone::device_of_flow(ctx, tenant, extension, flow, now)
-                .and_then(|place| tenant.device(&place.name))
+                .and_then(|place| tenant.device(place.name()))
         }
         None => None,
     };

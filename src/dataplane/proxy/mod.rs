@@ -444,7 +444,7 @@ impl Proxy {
             return;
         }
         let lost = |device: &str| {
-            change.ended.iter().any(|seat| seat.extension == *extension && &*seat.device.name == device)
+            change.ended.iter().any(|seat| seat.extension == *extension && seat.device.name() == device)
         };
         call.plan.targets.retain(|target| !target.device.as_deref().is_some_and(lost));
         for branch in &mut call.branches {
@@ -454,10 +454,10 @@ impl Proxy {
             }
         }
         let gained =
-            change.begun.as_ref().filter(|seat| seat.extension == *extension).map(|seat| &seat.device.name);
+            change.begun.as_ref().filter(|seat| seat.extension == *extension).map(|seat| seat.device.name());
         if let Some(device) = gained {
             let now = work.now;
-            let fresh: Vec<Target> = of_extension(work.ctx, &call.plan.tenant, &extension.name, now)
+            let fresh: Vec<Target> = of_extension(work.ctx, &call.plan.tenant, extension.name(), now)
                 .into_iter()
                 .filter(|target| target.device.as_deref() == Some(device))
                 .collect();
@@ -521,8 +521,8 @@ fn free<'a>(
     dialog: u64,
     effects: &mut Vec<Effect>,
 ) {
-    if let Some(Place { tenant, name }) = &plan.opener_device {
-        freed(work, tenant, name, dialog, effects);
+    if let Some(device) = &plan.opener_device {
+        freed(work, device.tenant(), device.name(), dialog, effects);
     }
     far.for_each(|device| freed(work, &plan.tenant.id, device, dialog, effects));
 }

@@ -106,7 +106,7 @@ pub(crate) fn in_dialog(
         tenant.device(name).map(|_| Place::new(&tenant.id, name))
     };
     let mut target = Target::party(receiver.account, uri, next);
-    target.device = device(receiver).map(|place| place.name);
+    target.device = device(receiver).map(|place| place.name().into());
     InDialog::Ours(Box::new(Plan {
         opener: sender.account.map(Into::into),
         opener_device: device(sender),

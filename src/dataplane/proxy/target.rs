@@ -28,15 +28,15 @@ pub(crate) struct Target {
 pub(crate) fn of_extension(ctx: &Context, tenant: &Tenant, extension: &str, now: Now) -> Vec<Target> {
     let own = ctx.tables.location.contacts(&tenant.id, extension.as_bytes(), now.mono);
     let mut targets = Vec::with_capacity(own.len() + 1);
-    for seat in ctx.tables.seats.seats_of(&tenant.customer, &tenant.id, extension) {
-        let device = &*seat.device.name;
-        let holder = Holder { device: device_hash(&seat.device.tenant, device), epoch: seat.epoch };
+    for seat in ctx.tables.seats.seats_of(&tenant.customer, &(&*tenant.id, extension)) {
+        let device = seat.device.name();
+        let holder = Holder { device: device_hash(seat.device.tenant(), device), epoch: seat.epoch };
         let before = targets.len();
         for contact in own.iter().filter(|contact| contact.holder == Some(holder)) {
             push(&mut targets, contact, extension, Some(device));
         }
         if targets.len() == before {
-            targets.extend(of_device(ctx, &seat.device.tenant, device, now));
+            targets.extend(of_device(ctx, seat.device.tenant(), device, now));
         }
     }
     for contact in own.iter().filter(|contact| contact.holder.is_none()) {

@@ -66,13 +66,9 @@ pub(crate) fn decide(
         return Native::Unproved;
     }
     let place = Place::new(&tenant.id, &extension.number);
-    let seat = ctx
-        .tables
-        .seats
-        .seat_at(&tenant.customer, &device.tenant, &device.name)
-        .filter(|seat| seat.extension == place);
+    let seat = ctx.tables.seats.seat_at(&tenant.customer, &device).filter(|seat| seat.extension == place);
     if let Some(seat) = seat {
-        let holder = Holder { device: device_hash(&device.tenant, &device.name), epoch: seat.epoch };
+        let holder = Holder { device: device_hash(device.tenant(), device.name()), epoch: seat.epoch };
         let taken_natively = seat.surface == crate::hotdesk::Surface::Native;
         return Native::Holder { device, holder, taken_natively };
     }

@@ -56,14 +56,14 @@ impl Office {
     /// Where the extension of the first tenant sits, longest first.
     pub fn devices_of(&self, extension: &str) -> Vec<String> {
         let tenant = &self.settings.tenants[0];
-        let seats = self.tables.seats.seats_of(&tenant.customer, &tenant.id, extension);
-        seats.iter().map(|seat| seat.device.name.to_string()).collect()
+        let seats = self.tables.seats.seats_of(&tenant.customer, &(&*tenant.id, extension));
+        seats.iter().map(|seat| seat.device.name().to_string()).collect()
     }
 
     /// Who sits at a device of the first tenant.
     pub fn seat_at(&self, device: &str) -> Option<Arc<Seat>> {
         let tenant = &self.settings.tenants[0];
-        self.tables.seats.seat_at(&tenant.customer, &tenant.id, device)
+        self.tables.seats.seat_at(&tenant.customer, &(&*tenant.id, device))
     }
 
     /// The control plane wants something; the reply, if it has come when nothing moves any more.

@@ -18,8 +18,8 @@ fn dialled_log_in_seats_the_person_and_the_edge_hangs_up() {
     assert_eq!(office.leg(call).state, CallState::Over);
     assert!(office.leg(call).ended_by_peer, "the edge sends the BYE after the ACK");
     let seat = office.seat_at("desk-1").expect("somebody sits there");
-    assert_eq!((&*seat.extension.name, seat.surface), ("1001", Surface::Dialled));
-    let durable = office.store.seat_at("demo", "desk-1").map(|seat| &*seat.extension.name);
+    assert_eq!((seat.extension.name(), seat.surface), ("1001", Surface::Dialled));
+    let durable = office.store.seat_at("demo", "desk-1").map(|seat| seat.extension.name());
     assert_eq!(durable, Some("1001"), "a log-in that is confirmed would survive");
 }
 

@@ -165,8 +165,8 @@ fn two_persons_who_swap_desks_at_once_both_sit() {
     office.settle();
 
     assert_eq!((office.outcome(one), office.outcome(two)), (Some(200), Some(200)));
-    let sitting =
-        ["desk-1", "desk-2"].map(|device| office.seat_at(device).map(|seat| seat.extension.name.clone()));
+    let sitting = ["desk-1", "desk-2"]
+        .map(|device| office.seat_at(device).map(|seat| seat.extension.name().to_owned()));
     assert!(sitting.iter().flatten().count() >= 1, "{sitting:?}");
     office.advance(seconds(1));
 }

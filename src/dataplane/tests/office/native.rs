@@ -12,7 +12,7 @@ fn register_of_an_extension_from_a_device_is_a_log_in() {
     assert_eq!(office.native_log_in("desk-1", "1001"), Some(200));
 
     let seat = office.seat_at("desk-1").expect("somebody sits there");
-    assert_eq!((&*seat.extension.name, seat.surface), ("1001", Surface::Native));
+    assert_eq!((seat.extension.name(), seat.surface), ("1001", Surface::Native));
     assert!(office.store.seat_at("demo", "desk-1").is_some());
     office.own_phone("soft-2", "1002");
     let call = office.call("soft-2", "1001");

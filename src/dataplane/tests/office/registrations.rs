@@ -217,8 +217,8 @@ fn same_extension_number_in_two_tenants_is_two_people() {
 
     assert_eq!(office.outcome(there), Some(200));
     assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"), "nobody was displaced");
-    let seats = office.tables().seats.seats_of("other", "other", "1001");
-    assert_eq!(&*seats[0].device.tenant, "other");
+    let seats = office.tables().seats.seats_of("other", &("other", "1001"));
+    assert_eq!(seats[0].device.tenant(), "other");
 
     office.log_in("1002", "desk-2");
     let call = office.call("desk-2", "1001");

@@ -139,7 +139,7 @@ fn assert_consistent(office: &Office) {
         assert!(devices.len() <= limit, "{person} sits at {devices:?}");
         for device in devices {
             let seat = office.seat_at(&device);
-            assert_eq!(seat.map(|seat| seat.extension.name.to_string()).as_deref(), Some(person));
+            assert_eq!(seat.map(|seat| seat.extension.name().to_string()).as_deref(), Some(person));
         }
     }
 }

@@ -23,7 +23,10 @@ use crate::fold;
 
 /// What the included files call a neighbour.
 mod change {
-    pub(super) use dataplane::hotdesk::{Cause, Place, Seat, SeatChange, Surface};
+    pub(super) use dataplane::hotdesk::{Cause, Seat, SeatChange, Surface};
+}
+mod place {
+    pub(super) use dataplane::hotdesk::{Named, Place};
 }
 mod sync {
     pub(super) use shuttle::sync::RwLock;
@@ -100,7 +103,7 @@ impl Edge {
         match self.seats.propose_log_in(request, |_| Ok(()), now) {
             Ok(Proposed::Change(proposal)) => Some(proposal),
             Ok(Proposed::AlreadySits(seat)) => {
-                assert_eq!((&*seat.device.name, &*seat.extension.name), (device, extension));
+                assert_eq!((seat.device.name(), seat.extension.name()), (device, extension));
                 None
             }
             Err(Refusal::Busy) => None,
@@ -137,10 +140,10 @@ impl Edge {
         assert_eq!(self.seats.len(), standing.len());
         let mut of_extensions = 0;
         for (extension, devices_max) in EXTENSIONS {
-            let of_extension = self.seats.seats_of("acme", "acme", extension);
+            let of_extension = self.seats.seats_of("acme", &("acme", extension));
             assert!(of_extension.len() <= devices_max as usize);
             for seat in &of_extension {
-                assert_eq!(self.seats.seat_at("acme", "acme", &seat.device.name).as_ref(), Some(seat));
+                assert_eq!(self.seats.seat_at("acme", &seat.device).as_ref(), Some(seat));
             }
             of_extensions += of_extension.len();
         }
@@ -161,11 +164,11 @@ struct Witness {
 
 impl Witness {
     fn look_at_device(&mut self, edge: &Edge, index: usize) {
-        let Some(seat) = edge.seats.seat_at("acme", "acme", DEVICES[index]) else { return };
-        assert_eq!(&*seat.device.name, DEVICES[index]);
+        let Some(seat) = edge.seats.seat_at("acme", &("acme", DEVICES[index])) else { return };
+        assert_eq!(seat.device.name(), DEVICES[index]);
         assert!(seat.epoch >= self.at_device[index], "an older seat came back: {seat:?}");
         self.at_device[index] = seat.epoch;
-        if &*seat.extension.name == EXTENSIONS[0].0 {
+        if seat.extension.name() == EXTENSIONS[0].0 {
             assert!(seat.epoch >= self.of_single, "displaced, and still there after its successor: {seat:?}");
             self.of_single = seat.epoch;
         }
@@ -178,14 +181,14 @@ impl Witness {
 
     fn look_at_extension(&mut self, edge: &Edge, index: usize) {
         let (extension, devices_max) = EXTENSIONS[index];
-        let seats = edge.seats.seats_of("acme", "acme", extension);
+        let seats = edge.seats.seats_of("acme", &("acme", extension));
         assert!(seats.len() <= devices_max as usize, "beyond its limit: {seats:?}");
         for (place, seat) in seats.iter().enumerate() {
-            assert_eq!(&*seat.extension.name, extension);
+            assert_eq!(seat.extension.name(), extension);
             assert!(
                 seats[..place].iter().all(|older| older.device != seat.device && older.epoch < seat.epoch)
             );
-            let device = DEVICES.iter().position(|device| *device == &*seat.device.name).unwrap();
+            let device = DEVICES.iter().position(|device| *device == seat.device.name()).unwrap();
             assert!(seat.epoch >= self.at_device[device], "the device has a newer seat than {seat:?}");
             self.at_device[device] = seat.epoch;
             if index == 0 {
@@ -245,7 +248,7 @@ fn moves() {
     });
     let mut witness = Witness::default();
     for _ in 0..4 {
-        assert_eq!(edge.seats.seats_of("acme", "acme", EXTENSIONS[0].0).len(), 1);
+        assert_eq!(edge.seats.seats_of("acme", &("acme", EXTENSIONS[0].0)).len(), 1);
         witness.look_at_extension(&edge, 0);
         (0..DEVICES.len()).for_each(|device| witness.look_at_device(&edge, device));
     }

@@ -54,11 +54,11 @@ fn sit(seats: &Seats, device: &Place, extension: &Place) {
 }
 
 fn extension_at(seats: &Seats, device: &Place) -> Option<Place> {
-    seats.seat_at("acme", &device.tenant, &device.name).map(|seat| seat.extension.clone())
+    seats.seat_at("acme", device).map(|seat| seat.extension.clone())
 }
 
 fn devices_of(seats: &Seats, extension: &Place) -> Vec<Place> {
-    let seats = seats.seats_of("acme", &extension.tenant, &extension.name);
+    let seats = seats.seats_of("acme", extension);
     seats.iter().map(|seat| seat.device.clone()).collect()
 }
 
@@ -160,7 +160,7 @@ fn device_in_use_is_refused_where_the_policy_says_so() {
 fn log_in_where_one_sits_already_changes_nothing_whatever_the_policy() {
     let seats = Seats::new();
     sit(&seats, &desk(1), &person(1001));
-    let before = seats.seat_at("acme", "acme", "desk-1");
+    let before = seats.seat_at("acme", &("acme", "desk-1"));
 
     let (device, john) = (desk(1), person(1001));
     let request =
@@ -185,7 +185,7 @@ fn visitor_of_another_tenant_sits_like_anybody_and_namesakes_are_other_people() 
     assert_eq!(extension_at(&seats, &here), Some(visitor.clone()));
     assert_eq!(devices_of(&seats, &visitor), [here]);
     assert_eq!(devices_of(&seats, &person(1001)), [desk(2)]);
-    assert_eq!(seats.seat_at("acme", "acme-west", "desk-1"), None);
+    assert_eq!(seats.seat_at("acme", &("acme-west", "desk-1")), None);
 }
 
 #[test]
@@ -268,7 +268,7 @@ fn end_of_one_sitting_spares_the_next() {
     let late = End { only_epoch: Some(first.epoch), ..end(&device) };
     assert_eq!(seats.end_now(late, |_| Ok(()), NOW), Err(Refusal::NobodySits));
 
-    let epoch = seats.seat_at("acme", "acme", "desk-1").map(|seat| seat.epoch);
+    let epoch = seats.seat_at("acme", &("acme", "desk-1")).map(|seat| seat.epoch);
     seats.end_now(End { only_epoch: epoch, ..end(&device) }, |_| Ok(()), NOW).unwrap();
     assert!(seats.is_empty());
 }

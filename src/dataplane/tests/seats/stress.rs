@@ -104,11 +104,11 @@ fn threads_that_hammer_the_table_leave_it_as_the_store_has_it() {
                 let mut random = seed;
                 while !stop.load(Ordering::Relaxed) {
                     let number = draw(&mut random, EXTENSIONS);
-                    let of_extension = seats.seats_of("acme", "acme", &number.to_string());
+                    let of_extension = seats.seats_of("acme", &("acme", number.to_string().as_str()));
                     assert!(of_extension.len() <= devices_max(number) as usize, "{of_extension:?}");
                     assert!(of_extension.is_sorted_by_key(|seat| seat.epoch));
                     let device = desk(draw(&mut random, DEVICES));
-                    if let Some(seat) = seats.seat_at("acme", "acme", &device.name) {
+                    if let Some(seat) = seats.seat_at("acme", &device) {
                         assert_eq!(seat.device, device);
                     }
                     look_ups.fetch_add(1, Ordering::Relaxed);
@@ -128,7 +128,7 @@ fn threads_that_hammer_the_table_leave_it_as_the_store_has_it() {
     assert_eq!(standing.len(), kept.len());
     for seat in standing {
         assert_eq!(kept.get(&seat.device), Some(&*seat));
-        let of_extension = seats.seats_of("acme", "acme", &seat.extension.name);
+        let of_extension = seats.seats_of("acme", &seat.extension);
         assert!(of_extension.contains(&seat), "{of_extension:?}");
     }
     assert!(look_ups.into_inner() > 100);
