@@ -56,8 +56,8 @@ mod tests {
         let hash = |number| NameHasher::default().hash_one(Place::new("acme", &format!("desk-{number}")));
         let hashes: Vec<u64> = (0..10_000).map(hash).collect();
 
-        // A table goes by the low bits and the top seven; a row of shards by the low bits.
-        for shift in [0, 6, 57] {
+        // A table goes by the low bits and the top seven; rows of shards by some in the middle, or the low ones.
+        for shift in [0, 6, 32, 57] {
             let mut fill = [0_u32; 64];
             hashes.iter().for_each(|hash| fill[(hash >> shift) as usize % 64] += 1);
             assert!(fill.iter().all(|count| (100..220).contains(count)), "{shift}: {fill:?}");

@@ -22,7 +22,9 @@ impl<T: Default, S: BuildHasher> Sharded<T, S> {
 
     /// Works on the shard of `key`, locked meanwhile.
     pub(super) fn with<R>(&self, key: &(impl Hash + ?Sized), work: impl FnOnce(&mut T) -> R) -> R {
-        with(&self.shards[self.hasher.hash_one(key) as usize % SHARDS], work)
+        // Not by the bits that a table within the shard goes by, or all its entries would crowd in a few places.
+        let hash = self.hasher.hash_one(key) >> 32;
+        with(&self.shards[hash as usize % SHARDS], work)
     }
 
     /// Works on every shard, one after the other.
