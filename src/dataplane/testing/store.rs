@@ -87,6 +87,11 @@ impl Store {
         }
     }
 
+    /// How many records wait for its answer while it holds.
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
     /// The seat a restart would find at a device.
     pub fn seat_at(&self, tenant: &str, device: &str) -> Option<&Seat> {
         self.seats.get(&Place::new(tenant, device))

@@ -40,6 +40,7 @@ fn native_log_in_is_answered_when_the_store_has_seat_and_binding() {
     office.store.mood = StoreMood::Holds;
 
     assert_eq!(office.native_log_in("desk-2", "1001"), None);
+    assert_eq!(office.store.held(), 1, "seat and binding are one record");
     assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
 
     office.release_store();
