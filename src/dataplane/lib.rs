@@ -14,6 +14,7 @@ mod dispatch;
 mod effect;
 pub mod flow;
 mod hash;
+mod hex;
 pub mod hotdesk;
 pub mod input;
 pub mod location;

@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use siphasher::sip::SipHasher13;
 
+use crate::hex;
+
 /// Octets of a tag made from a [`Print`].
 pub(crate) const TAG_LENGTH: usize = 16;
 
@@ -45,13 +47,9 @@ impl Print {
 
     /// A To tag that every retransmission gets again (§8.2.7), and that nobody foresees without the key.
     pub(crate) fn tag(self, key: &[u8; 16]) -> [u8; TAG_LENGTH] {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let hash = SipHasher13::new_with_key(key).hash(&self.request.to_le_bytes());
         let mut tag = [0; TAG_LENGTH];
-        for (pair, octet) in tag.chunks_exact_mut(2).zip(hash.to_be_bytes()) {
-            pair[0] = DIGITS[usize::from(octet >> 4)];
-            pair[1] = DIGITS[usize::from(octet & 15)];
-        }
+        hex::write(&hash.to_be_bytes(), &mut tag);
         tag
     }
 }

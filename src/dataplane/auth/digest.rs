@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 use subtle::{Choice, ConstantTimeEq as _};
 
 use super::nonce::{Nonce, NonceState, Nonces, Proof};
+use crate::hex;
 use crate::now::Mono;
 use crate::settings::{RegistrarPolicy, SipSecret};
 
@@ -25,13 +26,10 @@ struct Hex {
 
 impl Hex {
     fn of(digest: &[u8]) -> Self {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut digits = [0; 64];
-        for (pair, octet) in digits.chunks_exact_mut(2).zip(digest) {
-            pair[0] = DIGITS[usize::from(octet >> 4)];
-            pair[1] = DIGITS[usize::from(octet & 15)];
-        }
-        Self { digits, length: digest.len() * 2 }
+        let length = digest.len() * 2;
+        hex::write(digest, &mut digits[..length]);
+        Self { digits, length }
     }
 
     fn as_bytes(&self) -> &[u8] {
