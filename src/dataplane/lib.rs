@@ -199,13 +199,15 @@ fn receive(rooms: &mut Rooms, work: &mut Work<'_>, flow: &flow::Flow, bytes: &[u
     if answer_keep_alive(work, flow, bytes) {
         return;
     }
-    let message = match sip::Message::parse(bytes, &sip::Limits::default()) {
+    // Both stay where they were made: they are large.
+    let parsed = sip::Message::parse(bytes, &sip::Limits::default());
+    let message = match &parsed {
         Ok(message) => message,
         Err(error) => return refuse_unreadable(work, flow, bytes, error.kind),
     };
-    match message.validate() {
-        Ok(headers) if message.is_request() => rooms.on_request(work, flow, &message, &headers),
-        Ok(headers) => rooms.on_response(work, flow, &message, &headers, at_home),
-        Err(error) => refuse_malformed(work, flow, &message, error.kind),
+    match &message.validate() {
+        Ok(headers) if message.is_request() => rooms.on_request(work, flow, message, headers),
+        Ok(headers) => rooms.on_response(work, flow, message, headers, at_home),
+        Err(error) => refuse_malformed(work, flow, message, error.kind),
     }
 }
