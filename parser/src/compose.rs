@@ -8,7 +8,6 @@ use std::io::Write;
 
 use crate::header::name::Name;
 use crate::header::via::Via;
-use crate::index::Places;
 use crate::message::Message;
 use crate::octets::{self, clean, push_decimal, push_line, push_uri, push_value};
 use crate::validate::Mandatory;
@@ -85,27 +84,30 @@ impl<'o> Compose<'o> {
         push_value(out, reason.as_bytes());
         out.extend_from_slice(b"\r\n");
         let mut copied = Copied { out, bytes: request.bytes, from: 0, to: 0 };
-        let mut seen = Places::new();
-        let mut start = request.index.start_line + 2;
+        // A bit for each name seen; those that are wanted are among the first 64.
+        let mut seen = 0_u64;
         for (number, line) in request.index.lines.iter().enumerate() {
-            let end = request.index.line_end(number);
-            let first = seen.note(line.name, number);
-            match line.name {
-                Name::Via if first => match source {
-                    Some((source, via)) => copied.top_via(start..end, via, source),
-                    None => copied.add(start..end),
-                },
-                Name::To if first => match tag {
-                    Some(tag) => copied.tagged(start..usize::from(line.value_end), tag),
-                    None => copied.add(start..end),
-                },
-                Name::From | Name::CallId | Name::CSeq if first => copied.add(start..end),
-                Name::Via => copied.add(start..end),
-                Name::Timestamp if code == 100 => copied.add(start..end),
-                Name::RecordRoute if options.record_route => copied.add(start..end),
-                _ => {}
+            let is_wanted = match line.name {
+                Name::Via | Name::From | Name::To | Name::CallId | Name::CSeq => true,
+                Name::Timestamp => code == 100,
+                Name::RecordRoute => options.record_route,
+                _ => false,
+            };
+            if !is_wanted {
+                continue;
             }
-            start = end;
+            let whole = usize::from(line.start)..request.index.line_end(number);
+            let name = 1 << (line.name as u32);
+            let is_first = seen & name == 0;
+            seen |= name;
+            match (line.name, source, tag) {
+                (Name::Via, Some((source, via)), _) if is_first => copied.top_via(whole, via, source),
+                (Name::To, _, Some(tag)) if is_first => {
+                    copied.tagged(whole.start..usize::from(line.value_end), tag);
+                }
+                (Name::From | Name::To | Name::CallId | Name::CSeq, ..) if !is_first => {}
+                _ => copied.add(whole),
+            }
         }
         copied.flush();
         Self { out, body: b"" }

@@ -228,12 +228,23 @@ fn is_claim(name: &[u8]) -> bool {
 fn put_address(out: &mut Vec<u8>, address: IpAddr) {
     match address {
         IpAddr::V4(address) => {
-            for (at, octet) in address.octets().into_iter().enumerate() {
-                if at > 0 {
-                    out.push(b'.');
+            // Four times three digits and a dot, the last of which is left out.
+            let mut text = [b'.'; 16];
+            let mut end = 0;
+            for octet in address.octets() {
+                let (hundreds, tens, ones) = (octet / 100, octet / 10 % 10, octet % 10);
+                if octet >= 100 {
+                    text[end] = b'0' + hundreds;
+                    end += 1;
                 }
-                push_decimal(out, u64::from(octet));
+                if octet >= 10 {
+                    text[end] = b'0' + tens;
+                    end += 1;
+                }
+                text[end] = b'0' + ones;
+                end += 2;
             }
+            out.extend_from_slice(&text[..end - 1]);
         }
         IpAddr::V6(address) => {
             // Eight groups of four digits and seven colons, or a dotted quad for the last two groups.
