@@ -7,7 +7,7 @@ use crate::header::name::{COUNT, Name, WINDOW};
 use crate::header::numbers::decimal;
 use crate::limits::Limits;
 use crate::octets::{self, TOKEN};
-use crate::scan::{Break, Breaks, colon_in};
+use crate::scan::{Break, Breaks, first_of, window_of};
 
 /// Header lines an index holds without allocating.
 pub(crate) const LINES_INLINE: usize = 64;
@@ -41,13 +41,14 @@ impl Places {
         Self([0; COUNT])
     }
 
-    /// Notes that line `number`, counted from zero, is called `name`; says whether it is the first of its name.
+    /// Notes that line `number`, counted from zero, is called `name`.
     #[inline(always)]
-    pub(crate) fn note(&mut self, name: Name, number: usize) -> bool {
+    fn note(&mut self, name: Name, number: usize) {
         let place = &mut self.0[name as usize];
-        let is_first = *place == 0;
-        *place = if is_first { (number + 1).min(usize::from(FAR)) as u8 } else { *place | REPEATED };
-        is_first
+        *place = match *place {
+            0 => (number + 1).min(usize::from(FAR)) as u8,
+            first => first | REPEATED,
+        };
     }
 
     #[inline(always)]
@@ -276,8 +277,8 @@ impl Line {
     fn read(head: &[u8], start: usize, end: usize) -> Result<Self, ErrorKind> {
         let line = &head[start..end];
         // What follows a short line is looked at too, which does no harm: the colon has to be within the line.
-        let window = head[start..].first_chunk().copied().unwrap_or_else(|| last_window(line));
-        let mut colon = colon_in(&window);
+        let window = window_of(&head[start..]);
+        let mut colon = first_of([b':'], &window);
         let mut name_len = colon as u8;
         let mut name = Name::in_window(&window, colon);
         if name == Name::Other || colon >= line.len() {
@@ -309,14 +310,6 @@ impl Line {
             length => &octets[start..start + usize::from(length)],
         }
     }
-}
-
-/// What the last line of a head begins with, if nothing follows it to fill the window.
-#[cold]
-fn last_window(line: &[u8]) -> [u8; WINDOW] {
-    let mut window = [0; WINDOW];
-    window[..line.len()].copy_from_slice(line);
-    window
 }
 
 /// The name of a line where it is not known at first sight, its length and where its colon is: it is long, or not in

@@ -1,6 +1,8 @@
 //! Octet classes of the SIP grammar (RFC 3261 §25.1), one table for all of them, and white space.
 
 use crate::error::Parsed;
+use crate::header::name::WINDOW;
+use crate::scan::{first_of, window_of};
 use nom::Parser;
 use nom::bytes::complete::take_while;
 
@@ -153,23 +155,18 @@ pub(crate) fn quoted(input: &[u8]) -> Parsed<'_, &[u8]> {
     crate::error::fault(&input[input.len()..])
 }
 
-/// Where the first of two octets stands. A word at a time: what is searched here is short, and a call of `memchr`
+/// Where the first of two octets stands, neither of them NUL. What is searched here is short, and a call of `memchr`
 /// costs more than it saves.
 #[inline]
 fn find_either(text: &[u8], a: u8, b: u8) -> Option<usize> {
-    const ONES: u64 = u64::MAX / 0xff;
-    // The highest bit of each octet that is zero; above the first of them perhaps of others.
-    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
-    let (words, rest) = text.as_chunks();
-    for (at, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let found = zeros(word ^ (ONES * u64::from(a))) | zeros(word ^ (ONES * u64::from(b)));
-        if found != 0 {
-            return Some(at * 8 + found.trailing_zeros() as usize / 8);
+    let mut from = 0;
+    while from < text.len() {
+        match first_of([a, b], &window_of(&text[from..])) {
+            WINDOW => from += WINDOW,
+            at => return Some(from + at),
         }
     }
-    let at = rest.iter().position(|&octet| octet == a || octet == b)?;
-    Some(words.len() * 8 + at)
+    None
 }
 
 /// The first eight octets of a token as one number in which letters of either case are alike. Of tokens of the same
@@ -203,8 +200,9 @@ pub(crate) const fn is_word(token: &[u8], word: &[u8]) -> bool {
 /// `text` without white space before it.
 #[inline(always)]
 pub(crate) fn trim_start(text: &[u8]) -> &[u8] {
-    // All white space is below the visible characters: the usual case takes one comparison.
+    // All white space is below the visible characters: the usual cases, none and one space, take a comparison or two.
     match text {
+        [b' ', rest @ ..] if rest.first().is_some_and(|&octet| octet > b' ') => rest,
         [..=b' ', ..] => trimmed_start(text),
         _ => text,
     }
@@ -271,10 +269,13 @@ pub(crate) fn clean(text: &mut [u8]) {
 /// Whether an octet below the space is among them. A word at a time: most text is shorter than what `memchr` is for.
 fn has_control(text: &[u8]) -> bool {
     const ONES: u64 = u64::MAX / 0xff;
-    let (words, rest) = text.as_chunks();
-    let below_space = |word: u64| word.wrapping_sub(ONES * 0x20) & !word & (ONES << 7);
-    let found = words.iter().fold(0, |found, word| found | below_space(u64::from_le_bytes(*word)));
-    found != 0 || rest.iter().any(|&octet| octet < b' ')
+    let below_space = |word: &[u8; 8]| {
+        let word = u64::from_le_bytes(*word);
+        word.wrapping_sub(ONES * 0x20) & !word & (ONES << 7)
+    };
+    // What is left behind the last whole word is looked at with octets before it.
+    let Some(last) = text.last_chunk() else { return text.iter().any(|&octet| octet < b' ') };
+    text.as_chunks().0.iter().fold(below_space(last), |found, word| found | below_space(word)) != 0
 }
 
 /// Appends a URI. Blanks and control characters are escaped: they would end it.
@@ -301,19 +302,20 @@ pub(crate) fn push_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 }
 
 /// Appends `number` in decimal.
+#[inline]
 pub(crate) fn push_decimal(out: &mut Vec<u8>, number: u64) {
-    // 2⁶⁴ has twenty digits.
-    let mut digits = [0; 20];
-    let mut at = digits.len();
+    /// 2⁶⁴ has twenty digits.
+    const DIGITS_MAX: usize = 20;
+    let mut digits = [0; DIGITS_MAX];
+    let mut at = DIGITS_MAX;
     let mut left = number;
-    loop {
+    while left > 9 {
         at -= 1;
         digits[at] = b'0' + (left % 10) as u8;
         left /= 10;
-        if left == 0 {
-            break;
-        }
     }
+    at -= 1;
+    digits[at] = b'0' + left as u8;
     out.extend_from_slice(&digits[at..]);
 }
 

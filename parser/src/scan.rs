@@ -125,36 +125,54 @@ fn portable_candidates(block: &[u8; BLOCK]) -> u64 {
     block.iter().enumerate().fold(0, |found, (at, &octet)| found | u64::from(octet | 0x07 == 0x0f) << at)
 }
 
-/// Where the first colon stands in `window`; its length if there is none.
+/// The octets that `text` begins with, zeros behind its end.
+#[inline(always)]
+pub(crate) fn window_of(text: &[u8]) -> [u8; WINDOW] {
+    #[inline(never)]
+    fn filled_up(text: &[u8]) -> [u8; WINDOW] {
+        let mut window = [0; WINDOW];
+        window[..text.len()].copy_from_slice(text);
+        window
+    }
+    text.first_chunk().copied().unwrap_or_else(|| filled_up(text))
+}
+
+/// Where the first of these octets stands in `window`; its length if there is none of them.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-#[expect(unsafe_code, reason = "a header name is found in a few instructions instead of a few an octet")]
-pub(crate) fn colon_in(window: &[u8; WINDOW]) -> usize {
+#[expect(unsafe_code, reason = "a name is found in a few instructions instead of a few an octet")]
+pub(crate) fn first_of<const N: usize>(wanted: [u8; N], window: &[u8; WINDOW]) -> usize {
     #[target_feature(enable = "sse2")]
     #[inline]
-    fn sse2_colons_in(window: &[u8; WINDOW]) -> u32 {
-        use core::arch::x86_64::{_mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_set1_epi8};
+    fn sse2_places_of<const N: usize>(wanted: [u8; N], window: &[u8; WINDOW]) -> u32 {
+        use core::arch::x86_64::{
+            _mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
+            _mm_setzero_si128,
+        };
 
         // SAFETY: `window` is sixteen readable octets, and this load asks for no alignment.
         let octets = unsafe { _mm_loadu_si128(window.as_ptr().cast()) };
-        _mm_movemask_epi8(_mm_cmpeq_epi8(octets, _mm_set1_epi8(b':' as i8))) as u32
+        let found = wanted.iter().fold(_mm_setzero_si128(), |found, &octet| {
+            _mm_or_si128(found, _mm_cmpeq_epi8(octets, _mm_set1_epi8(octet as i8)))
+        });
+        _mm_movemask_epi8(found) as u32
     }
     // SAFETY: as for `candidates`, every x86-64 has SSE2.
-    let colons = unsafe { sse2_colons_in(window) };
+    let places = unsafe { sse2_places_of(wanted, window) };
     // The bit behind the last octet ends the search.
-    (colons | 1 << WINDOW).trailing_zeros() as usize
+    (places | 1 << WINDOW).trailing_zeros() as usize
 }
 
 /// The same for every other machine.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline]
-pub(crate) fn colon_in(window: &[u8; WINDOW]) -> usize {
-    portable_colon_in(window)
+pub(crate) fn first_of<const N: usize>(wanted: [u8; N], window: &[u8; WINDOW]) -> usize {
+    portable_first_of(wanted, window)
 }
 
 #[cfg(any(test, not(target_arch = "x86_64")))]
-fn portable_colon_in(window: &[u8; WINDOW]) -> usize {
-    window.iter().position(|&octet| octet == b':').unwrap_or(WINDOW)
+fn portable_first_of<const N: usize>(wanted: [u8; N], window: &[u8; WINDOW]) -> usize {
+    window.iter().position(|octet| wanted.contains(octet)).unwrap_or(WINDOW)
 }
 
 #[cfg(test)]
@@ -196,13 +214,13 @@ mod tests {
 
     #[test]
     fn the_first_colon_is_found_wherever_it_stands() {
-        assert_eq!(colon_in(&[b'x'; WINDOW]), WINDOW);
+        assert_eq!(first_of([b':'], &[b'x'; WINDOW]), WINDOW);
         for at in 0..WINDOW {
             let mut window = [b'x'; WINDOW];
             window[at..].fill(b':');
 
-            assert_eq!(colon_in(&window), at);
-            assert_eq!(portable_colon_in(&window), at);
+            assert_eq!(first_of([b':'], &window), at);
+            assert_eq!(portable_first_of([b':'], &window), at);
         }
     }
 

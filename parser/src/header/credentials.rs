@@ -1,8 +1,9 @@
 //! Authorization and challenges (RFC 3261 §20.7, §20.27, RFC 7616, RFC 8760).
 
 use crate::error::{ErrorKind, ParseError, Parsed, fault, whole};
-use crate::header::name::Name;
+use crate::header::name::{Name, WINDOW, words_in, words_of};
 use crate::octets::{self, TOKEN, unquote};
+use crate::scan::{first_of, window_of};
 use nom::Parser;
 
 /// `auth-param *(COMMA auth-param)` behind a scheme, checked once and split on demand.
@@ -35,55 +36,99 @@ const STALE: usize = 10;
 const DOMAIN: usize = 11;
 const USERHASH: usize = 12;
 
-/// The place among the [`KNOWN`] of a name in any case.
+/// The names by their places, as words.
+const WORDS: [[u64; 2]; KNOWN] = {
+    const NAMES: [&str; KNOWN] = [
+        "username",
+        "realm",
+        "nonce",
+        "uri",
+        "response",
+        "algorithm",
+        "qop",
+        "cnonce",
+        "nc",
+        "opaque",
+        "stale",
+        "domain",
+        "userhash",
+    ];
+    let mut words = [[0; 2]; KNOWN];
+    let mut place = 0;
+    while place < KNOWN {
+        let [first, second, _] = words_of(NAMES[place].as_bytes());
+        words[place] = [first, second];
+        place += 1;
+    }
+    words
+};
+
+/// The place among the [`KNOWN`] of the name that `window` begins with, `length` octets of it, in any case.
 #[inline(always)]
-fn place_of(name: &[u8]) -> Option<usize> {
-    let word = octets::lower_word(name);
-    let is = |known: &[u8]| word == octets::lower_word(known);
-    let place = match name.len() {
-        8 if is(b"username") => USERNAME,
-        5 if is(b"realm") => REALM,
-        5 if is(b"nonce") => NONCE,
-        3 if is(b"uri") => URI,
-        8 if is(b"response") => RESPONSE,
-        // A word holds eight letters.
-        9 if is(b"algorith") && name[8].eq_ignore_ascii_case(&b'm') => ALGORITHM,
-        3 if is(b"qop") => QOP,
-        6 if is(b"cnonce") => CNONCE,
-        2 if is(b"nc") => NC,
-        6 if is(b"opaque") => OPAQUE,
-        5 if is(b"stale") => STALE,
-        6 if is(b"domain") => DOMAIN,
-        8 if is(b"userhash") => USERHASH,
+fn place_of(window: &[u8; WINDOW], length: usize) -> Option<usize> {
+    let words = words_in(window, length);
+    let is = |place: usize| words == WORDS[place];
+    let place = match length {
+        8 if is(USERNAME) => USERNAME,
+        8 if is(RESPONSE) => RESPONSE,
+        8 if is(USERHASH) => USERHASH,
+        5 if is(REALM) => REALM,
+        5 if is(NONCE) => NONCE,
+        5 if is(STALE) => STALE,
+        3 if is(URI) => URI,
+        3 if is(QOP) => QOP,
+        2 if is(NC) => NC,
+        6 if is(CNONCE) => CNONCE,
+        6 if is(OPAQUE) => OPAQUE,
+        6 if is(DOMAIN) => DOMAIN,
+        9 if is(ALGORITHM) => ALGORITHM,
         _ => return None,
     };
     Some(place)
+}
+
+/// Reads the name of a parameter and the equals sign behind it: its place, if it is known.
+#[inline(always)]
+fn name(input: &[u8]) -> Parsed<'_, Option<usize>> {
+    let window = window_of(input);
+    let length = first_of([b'='], &window);
+    match place_of(&window, length) {
+        // A known name is a token.
+        Some(place) => Ok((octets::trim_start(&input[length + 1..]), Some(place))),
+        None => unusual_name(input),
+    }
+}
+
+/// The same for a name that is not known, or has blanks before the equals sign.
+#[inline(never)]
+fn unusual_name(input: &[u8]) -> Parsed<'_, Option<usize>> {
+    let (after, name) = octets::run(TOKEN).parse(input)?;
+    let (after, ()) = octets::separator(b'=')(after)?;
+    Ok((after, place_of(&window_of(name), name.len())))
 }
 
 impl<'a> AuthParams<'a> {
     fn read(input: &'a [u8]) -> Parsed<'a, Self> {
         let input = octets::trim_start(input);
         let (rest, scheme) = octets::run(TOKEN).parse(input)?;
-        let (mut rest, ()) = octets::lws(rest)?;
-        let raw = rest;
+        let raw = octets::trim_start(rest);
+        let mut rest = raw;
         let mut known = [None; KNOWN];
         loop {
-            let at = rest;
-            let (after, name) = octets::run(TOKEN).parse(rest)?;
-            let (after, ()) = octets::separator(b'=')(after)?;
+            let (after, place) = name(rest)?;
             let (after, value) = match after.first() {
                 Some(b'"') => octets::quoted(after)?,
                 _ => octets::run(octets::VALUE).parse(after)?,
             };
-            if let Some(place) = place_of(name)
+            if let Some(place) = place
                 && known[place].replace(unquote(value)).is_some()
             {
-                return fault(at);
+                return fault(rest);
             }
-            let (comma, ()) = octets::lws(after)?;
-            match comma.split_first() {
+            let after = octets::trim_start(after);
+            match after.split_first() {
                 Some((b',', next)) => rest = octets::trim_start(next),
-                _ => return Ok((comma, AuthParams { scheme, raw: octets::trim_end(raw), known })),
+                _ => return Ok((after, AuthParams { scheme, raw: octets::trim_end(raw), known })),
             }
         }
     }

@@ -213,7 +213,7 @@ const LOWER: u64 = 0x2020_2020_2020_2020;
 
 /// A name of at most [`LENGTH_MAX`] octets in small letters, in words of eight octets, first octet lowest; zeros behind
 /// it. No octet of a name is zero once it is small, so names of different lengths differ.
-const fn words_of(name: &[u8]) -> [u64; 3] {
+pub(super) const fn words_of(name: &[u8]) -> [u64; 3] {
     let mut words = [0; 3];
     let mut at = 0;
     while at < name.len() {
@@ -223,9 +223,10 @@ const fn words_of(name: &[u8]) -> [u64; 3] {
     words
 }
 
-/// The first two words of the name that `window` begins with, `length` octets of it, at most [`WINDOW`].
+/// The first two words of the name that `window` begins with, `length` octets of it, less than [`WINDOW`]; of a longer
+/// one none.
 #[inline(always)]
-fn words_in(window: &[u8; WINDOW], length: usize) -> [u64; 2] {
+pub(super) fn words_in(window: &[u8; WINDOW], length: usize) -> [u64; 2] {
     let (words, _) = window.as_chunks::<8>();
     let masks = MASKS[length % WINDOW];
     let word = |at: usize| (u64::from_le_bytes(words[at]) | LOWER) & masks[at];
