@@ -113,9 +113,10 @@ impl Location {
     /// Shows each live binding of an account to `show`, oldest first, without copying. The shard is locked
     /// meanwhile: `show` does no more than compare and write.
     pub fn read(&self, tenant: &str, user: &[u8], now: Mono, mut show: impl FnMut(&Binding<'_>)) {
-        self.read_at(self.key(tenant, user), tenant, user, now, |draft| {
-            draft.bindings().iter().filter(|binding| binding.expires_at > now).for_each(&mut show);
-        });
+        let Some(bucket) = self.records.get(&self.key(tenant, user)) else { return };
+        let Some(range) = record::find(&bucket, tenant, user) else { return };
+        let bindings = record::bindings(&bucket[range]);
+        bindings.filter(|binding| binding.expires_at > now).for_each(|binding| show(&binding));
     }
 
     /// True if the account has a live binding over `flow`: what comes over it is as good as its REGISTER.
@@ -163,9 +164,9 @@ impl Location {
         for key in keys {
             let Some(bucket) = self.records.get(key) else { continue };
             for range in record::records(&bucket) {
-                let draft = record::decode(&bucket[range.clone()], now);
-                let mut live = draft.bindings().iter().filter(|binding| binding.expires_at > now);
-                if !draft.device_account || !live.any(&is) {
+                let record = &bucket[range.clone()];
+                let mut live = record::bindings(record).filter(|binding| binding.expires_at > now);
+                if !record::is_of_device(record) || !live.any(|binding| is(&binding)) {
                     continue;
                 }
                 if found.is_some() {

@@ -60,6 +60,11 @@ pub(super) fn name(record: &[u8]) -> (&[u8], &[u8]) {
     (tenant, &rest[..usize::from(record[7])])
 }
 
+/// True if it is the account of a hot-desk device.
+pub(super) fn is_of_device(record: &[u8]) -> bool {
+    record[2] & FLAG_DEVICE != 0
+}
+
 /// True if an index may know the record.
 pub(super) fn is_indexed(record: &[u8]) -> bool {
     record[2] & FLAG_INDEXED != 0
@@ -194,7 +199,7 @@ impl Renewal {
         owns: impl Fn(&Binding<'_>) -> bool,
     ) -> Option<Self> {
         let Renewed { binding: ref renewed, proof, device_account } = *renewed;
-        if (record[2] & FLAG_DEVICE != 0) != device_account {
+        if is_of_device(record) != device_account {
             return None;
         }
         let (mut place, mut due) = (None, renewed.expires_at);
@@ -318,13 +323,15 @@ pub(super) fn take_binding<'r>(
     reader: &mut Reader<'r>,
     expires_at: impl FnOnce(u32) -> Mono,
 ) -> Option<Binding<'r>> {
-    let [flags, instance_length] = reader.array()?;
-    let q = reader.u16()?;
-    let uri_length = usize::from(reader.u16()?);
-    let expires_at = expires_at(reader.u32()?);
-    let cseq = reader.u32()?;
-    let branch = reader.u32()?;
-    let call_id = reader.u64()?;
+    // Taken as a whole, so that there is one length to check.
+    let mut fixed = Reader(reader.take(FIXED)?);
+    let [flags, instance_length] = fixed.array()?;
+    let q = fixed.u16()?;
+    let uri_length = usize::from(fixed.u16()?);
+    let expires_at = expires_at(fixed.u32()?);
+    let cseq = fixed.u32()?;
+    let branch = fixed.u32()?;
+    let call_id = fixed.u64()?;
     let flow = if flags & HAS_FLOW != 0 { Some(take_flow(reader, flags)?) } else { None };
     let holder = match flags & HAS_HOLDER != 0 {
         true => Some(Holder { device: reader.u64()?, epoch: reader.u64()? }),
