@@ -45,6 +45,9 @@ pub use window::{NONCES_PER_AOR_MAX, NonceUse};
 /// shards 13 ms.
 const SHARDS: usize = 1024;
 
+/// Octets of tenant id and user, or instance, together, as they come: a `urn:uuid` has 45.
+const KEY_LENGTH_TYPICAL: usize = 96;
+
 /// The keys of the tables are keyed hashes already.
 #[derive(Clone, Copy, Debug, Default)]
 struct Identity(u64);
@@ -307,11 +310,15 @@ impl Location {
     // --- Hashes ---
 
     fn key(&self, tenant: &str, user: &[u8]) -> u64 {
-        let mut hasher = self.hasher;
-        hasher.write(tenant.as_bytes());
-        hasher.write_u8(0);
-        hasher.write(user);
-        hasher.finish()
+        // In one go, which takes half of what it takes piece by piece.
+        let mut octets = [0; KEY_LENGTH_TYPICAL];
+        let length = tenant.len() + 1 + user.len();
+        if let Some(octets) = octets.get_mut(..length) {
+            octets[..tenant.len()].copy_from_slice(tenant.as_bytes());
+            octets[tenant.len() + 1..].copy_from_slice(user);
+            return self.hasher.hash(octets);
+        }
+        self.hasher.hash(&[tenant.as_bytes(), &[0], user].concat())
     }
 
     fn instance_hash(&self, tenant: &str, instance: &[u8]) -> u64 {
