@@ -1,8 +1,11 @@
 //! Phones that delete their own account before they register a person's (Snom's wizard): what a device proved while
 //! it was registered is remembered when its last binding goes.
 
+use std::hash::BuildHasherDefault;
+
 use dashmap::DashMap;
 
+use super::Identity;
 use super::stored::Aor;
 
 /// Instances of device accounts that have no binding any more: the last of each device, so there are never more than
@@ -10,7 +13,7 @@ use super::stored::Aor;
 #[derive(Debug, Default)]
 pub(super) struct Departed {
     instances: DashMap<Aor, u64>,
-    devices: DashMap<u64, Aor>,
+    devices: DashMap<u64, Aor, BuildHasherDefault<Identity>>,
 }
 
 impl Departed {
