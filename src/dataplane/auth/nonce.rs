@@ -107,7 +107,13 @@ impl Nonces {
         }
         let (id, code) = raw.split_at(8);
         let id = u64::from_be_bytes(id.try_into().expect("split at eight"));
-        if !bool::from(self.code(id).ct_eq(code)) {
+        // One word is compared faster than ten octets.
+        let word = |code: &[u8]| {
+            let mut word = [0; 16];
+            word[..CODE_LENGTH].copy_from_slice(code);
+            u128::from_ne_bytes(word)
+        };
+        if !bool::from(word(&self.code(id)).ct_eq(&word(code))) {
             return NonceState::Foreign;
         }
         let id = NonceId(id);
