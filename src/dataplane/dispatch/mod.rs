@@ -20,6 +20,7 @@ use crate::output::{Output, Report};
 use crate::pending::{Pending, Waiting};
 use crate::proxy::{self, InDialog, Proxy};
 use crate::query::{QueryId, Record};
+use crate::registrar::Granted;
 use crate::seating::{Ending, Seating, customer_of};
 use crate::transaction::{self, Event, Reception, Response};
 
@@ -33,6 +34,8 @@ pub(crate) struct Rooms {
     /// Seats whose device or extension is gone from the settings: ended a few at a time.
     pub(crate) leaving: VecDeque<(Place, DeferredEnd)>,
     effects: Vec<Effect>,
+    /// What the 200 being written lists.
+    granted: Granted,
 }
 
 impl Rooms {
@@ -45,6 +48,7 @@ impl Rooms {
             seating: Seating::default(),
             leaving: VecDeque::new(),
             effects: Vec::new(),
+            granted: Granted::default(),
         }
     }
 

@@ -27,6 +27,16 @@ struct Registrant<'a> {
     sender: Sender,
     /// `None`: it was checked before, when the seat was not yet decided, or the sender is believed without.
     proof: Option<Proof>,
+    /// How many contacts the ordinary phones of the account may have together.
+    own_phones_max: usize,
+}
+
+impl<'a> Registrant<'a> {
+    /// The device of a seat, for whoever sits there, when all has been proved before.
+    fn of_seat(tenant: &'a Arc<Tenant>, seat: &'a Seat) -> Self {
+        let sender = Sender::Holder(holder_of(seat));
+        Self { tenant, user: seat.extension.name(), sender, proof: None, own_phones_max: 0 }
+    }
 }
 
 impl Rooms {
@@ -62,7 +72,11 @@ impl Rooms {
         if self.pending.has_register(register.print) {
             return; // A retransmission: its answer comes when the store has it.
         }
-        let registrant = |sender| Registrant { tenant: &tenant, user, sender, proof };
+        let own_phones_max = match account {
+            Account::Device(_) => 0,
+            Account::Extension(index) => tenant.extensions[index as usize].own_phones_max as usize,
+        };
+        let registrant = |sender| Registrant { tenant: &tenant, user, sender, proof, own_phones_max };
         match account {
             Account::Device(_) => {
                 self.update(work, &register, &registrant(Sender::Device));
@@ -180,8 +194,7 @@ impl Rooms {
             let Some(tenant) = work.ctx.settings.tenant(seat.extension.tenant()).cloned() else { return };
             let register = Register::read(request, headers, *flow, &tenant);
             self.pending.forget_register(register.print);
-            let sender = Sender::Holder(holder_of(seat));
-            let registrant = Registrant { tenant: &tenant, user: seat.extension.name(), sender, proof: None };
+            let registrant = Registrant::of_seat(&tenant, seat);
             self.bind(work, &register, &registrant, proposal);
         });
     }
@@ -229,7 +242,7 @@ impl Rooms {
         }
         self.effects.push(match work.ctx.tables.seats.commit(proposal) {
             Ok(change) => {
-                answer_registered(work, flow, request, register.headers, &granted);
+                answer_registered(work, flow, request, (register.headers, register.print), &granted);
                 Effect::SeatsChanged(change)
             }
             // This worker stood still for so long that another has taken the change over.
@@ -259,25 +272,38 @@ impl Rooms {
             let Some(tenant) = work.ctx.settings.tenant(seat.extension.tenant()).cloned() else { return };
             let register = Register::read(request, headers, *flow, &tenant);
             self.pending.forget_register(register.print);
-            let sender = Sender::Holder(holder_of(seat));
-            let registrant = Registrant { tenant: &tenant, user: seat.extension.name(), sender, proof: None };
+            let registrant = Registrant::of_seat(&tenant, seat);
             self.update(work, &register, &registrant);
         });
     }
 
     /// Changes the bindings, has the store keep them, answers. True if this request, and no earlier one, did it.
     fn update(&mut self, work: &mut Work<'_>, register: &Register<'_>, registrant: &Registrant<'_>) -> bool {
+        let mut granted = std::mem::take(&mut self.granted);
+        granted.clear();
+        let is_done = self.update_and_list(work, register, registrant, &mut granted);
+        self.granted = granted;
+        is_done
+    }
+
+    fn update_and_list(
+        &mut self,
+        work: &mut Work<'_>,
+        register: &Register<'_>,
+        registrant: &Registrant<'_>,
+        granted: &mut Granted,
+    ) -> bool {
         let (request, flow) = (register.message, &register.flow);
-        let mut granted = Granted::default();
-        match change_bindings(work, register, registrant, &mut granted) {
+        let facts = (register.headers, register.print);
+        match change_bindings(work, register, registrant, granted) {
             Outcome::Granted { added, removed, .. } => {
                 let is_kept = work.ctx.settings.durable && added + removed > 0;
                 if !(is_kept && self.save(work, register, registrant)) {
-                    answer_registered(work, flow, request, register.headers, &granted);
+                    answer_registered(work, flow, request, facts, granted);
                 }
                 return true;
             }
-            Outcome::Repeated => answer_registered(work, flow, request, register.headers, &granted),
+            Outcome::Repeated => answer_registered(work, flow, request, facts, granted),
             Outcome::Stale => ask(work, flow, request, registrant.tenant, false, Refused::Stale),
             Outcome::Refused(refusal) => work.answer(flow, request, refusal.answer()),
         }
@@ -313,10 +339,11 @@ impl Rooms {
         sender: Sender,
     ) {
         again(request, |request, headers| {
-            self.pending.forget_register(Print::of(headers));
+            let print = Print::of(headers);
+            self.pending.forget_register(print);
             let location = &work.ctx.tables.location;
             let granted = Granted::now(location, (aor.tenant(), aor.name()), sender, work.now.mono);
-            answer_registered(work, flow, request, headers, &granted);
+            answer_registered(work, flow, request, (headers, print), &granted);
         });
     }
 
@@ -397,7 +424,7 @@ fn change_bindings(
     registrant: &Registrant<'_>,
     granted: &mut Granted,
 ) -> Outcome {
-    let Registrant { tenant, user, sender, proof } = *registrant;
+    let Registrant { tenant, user, sender, proof, own_phones_max } = *registrant;
     let registration = Registration {
         register,
         tenant,
@@ -405,7 +432,7 @@ fn change_bindings(
         sender,
         proof,
         print: register.print.with_content(register.message, register.flow.remote.ip()),
-        own_phones_max: tenant.extension(user).map_or(0, |extension| extension.own_phones_max as usize),
+        own_phones_max,
     };
     let Context { tables, upkeep, counters, .. } = &mut *work.ctx;
     let outcome = registrar::update(&tables.location, upkeep, work.now.mono, &registration, granted);
@@ -436,10 +463,10 @@ fn answer_registered(
     work: &mut Work<'_>,
     flow: &Flow,
     request: &sip::Message<'_>,
-    headers: &sip::Mandatory<'_>,
+    (headers, print): (&sip::Mandatory<'_>, Print),
     granted: &Granted,
 ) {
-    let tag = Print::of(headers).tag(&work.ctx.tables.branch_key);
+    let tag = print.tag(&work.ctx.tables.branch_key);
     let options = sip::ResponseOptions { source: Some(flow.remote), to_tag: Some(&tag), record_route: false };
     work.out.message(*flow, |buffer| registrar::write_granted(buffer, request, headers, &options, granted));
 }

@@ -7,15 +7,22 @@ use super::update::Sender;
 use crate::location::{Binding, Location};
 use crate::now::Mono;
 
-/// The contacts a 200 lists: those of the sender that live, with the seconds each has left.
+/// The contacts a 200 lists: those of the sender that live, with the seconds each has left. A worker uses the same over
+/// and over.
 #[derive(Debug, Default)]
 pub(crate) struct Granted {
-    values: SmallVec<[u8; 256]>,
+    values: Vec<u8>,
     /// Where each value ends.
     ends: SmallVec<[usize; 2]>,
 }
 
 impl Granted {
+    /// Lists nothing, and keeps the room. There is never much of it: an account has few contacts, and they are short.
+    pub(crate) fn clear(&mut self) {
+        self.values.clear();
+        self.ends.clear();
+    }
+
     /// Lists `binding`, if `sender` may see it.
     pub(super) fn list(&mut self, binding: &Binding<'_>, sender: Sender, now: Mono) {
         if !sender.owns(binding) || binding.expires_at <= now {
