@@ -111,16 +111,14 @@ impl Place {
         Ok(Running { child: child.map_err(broken("the server"))? })
     }
 
-    /// The beginning of a command that runs on one processor.
+    /// The beginning of a command that runs on one processor, and ends when we do, however that comes.
     pub(super) fn pinned(&self, cpu: u32) -> Command {
-        let mut command = if self.favoured {
-            let mut nice = Command::new("nice");
-            nice.args(["-n", "-20", "taskset"]);
-            nice
-        } else {
-            Command::new("taskset")
-        };
-        command.arg("-c").arg(cpu.to_string());
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "TERM"]);
+        if self.favoured {
+            command.args(["nice", "-n", "-20"]);
+        }
+        command.args(["taskset", "-c"]).arg(cpu.to_string());
         command
     }
 
