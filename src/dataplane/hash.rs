@@ -1,9 +1,11 @@
-//! How names of tenants, devices, extensions and domains are hashed, in tables that only the operator's names enter.
+//! How names of tenants, devices, extensions and domains are hashed, in tables that only the operator's names enter; and
+//! what a phone sent where only that phone gains or loses by a collision, as in the loop hash of a branch (§16.6 item 8).
 
 use std::hash::{BuildHasherDefault, Hasher};
 
 /// Hashes names that the operator gave, which no peer can choose: what a peer looks up finds the operator's names alone
-/// in its way. So it need not withstand anybody, and a fixed key keeps runs repeatable.
+/// in its way. So it need not withstand anybody, and a fixed key keeps runs repeatable. A table whose keys a peer can add
+/// wants SipHash under the boot key, as the location table has it.
 pub(crate) type NameHasher = BuildHasherDefault<NameHash>;
 
 /// Eight octets at a time are multiplied to 128 bits, of which both halves count. A name costs a fifth of what SipHash

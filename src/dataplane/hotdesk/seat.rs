@@ -205,7 +205,8 @@ impl Seats {
 
     fn shard(&self, customer: &str) -> &RwLock<Ledger> {
         let hash = NameHasher::default().hash_one(customer);
-        &self.shards[hash as usize % SHARDS].0
+        // The table of customers within a shard goes by the low bits.
+        &self.shards[(hash >> 32) as usize % SHARDS].0
     }
 }
 
