@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use zeroize::Zeroizing;
 
 use crate::backend::pin::hash::{self, PinHashError};
@@ -39,26 +39,21 @@ pub enum Command {
     },
     /// Hash a PIN for `pin = { hash = "…" }`. It is asked for without echo, or read from standard input.
     HashPin(HashPin),
+    /// Make the key for keyed PIN hashes in a new file that its owner alone may read: the one that `[pins] pepper` names.
+    MakePepper {
+        /// The file. It must not exist.
+        file: PathBuf,
+    },
 }
 
 /// Arguments of `hotdesk hash-pin`.
 #[derive(Debug, Args)]
 pub struct HashPin {
-    /// How to hash it.
-    #[arg(long, value_enum, default_value_t = HashAlgorithm::Argon2id)]
-    pub algorithm: HashAlgorithm,
-    /// The file whose first line is the key of hmac-sha256: the one that `[pins] pepper` names.
-    #[arg(long, value_name = "FILE", required_if_eq("algorithm", "hmac-sha256"))]
+    /// Hash it with HMAC-SHA-256 under the first line of this file, the one that `[pins] pepper` names: costs a log-in
+    /// nothing, and is worth nothing to a thief without the file. Else it is hashed with Argon2id, which needs no file
+    /// and costs every log-in some 20 ms and 19 MiB.
+    #[arg(long, value_name = "FILE")]
     pub pepper: Option<PathBuf>,
-}
-
-/// How a PIN is hashed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum HashAlgorithm {
-    /// Slow on purpose: some 20 ms and 19 MiB a log-in.
-    Argon2id,
-    /// Costs nothing at a log-in; worth nothing to a thief without the key.
-    HmacSha256,
 }
 
 /// `hotdesk check FILE`: the report goes to standard error, one line that sums up to standard output.
@@ -140,24 +135,20 @@ fn ask(prompt: &str) -> Result<Zeroizing<String>, HashPinError> {
     rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(HashPinError::Read)
 }
 
-fn hash_of(pin: &str, arguments: &HashPin) -> Result<String, HashPinError> {
+fn hash_of(pin: &str, HashPin { pepper }: &HashPin) -> Result<String, HashPinError> {
     if !PIN_DIGITS.contains(&pin.len()) || !pin.bytes().all(|digit| digit.is_ascii_digit()) {
         return Err(HashPinError::NotDigits);
     }
-    Ok(match (arguments.algorithm, &arguments.pepper) {
-        (HashAlgorithm::Argon2id, _) => hash::hash_argon2id(pin.as_bytes())?,
-        (HashAlgorithm::HmacSha256, None) => return Err(PinHashError::PepperMissing.into()),
-        (HashAlgorithm::HmacSha256, Some(path)) => {
-            let (pepper, _) = config::first_line(path)
-                .map_err(|source| HashPinError::Pepper { path: path.clone(), source })?;
-            hash::hash_hmac(pin.as_bytes(), pepper.as_bytes())?
-        }
-    })
+    let Some(path) = pepper else { return Ok(hash::hash_argon2id(pin.as_bytes())?) };
+    let (pepper, _) =
+        config::first_line(path).map_err(|source| HashPinError::Pepper { path: path.clone(), source })?;
+    Ok(hash::hash_hmac(pin.as_bytes(), pepper.as_bytes())?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::pin::pepper;
 
     #[test]
     fn command_line_is_consistent() {
@@ -168,25 +159,37 @@ mod tests {
 
     #[test]
     fn pin_is_hashed_as_asked() {
-        let arguments = HashPin { algorithm: HashAlgorithm::Argon2id, pepper: None };
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pepper");
+        pepper::make(&file).unwrap();
 
-        let hash = hash_of("7738", &arguments).unwrap();
+        let slow = hash_of("7738", &HashPin { pepper: None }).unwrap();
+        let keyed = hash_of("7738", &HashPin { pepper: Some(file.clone()) }).unwrap();
 
-        assert!(hash::verify(&hash, b"7738", None).unwrap());
+        let (pepper, _) = config::first_line(&file).unwrap();
+        assert!(slow.starts_with("$argon2id$") && keyed.starts_with("$hmac-sha256$"), "{slow} {keyed}");
+        assert!(hash::verify(&slow, b"7738", None).unwrap());
+        assert!(hash::verify(&keyed, b"7738", Some(pepper.as_bytes())).unwrap());
     }
 
     #[test]
     fn what_no_phone_can_type_is_no_pin() {
-        let arguments = HashPin { algorithm: HashAlgorithm::Argon2id, pepper: None };
+        let arguments = HashPin { pepper: None };
         for pin in ["", "773", "77a8", "7738 ", "12345678901234567", "٧٧٣٨"] {
             assert!(matches!(hash_of(pin, &arguments), Err(HashPinError::NotDigits)), "{pin}");
         }
     }
 
     #[test]
-    fn keyed_hash_is_refused_without_its_key() {
-        let command = ["hotdesk", "hash-pin", "--algorithm", "hmac-sha256"];
+    fn pin_is_not_hashed_under_a_pepper_that_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let short = folder.path().join("short");
+        std::fs::write(&short, "0123456789abcdef\n").unwrap();
 
-        assert!(Cli::try_parse_from(command).is_err());
+        let short = hash_of("7738", &HashPin { pepper: Some(short) });
+        let missing = hash_of("7738", &HashPin { pepper: Some(folder.path().join("missing")) });
+
+        assert!(matches!(short, Err(HashPinError::Hash(PinHashError::PepperShort))), "{short:?}");
+        assert!(matches!(missing, Err(HashPinError::Pepper { .. })), "{missing:?}");
     }
 }

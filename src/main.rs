@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use hotdesk::backend::pin::pepper;
 use hotdesk::cli::{self, Cli, Command};
 use hotdesk::config::{self, Log, LogFormat, LogLevel};
 use hotdesk::server::Edge;
@@ -26,13 +27,19 @@ fn main() -> ExitCode {
                 println!("{hash}");
                 ExitCode::SUCCESS
             }
-            Err(error) => {
-                eprintln!("hotdesk: {}", reasons(&error));
-                ExitCode::FAILURE
-            }
+            Err(error) => failed(&error),
+        },
+        Command::MakePepper { file } => match pepper::make(&file) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error),
         },
         _ => unreachable!("every command of this version is above"),
     }
+}
+
+fn failed(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("hotdesk: {}", reasons(error));
+    ExitCode::FAILURE
 }
 
 /// `hotdesk run FILE`: the edge, until a signal ends it.

@@ -540,6 +540,52 @@ fn keyed_pin_hash_needs_the_pepper() {
 }
 
 #[test]
+fn pepper_that_is_too_short_is_refused() {
+    let folder = complete_folder();
+    write(&folder, "secrets/pepper", "0123456789abcdef0123456789abcde\n", 0o600);
+
+    let report = parse_in(folder.path(), &small_with("[pins]\npepper = { file = \"secrets/pepper\" }"))
+        .expect_err("31 octets are too few");
+
+    assert_eq!(
+        drawn(&report),
+        "  × a pepper has at least 32 octets
+    ╭─[test.toml:11:19]
+ 10 │ [pins]
+ 11 │ pepper = { file = \"secrets/pepper\" }
+    ·                   ────────┬───────
+    ·                           ╰── this one has fewer
+    ╰────
+  help: make one: hotdesk make-pepper FILE"
+    );
+}
+
+#[test]
+fn pin_hashes_of_two_kinds_are_a_warning() {
+    let keyed = hash::hash_hmac(b"7738", b"a-secret-of-32-octets-0123456789").unwrap();
+    let cheap = "$argon2id$v=19$m=64,t=2,p=1$c29tZXNhbHQ$YfEHzMkdKdzgQr2M+KZdvnh2m3w9vSw2zROjiY70IxI";
+    let dear = hash::hash_argon2id(b"7738").unwrap();
+    let folder = complete_folder();
+    let warnings = |hashes: [&str; 3]| -> Vec<String> {
+        let extensions = hashes.iter().zip(1..).map(|(hash, number)| {
+            format!("[[tenant.extension]]\nnumber = \"100{number}\"\npin = {{ hash = \"{hash}\" }}\n")
+        });
+        let pins = "[pins]\npepper = { file = \"secrets/pepper\" }\n";
+        let text = small_with(&format!("{}{pins}", extensions.collect::<String>()));
+        parse_in(folder.path(), &text).unwrap().warnings.lines().collect()
+    };
+
+    let alike = warnings([&keyed, &keyed, &keyed]);
+    let mixed = warnings([&keyed, &dear, &keyed]);
+    let uneven = warnings([cheap, &dear, &dear]);
+
+    assert!(alike.is_empty(), "{alike:?}");
+    let exists = "PINs are hashed in more than one way: the time a wrong one takes tells that 1002";
+    assert_eq!(mixed, [format!("test.toml:14: {exists} exists")]);
+    assert_eq!(uneven, [format!("test.toml:14: {exists} (and 1 more) exists")]);
+}
+
+#[test]
 fn one_emergency_caller_at_two_sites_is_a_warning() {
     let loaded = parse(&small_with(
         "[[tenant.site]]\nid = \"a\"\nemergency_caller = \"+12125550100\"\n\

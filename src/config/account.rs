@@ -201,7 +201,7 @@ fn pin(extension: &Table<'_>, server: &Server) -> Option<PinHash> {
     match hash::algorithm(text.value) {
         Ok(Algorithm::HmacSha256) if server.pepper.is_none() => {
             let problem = Problem::error("this PIN hash is keyed, and there is no usable pepper");
-            let help = "add [pins] with pepper = { file = \"…\" }: the file hotdesk hash-pin was given";
+            let help = "add [pins] with pepper = { file = \"…\" }: the file that was given to hotdesk hash-pin --pepper";
             table.add(problem.at(&text.span, "$hmac-sha256$").help(help));
         }
         Ok(_) => {}

@@ -288,7 +288,7 @@ fn pepper(pins: &Table<'_>, secrets: &Secrets<'_>) -> Option<Pepper> {
     if line.len() < PEPPER_OCTETS_MIN {
         let problem = Problem::error(format!("a pepper has at least {PEPPER_OCTETS_MIN} octets"));
         table.add(
-            problem.at(&table.place("file"), "this one has fewer").help("make one: openssl rand -hex 32"),
+            problem.at(&table.place("file"), "this one has fewer").help("make one: hotdesk make-pepper FILE"),
         );
         return None;
     }

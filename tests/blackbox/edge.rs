@@ -106,7 +106,7 @@ impl Plan {
         )
         .unwrap();
         for number in 1..=PEOPLE {
-            let pin = &pin_hashes()[usize::from(number) - 1];
+            let pin = pin_hash(number);
             write!(
                 text,
                 "[[tenant.device]]\nid = \"desk-{number}\"\nsite = \"office\"\nreload = \"check-sync\"\n\
@@ -120,11 +120,11 @@ impl Plan {
     }
 }
 
-/// The hash of every person's PIN, the same each time a file is written.
-fn pin_hashes() -> &'static [String] {
+/// The hash of the PIN of the person `number`, the same each time a file is written.
+pub(crate) fn pin_hash(number: u16) -> &'static str {
     static HASHES: OnceLock<Vec<String>> = OnceLock::new();
     let hash = |number| hash::hash_hmac(pin(number).as_bytes(), PEPPER.as_bytes()).unwrap();
-    HASHES.get_or_init(|| (1..=PEOPLE).map(hash).collect())
+    &HASHES.get_or_init(|| (1..=PEOPLE).map(hash).collect())[usize::from(number) - 1]
 }
 
 /// The PIN of the person `number`.

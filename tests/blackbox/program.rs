@@ -4,7 +4,7 @@ use std::fs;
 
 use bench::phone::{Challenge, Transport, connect, hang_up};
 
-use crate::edge::{Edge, Plan, desk, hotdesk, log_in_code, person};
+use crate::edge::{Edge, Plan, desk, hotdesk, log_in_code, person, pin_hash};
 
 #[test]
 fn check_says_what_is_good() {
@@ -79,6 +79,32 @@ fn hash_pin_takes_a_pin_from_a_pipe() {
     assert_eq!(refused.status.code(), Some(1));
     let said = String::from_utf8(refused.stderr).unwrap();
     assert!(said.contains("digits") && !said.contains("seven"), "{said}");
+}
+
+#[test]
+fn a_pin_hashed_under_a_new_pepper_counts_after_a_reload() {
+    let mut edge = Edge::start(Plan::default());
+    let mut phone = edge.desk(Transport::Udp, 1);
+    let pepper = edge.file().with_file_name("new-pepper");
+    let pepper = pepper.to_str().unwrap();
+
+    let made = hotdesk(&["make-pepper", pepper], "");
+    let again = hotdesk(&["make-pepper", pepper], "");
+    let hashed = hotdesk(&["hash-pin", "--pepper", pepper], "7738\n");
+    let hash = String::from_utf8(hashed.stdout).unwrap();
+    edge.rewrite(|text| {
+        text.replace("{ file = \"pepper\" }", "{ file = \"new-pepper\" }")
+            .replace(pin_hash(1), hash.trim_end())
+    });
+    let checked = hotdesk(&["check", edge.file().to_str().unwrap()], "");
+    edge.signal("HUP");
+    edge.wait_for_log("configuration reloaded");
+
+    assert!(made.status.success() && checked.status.success());
+    assert_eq!(again.status.code(), Some(1));
+    assert!(hash.starts_with("$hmac-sha256$k=1$"), "{hash}");
+    assert_eq!(phone.dial_code(&log_in_code(1)).unwrap().status(), Some(403));
+    assert_eq!(phone.dial_code("*11*1001*7738").unwrap().status(), Some(200));
 }
 
 #[test]

@@ -1,0 +1,93 @@
+//! Making the file that holds the key of keyed PIN hashes.
+
+use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+/// Random octets of a new pepper: as many as HMAC-SHA-256 can make use of (RFC 2104 §3). They are written as
+/// hexadecimal digits, so that the file is text as every other secret.
+const RANDOM_OCTETS: usize = 32;
+
+/// Why there is no new pepper.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MakePepperError {
+    /// A key that is overwritten leaves every hash under it without one.
+    #[error("{} exists, and may be the key of PINs in use", path.display())]
+    Exists {
+        /// As it was given.
+        path: PathBuf,
+    },
+    /// The file cannot be made or written.
+    #[error("{} cannot be written", path.display())]
+    Write {
+        /// As it was given.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The operating system gave no random octets.
+    #[error("the operating system gives no random octets")]
+    Random(#[source] getrandom::Error),
+}
+
+/// Writes a fresh pepper to a new file at `path` that its owner alone may read, and returns when it is on the disk.
+pub fn make(path: &Path) -> Result<(), MakePepperError> {
+    let mut octets = Zeroizing::new([0; RANDOM_OCTETS]);
+    getrandom::fill(&mut *octets).map_err(MakePepperError::Random)?;
+    let mut line = Zeroizing::new(String::with_capacity(2 * RANDOM_OCTETS + 1));
+    for octet in octets.iter() {
+        write!(line, "{octet:02x}").expect("a String takes whatever is written");
+    }
+    line.push('\n');
+
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let written = made.and_then(|mut file| {
+        file.write_all(line.as_bytes())?;
+        file.sync_all()
+    });
+    written.map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists => MakePepperError::Exists { path: path.into() },
+        _ => MakePepperError::Write { path: path.into(), source },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::super::hash::PEPPER_OCTETS_MIN;
+    use super::*;
+
+    #[test]
+    fn pepper_is_for_its_owner_alone_and_never_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = ["a", "b"].map(|name| folder.path().join(name));
+
+        paths.iter().for_each(|path| make(path).unwrap());
+
+        let made = paths.each_ref().map(|path| fs::read_to_string(path).unwrap());
+        assert_ne!(made[0], made[1]);
+        assert!(made[0].trim_end().len() >= PEPPER_OCTETS_MIN && made[0].ends_with('\n'), "{}", made[0]);
+        assert_eq!(fs::metadata(&paths[0]).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn pepper_in_use_is_not_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pepper");
+        make(&path).unwrap();
+        let before = fs::read(&path).unwrap();
+
+        let again = make(&path);
+
+        assert!(matches!(again, Err(MakePepperError::Exists { .. })), "{again:?}");
+        assert_eq!(fs::read(&path).unwrap(), before);
+    }
+}
