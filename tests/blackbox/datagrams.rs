@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use bench::deadline::Deadline;
 use bench::phone::{Algorithm, Challenge, Phone, Transport, connect, hang_up, parameter};
 
-use crate::edge::{Edge, PATIENCE, Plan, desk};
+use crate::edge::{Edge, PATIENCE, Plan, desk, person};
 
 #[test]
 fn a_phone_registers_over_ipv4_with_md5() {
@@ -51,6 +51,27 @@ fn a_wrong_password_is_refused_and_the_right_one_still_works() {
     let granted = phone.register_as(&desk(1), 600).unwrap();
 
     assert_eq!((refused.status(), granted.status()), (Some(401), Some(200)));
+}
+
+#[test]
+fn a_phone_in_a_trusted_network_is_believed_at_register_and_asked_at_invite() {
+    let mut edge = Edge::start(Plan::default());
+    let tenant = "id = \"demo\"\n";
+    edge.rewrite(|text| text.replace(tenant, &format!("{tenant}trusted_networks = [\"127.0.0.0/8\"]\n")));
+    edge.signal("HUP");
+    edge.wait_for_log("configuration reloaded");
+    let mut phone = edge.phone(Transport::Udp, person(1));
+
+    let register = phone.draft_register(&person(1), 600);
+    let sent = phone.send(&register, &person(1), None).unwrap();
+    let registered = phone.final_answer(&sent).unwrap();
+    let invite = phone.draft("INVITE", "sip:1002@demo.hotdesk");
+    let sent = phone.send(&invite, &person(1), None).unwrap();
+    let asked = phone.final_answer(&sent).unwrap();
+
+    assert_eq!(registered.status(), Some(200));
+    assert_eq!(registered.contact(), Some(&*phone.contact("1001")));
+    assert_eq!(asked.status(), Some(407));
 }
 
 #[test]
