@@ -13,3 +13,4 @@ mod program;
 mod seats;
 mod streams;
 mod swarm;
+mod time;
