@@ -241,9 +241,10 @@ pub struct Tenant {
     pub seats: SeatPolicy,
     /// What the embedded registrar grants.
     pub registrar: RegistrarPolicy,
-    /// Networks whose phones are believed to be who they say when they REGISTER for themselves without credentials.
-    /// Anybody can write any source address into a datagram: only for a network that lets no such datagram in, a closed
-    /// voice VLAN or a VPN. Seats and calls are never believed.
+    /// Networks whose ordinary phones are believed to be who they say when they REGISTER for themselves without
+    /// credentials, as long as no phone outside is registered for the same extension. Anybody can write any source
+    /// address into a datagram: only for a network that lets no such datagram in, a closed voice VLAN or a VPN. Devices,
+    /// seats and calls are never believed.
     pub trusted_networks: Vec<IpNet>,
     /// Places.
     pub sites: Vec<Site>,

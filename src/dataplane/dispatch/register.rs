@@ -27,6 +27,8 @@ struct Registrant<'a> {
     sender: Sender,
     /// `None`: it was checked before, when the seat was not yet decided, or the sender is believed without.
     proof: Option<Proof>,
+    /// See [`Registration::is_believed`].
+    is_believed: bool,
     /// How many contacts the ordinary phones of the account may have together.
     own_phones_max: usize,
 }
@@ -35,7 +37,8 @@ impl<'a> Registrant<'a> {
     /// The device of a seat, for whoever sits there, when all has been proved before.
     fn of_seat(tenant: &'a Arc<Tenant>, seat: &'a Seat) -> Self {
         let sender = Sender::Holder(holder_of(seat));
-        Self { tenant, user: seat.extension.name(), sender, proof: None, own_phones_max: 0 }
+        let user = seat.extension.name();
+        Self { tenant, user, sender, proof: None, is_believed: false, own_phones_max: 0 }
     }
 }
 
@@ -76,7 +79,9 @@ impl Rooms {
             Account::Device(_) => 0,
             Account::Extension(index) => tenant.extensions[index as usize].own_phones_max as usize,
         };
-        let registrant = |sender| Registrant { tenant: &tenant, user, sender, proof, own_phones_max };
+        let is_believed = proof.is_none();
+        let registrant =
+            |sender| Registrant { tenant: &tenant, user, sender, proof, is_believed, own_phones_max };
         match account {
             Account::Device(_) => {
                 self.update(work, &register, &registrant(Sender::Device));
@@ -86,8 +91,8 @@ impl Rooms {
                 if !extension.enabled {
                     return work.answer(flow, request, Answer::new(403, "Switched Off"));
                 }
-                let is_proved = proof.is_some();
-                let native = registrar::decide(work.ctx, &tenant, extension, &register, is_proved, work.now);
+                let native =
+                    registrar::decide(work.ctx, &tenant, extension, &register, !is_believed, work.now);
                 // Whose phone it is decides as whom it registers.
                 self.on_extension(work, &register, native, registrant);
             }
@@ -216,6 +221,7 @@ impl Rooms {
         let mut granted = Granted::default();
         match change_bindings(work, register, &registrant, &mut granted) {
             Outcome::Granted { .. } => {}
+            Outcome::Unproved => unreachable!("nobody is believed for a seat"),
             Outcome::Refused(refused) => {
                 work.ctx.tables.seats.abandon(proposal);
                 return work.answer(flow, request, refused.answer());
@@ -305,6 +311,7 @@ impl Rooms {
             }
             Outcome::Repeated => answer_registered(work, flow, request, facts, granted),
             Outcome::Stale => ask(work, flow, request, registrant.tenant, false, Refused::Stale),
+            Outcome::Unproved => ask(work, flow, request, registrant.tenant, false, Refused::Missing),
             Outcome::Refused(refusal) => work.answer(flow, request, refusal.answer()),
         }
         false
@@ -390,8 +397,9 @@ impl Rooms {
     }
 }
 
-/// The account that a REGISTER without credentials is believed to be of because it comes from a trusted network: the one
-/// it registers for itself. A device whose flow may log people in natively has to prove that it is it.
+/// The account that a REGISTER without credentials is believed to be of because it comes from a trusted network: an
+/// extension that registers for itself. A device proves itself wherever it is: the flow of its REGISTER says which
+/// phone dials a code, calls for help or logs somebody in.
 fn believed(
     request: &sip::Message<'_>,
     headers: &sip::Mandatory<'_>,
@@ -403,9 +411,9 @@ fn believed(
     if has_credentials || !for_itself || !tenant.trusts(flow.remote.ip()) {
         return None;
     }
-    let account = tenant.account(&headers.to_uri.user_unescaped())?;
-    let may_seat = matches!(account, Account::Device(_)) && tenant.seats.native;
-    (!may_seat).then_some(account)
+    tenant
+        .account(&headers.to_uri.user_unescaped())
+        .filter(|account| matches!(account, Account::Extension(_)))
 }
 
 /// Reads a REGISTER again that has waited, as octets, for what it is answered with.
@@ -424,13 +432,14 @@ fn change_bindings(
     registrant: &Registrant<'_>,
     granted: &mut Granted,
 ) -> Outcome {
-    let Registrant { tenant, user, sender, proof, own_phones_max } = *registrant;
+    let Registrant { tenant, user, sender, proof, is_believed, own_phones_max } = *registrant;
     let registration = Registration {
         register,
         tenant,
         user,
         sender,
         proof,
+        is_believed,
         print: register.print.with_content(register.message, register.flow.remote.ip()),
         own_phones_max,
     };

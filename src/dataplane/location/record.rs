@@ -196,7 +196,7 @@ impl Renewal {
         record: &[u8],
         renewed: &Renewed<'_>,
         now: Mono,
-        owns: impl Fn(&Binding<'_>) -> bool,
+        owns: impl Fn(&Binding<'_>) -> Option<bool>,
     ) -> Option<Self> {
         let Renewed { binding: ref renewed, proof, device_account } = *renewed;
         if is_of_device(record) != device_account {
@@ -207,8 +207,9 @@ impl Renewal {
             if binding.expires_at <= now {
                 return None;
             }
+            let is_own = owns(&binding)?;
             let is_it = binding.uri == renewed.uri && binding.instance == renewed.instance;
-            if owns(&binding) && is_it {
+            if is_own && is_it {
                 let is_newer = binding.call_id != renewed.call_id || binding.cseq < renewed.cseq;
                 let is_here = binding.flow == renewed.flow && binding.holder == renewed.holder;
                 if place.is_some() || !is_newer || !is_here || binding.q != renewed.q {
@@ -219,7 +220,7 @@ impl Renewal {
             }
             let both_known = !binding.instance.is_empty() && !renewed.instance.is_empty();
             let is_another = both_known && binding.instance != renewed.instance;
-            if owns(&binding) && !is_another {
+            if is_own && !is_another {
                 return None;
             }
             due = due.min(binding.expires_at);

@@ -22,6 +22,7 @@ pub struct Renewed<'a> {
 impl Location {
     /// Renews the one binding of an account that is the sender's, as `owns` knows, and differs from `renewed` in nothing
     /// but expiry, Call-ID, CSeq and branch; spends the proof; and shows each binding afterwards, as [`Self::read`] does.
+    /// Beside a binding of which `owns` says `None`, the request has to be judged.
     ///
     /// False, and nothing was done, if anything else would change or has to be judged: [`Self::update`] does the same and
     /// all the rest.
@@ -31,7 +32,7 @@ impl Location {
         now: Mono,
         upkeep: &mut Upkeep,
         renewed: &Renewed<'_>,
-        owns: impl Fn(&Binding<'_>) -> bool,
+        owns: impl Fn(&Binding<'_>) -> Option<bool>,
         mut show: impl FnMut(&Binding<'_>),
     ) -> bool {
         let key = self.key(tenant, user);

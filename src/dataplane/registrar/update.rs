@@ -48,12 +48,25 @@ pub(crate) struct Registration<'a, 'm> {
     /// The account, which is the address-of-record.
     pub(crate) user: &'a str,
     pub(crate) sender: Sender,
-    /// What its digest proved, to be spent with the change; `None`: it was spent before.
+    /// What its digest proved, to be spent with the change; `None`: it was spent before, or the sender is believed.
     pub(crate) proof: Option<Proof>,
+    /// It has proved nothing and comes from a trusted network: what came from elsewhere is out of its reach.
+    pub(crate) is_believed: bool,
     /// Stands for the request and its retransmissions: a hash of at least Call-ID and topmost branch.
     pub(crate) print: u32,
     /// How many contacts the ordinary phones of the account may have together.
     pub(crate) own_phones_max: usize,
+}
+
+impl Registration<'_, '_> {
+    /// True for a binding of the sender's account that it would have to prove itself for: whoever forges an address of the
+    /// trusted network must not take a phone away that registered from elsewhere. A binding that lost its connection
+    /// leads to no phone, and after a restart those of the trusted network have lost theirs, too.
+    fn is_out_of_reach(&self, binding: &Binding<'_>) -> bool {
+        self.is_believed
+            && self.sender.owns(binding)
+            && binding.flow.is_some_and(|flow| !self.tenant.trusts(flow.remote.ip()))
+    }
 }
 
 /// What became of a REGISTER.
@@ -65,6 +78,8 @@ pub(crate) enum Outcome {
     Repeated,
     /// Its nonce count was used before, or cannot be told: a new nonce with `stale=true`.
     Stale,
+    /// Trust is not enough for it: to be challenged. Nothing was changed.
+    Unproved,
     /// Nothing was changed.
     Refused(Refused),
 }
@@ -104,7 +119,7 @@ fn renew(
         proof,
         device_account: sender == Sender::Device,
     };
-    let owns = |binding: &Binding<'_>| sender.owns(binding);
+    let owns = |binding: &Binding<'_>| (!registration.is_out_of_reach(binding)).then(|| sender.owns(binding));
     let show = |binding: &Binding<'_>| granted.list(binding, sender, now);
     let is_done = location.renew((&tenant.id, user.as_bytes()), now, upkeep, &renewed, owns, show);
     is_done.then_some(Outcome::Granted { added: 0, refreshed: 1, removed: 0 })
@@ -130,6 +145,9 @@ fn change_all(
 
 fn change(draft: &mut Draft<'_>, registration: &Registration<'_, '_>, now: Mono) -> Outcome {
     let Registration { register, proof, print, .. } = *registration;
+    if draft.bindings().iter().any(|binding| registration.is_out_of_reach(binding)) {
+        return Outcome::Unproved;
+    }
     let mut is_repeated = false;
     if let Some(proof) = proof {
         match draft.judge_nonce(proof, print) {
@@ -389,6 +407,7 @@ mod tests {
                 user: "1001",
                 sender: self.sender,
                 proof: self.proof,
+                is_believed: false,
                 print,
                 own_phones_max: self.own_phones_max,
             };

@@ -30,16 +30,96 @@ fn phone_in_a_trusted_network_registers_unasked() {
     assert_eq!(office.tables().location.census().bindings, 0);
 }
 
+/// A request for itself of whoever says he is `user`, without credentials.
+fn unproved(method: &str, user: &str, target: &str, cseq: u32, lines: &str) -> Vec<u8> {
+    format!(
+        "{method} {target} SIP/2.0\r\nVia: SIP/2.0/UDP 10.1.0.66;branch=z9hG4bK{method}{cseq}\r\n\
+         From: <sip:{user}@demo.hotdesk>;tag=66\r\nTo: <{to}>\r\nCall-ID: unproved-{method}\r\n\
+         CSeq: {cseq} {method}\r\n{lines}\r\n",
+        to = if method == "REGISTER" { format!("sip:{user}@demo.hotdesk") } else { target.into() },
+    )
+    .into_bytes()
+}
+
+fn unproved_register(user: &str, cseq: u32, lines: &str) -> Vec<u8> {
+    unproved("REGISTER", user, "sip:demo.hotdesk", cseq, lines)
+}
+
 #[test]
-fn device_in_a_trusted_network_registers_unasked_where_nobody_logs_in_natively() {
-    for (native, answers) in [(false, &[200][..]), (true, &[401, 200])] {
+fn device_in_a_trusted_network_is_challenged() {
+    for native in [false, true] {
         let mut office = closed_voice_network(native);
         office.unbox("phone", "desk-1").seen_at("phone", "10.1.0.7:5060");
 
         assert_eq!(office.register("phone"), Some(200));
 
-        assert_eq!(statuses(&office, "phone"), answers);
+        assert_eq!(statuses(&office, "phone"), [401, 200], "native: {native}");
     }
+}
+
+#[test]
+fn nobody_takes_or_ends_a_seat_for_a_device_he_only_says_he_is() {
+    for native in [false, true] {
+        let mut office = closed_voice_network(native);
+        office.plug_in("desk-1");
+        office.log_in("1001", "desk-1");
+        office.peer("thief", "10.1.0.66:5060");
+
+        for (cseq, user) in ["desk-1", "desk-2"].into_iter().enumerate() {
+            let contact = format!("Contact: <sip:{user}@10.1.0.66>\r\n");
+            office.throw("thief", &unproved_register(user, cseq as u32 + 1, &contact));
+        }
+        let call = "Max-Forwards: 70\r\nContact: <sip:thief@10.1.0.66>\r\n";
+        office.throw("thief", &unproved("INVITE", "desk-1", "sip:*12@demo.hotdesk", 1, call));
+        let log_in = format!("sip:{}@demo.hotdesk", office.log_in_string("1002"));
+        office.throw("thief", &unproved("INVITE", "desk-2", &log_in, 2, call));
+
+        assert_eq!(statuses(&office, "thief"), [401, 401], "native: {native}");
+        let dialled = office["thief"].responses_to("INVITE");
+        let dialled: Vec<_> = dialled.iter().filter_map(|it| it.status()).collect();
+        assert_eq!(dialled, [401, 401], "a code is dialled by a device that has proved itself");
+        assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
+        assert_eq!(office.device_of("1002"), None);
+    }
+}
+
+#[test]
+fn phone_that_registered_from_elsewhere_is_not_touched_without_a_proof() {
+    let mut office = closed_voice_network(true);
+    office.own_phone("at-home", "1001");
+    office.peer("thief", "10.1.0.66:5060");
+    let before = office.tables().location.contacts("demo", b"1001", office.clock());
+    let own = format!("Contact: <{}>\r\n", office["at-home"].contact("1001"));
+
+    let requests = [
+        "Contact: *\r\nExpires: 0\r\n".into(),
+        format!("{own}Expires: 0\r\n"),
+        own,
+        "Contact: <sip:1001@10.1.0.66>\r\n".into(),
+        String::new(),
+    ];
+    for (cseq, lines) in requests.iter().enumerate() {
+        office.throw("thief", &unproved_register("1001", cseq as u32 + 1, lines));
+    }
+
+    assert_eq!(statuses(&office, "thief"), [401; 5]);
+    let bound = office.tables().location.contacts("demo", b"1001", office.clock());
+    assert_eq!(bound, before);
+}
+
+#[test]
+fn phone_in_a_trusted_network_proves_itself_beside_one_from_elsewhere() {
+    let mut office = closed_voice_network(true);
+    office.unbox("soft-1", "1001").seen_at("soft-1", "10.1.0.7:5060");
+    assert_eq!(office.register("soft-1"), Some(200));
+    office.own_phone("at-home", "1001");
+
+    assert_eq!(office.register("soft-1"), Some(200), "a refresh in place");
+    office.unregister("at-home");
+    assert_eq!(office.register("soft-1"), Some(200));
+
+    assert_eq!(statuses(&office, "soft-1"), [200, 401, 200, 200]);
+    assert_eq!(office.tables().location.census().bindings, 1);
 }
 
 #[test]
