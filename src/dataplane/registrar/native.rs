@@ -93,6 +93,11 @@ fn device_of(
     register: &Register<'_>,
     now: Now,
 ) -> Option<Place> {
+    // A seat, an instance and a MAC of this tenant lead to devices of this tenant alone: where it has none there is nothing to
+    // look up.
+    if tenant.devices.is_empty() {
+        return None;
+    }
     let flow = &register.flow;
     if let Some(device) = phone::device_of_flow(ctx, tenant, &extension.number, flow, now) {
         return Some(device);
