@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::flow::Flow;
 use crate::hotdesk::{Place, Proposal, SeatChange, Surface};
 use crate::input::ReplyId;
-use crate::location::Holder;
+use crate::notifier::Eviction;
 use crate::query::Pin;
 use crate::refusal::Refusal;
 
@@ -20,8 +20,8 @@ pub(crate) enum Asker {
         flow: Flow,
         /// Its octets.
         request: Box<[u8]>,
-        /// Its contact is bound already, under the seat that is to come.
-        bound: Option<Holder>,
+        /// Its contact is bound already, under the seat that is to come: what goes if the seat does not come.
+        bound: Option<Eviction>,
     },
     /// The control plane.
     Api(ReplyId),

@@ -22,6 +22,7 @@ pub(crate) type NotifyKey = SlotKey;
 const NOTIFIES_MAX: usize = 16_384;
 
 /// A binding that goes when its phone has been told, or could not be.
+#[derive(Clone, Debug)]
 pub(crate) struct Eviction {
     pub(crate) device: Place,
     pub(crate) extension: Place,

@@ -11,6 +11,7 @@ use crate::effect::{Asker, Effect, LogIn};
 use crate::flow::Flow;
 use crate::hotdesk::{Cause, Place, Proposal, Proposed, Seat, SeatChange, Settled, Surface};
 use crate::location::{Aor, Holder, NonceUse, device_hash};
+use crate::notifier::Eviction;
 use crate::output::Output;
 use crate::pending::Waiting;
 use crate::print::Print;
@@ -195,6 +196,17 @@ impl Rooms {
     ) {
         let change = Arc::clone(proposal.change());
         let Some(seat) = &change.begun else { return };
+        // There was room when it was proposed, and others have asked since.
+        if self.pending.is_full() {
+            work.ctx.tables.seats.abandon(proposal);
+            self.effects.push(Effect::Refused {
+                asker: Asker::Register { flow: *flow, request: request.into(), bound: None },
+                device: seat.device.clone(),
+                extension: seat.extension.name().into(),
+                refusal: Refusal::Busy,
+            });
+            return;
+        }
         again(request, |request, headers| {
             let Some(tenant) = work.ctx.settings.tenant(seat.extension.tenant()).cloned() else { return };
             let register = Register::read(request, headers, *flow, &tenant);
@@ -233,12 +245,16 @@ impl Rooms {
                 return ask(work, flow, request, registrant.tenant, false, Refused::Stale);
             }
         }
-        let asker = || Asker::Register { flow: *flow, request: request.bytes().into(), bound: Some(holder) };
+        let asker = || {
+            let (device, extension) = (seat.device.clone(), seat.extension.clone());
+            let bound = Some(Eviction { device, extension, holder });
+            Asker::Register { flow: *flow, request: request.bytes().into(), bound }
+        };
         let (tenant, name) = (seat.extension.tenant(), seat.extension.name());
         if work.ctx.settings.durable {
             let aor = Aor { tenant: tenant.into(), user: name.into() }.key();
             let record = work.ctx.tables.location.export(tenant, name.as_bytes(), work.now);
-            // Whoever proposes looks for room first.
+            // Room was looked for before this was called.
             if let Some(query) = self.pending.insert(Waiting::Seats { proposal, asker: asker() }) {
                 self.pending.await_register(register.print);
                 let record = Record::LogIn { change: Arc::clone(&change), aor, record };

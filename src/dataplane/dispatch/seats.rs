@@ -20,7 +20,8 @@ impl Rooms {
         match asker {
             Asker::Attendant(call) => self.attendant.grant(work, call),
             Asker::Register { flow, request, bound } => {
-                self.on_native_granted(work, &flow, &request, bound, change);
+                let holder = bound.map(|eviction| eviction.holder);
+                self.on_native_granted(work, &flow, &request, holder, change);
             }
             Asker::Api(reply) => {
                 let done = match (&change.begun, change.ended.first()) {
@@ -49,9 +50,7 @@ impl Rooms {
         match asker {
             Asker::Attendant(call) => self.attendant.refuse(work, call, refusal),
             Asker::Register { flow, request, bound } => {
-                let extension = Place::new(device.tenant(), extension);
-                let eviction = bound.map(|holder| Eviction { device: device.clone(), extension, holder });
-                self.evict(work, eviction);
+                self.evict(work, bound);
                 self.on_native_refused(work, &flow, &request, refusal);
             }
             Asker::Api(reply) => work.out.push(Output::Reply(reply, Err(refusal))),
