@@ -29,6 +29,10 @@ pub(crate) const URI_PARAMS: &[u8] = b";lr;hd=";
 /// Longest parameter that is looked at, in characters: far above what [`ReturnPath::seal`] makes.
 pub const PARAM_LENGTH_MAX: usize = 1024;
 
+/// Longest From of an opener that can be put back, in octets: beside it there is room for names of 64 octets, as long as
+/// a configuration may have them, and for addresses of IPv6.
+pub const ORIGINAL_LENGTH_MAX: usize = 384;
+
 const VERSION: u8 = 1;
 const NONCE_LENGTH: usize = 12;
 const MAC_LENGTH: usize = 16;
@@ -84,7 +88,8 @@ pub struct Identity<'a> {
     pub extension: &'a str,
     /// The epoch of its seat.
     pub epoch: u64,
-    /// Display name and URI of From as the device wrote them.
+    /// Display name and URI of From as the device wrote them: at most [`ORIGINAL_LENGTH_MAX`] octets, or nobody opens the
+    /// parameter.
     pub original: &'a [u8],
 }
 
@@ -313,6 +318,21 @@ mod tests {
         assert_eq!(opened.path(), Some(path()));
         assert!(opened.is_opener(b"tag-a"));
         assert!(!opened.is_opener(b"tag-b"));
+    }
+
+    #[test]
+    fn the_longest_path_is_read_back() {
+        let (name, original) = ("n".repeat(64), [b'o'; ORIGINAL_LENGTH_MAX]);
+        let flow = path().callee.flow;
+        let party = Party { account: Some(&name), flow };
+        let identity = Identity { extension: &name, epoch: u64::MAX, original: &original };
+        let path = ReturnPath { tenant: &name, opener: party, callee: party, identity: Some(identity) };
+        let mut value = Vec::new();
+
+        path.seal(&keys(), [1; 12], CALL_ID, b"tag-a", &mut value);
+
+        assert!(value.len() <= PARAM_LENGTH_MAX, "{}", value.len());
+        assert_eq!(open(&keys(), &value, CALL_ID).unwrap().path(), Some(path));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::phone;
 use crate::proxy::{self, InDialog, Plan, Target};
 use crate::query::Pin;
 use crate::refusal::Refusal;
+use crate::return_path::ORIGINAL_LENGTH_MAX;
 use crate::settings::{Account, Extension, Tenant};
 use crate::transaction::{self, Key};
 
@@ -166,6 +167,9 @@ impl Rooms {
         let Ok(from) = proxy::decide(work.ctx, &tenant, account, sitting, &headers.from_uri) else {
             return work.answer(flow, request, Answer::new(403, "From Is Not Yours"));
         };
+        if matches!(from, proxy::From::Replaced { .. }) && !can_come_back(headers) {
+            return work.answer(flow, request, Answer::new(513, "From Too Long"));
+        }
         let callee = match tenant.account(user) {
             Some(Account::Extension(index)) => &tenant.extensions[index as usize],
             // A device account is never callable (RULES §2), and looks like no account at all.
@@ -260,7 +264,9 @@ impl Rooms {
             return work.answer(flow, request, answer);
         }
         let shown = caller.site.and_then(|site| site.emergency_caller.as_deref());
-        let from = shown.map_or(proxy::From::Kept, |shown| proxy::of_place(tenant, caller.device, shown));
+        // A call for help is not refused for its From: the number of the place is asserted all the same.
+        let replacing = shown.filter(|_| can_come_back(headers));
+        let from = replacing.map_or(proxy::From::Kept, |shown| proxy::of_place(tenant, caller.device, shown));
         let plan = Plan {
             opener: (!account.is_empty()).then(|| account.clone()),
             opener_device: caller.device.map(|device| Place::new(&tenant.id, &device.id)),
@@ -331,6 +337,11 @@ impl Rooms {
         };
         self.effects.push(effect);
     }
+}
+
+/// True if From can be replaced and put back within the dialog, for which it is kept in a Record-Route.
+fn can_come_back(headers: &sip::Mandatory<'_>) -> bool {
+    headers.from.addr_raw.len() <= ORIGINAL_LENGTH_MAX
 }
 
 /// Whether a phone with an extension's own account may call as it: a desk phone while it holds the seat, so that no

@@ -213,6 +213,26 @@ fn from_must_be_ones_own() {
 }
 
 #[test]
+fn from_that_could_not_be_put_back_is_refused() {
+    let mut office = Office::new(SEED);
+    office.plug_in("desk-1").own_phone("soft-2", "1002");
+    office.log_in("1001", "desk-1");
+    let from = |name: usize| format!("\"{}\" <sip:desk-1@demo.hotdesk>;tag=long", "x".repeat(name));
+
+    let short = office.call_with("desk-1", "1002", |draft| {
+        draft.set("From", &from(300));
+    });
+    let long = office.call_with("desk-1", "1002", |draft| {
+        draft.set("From", &from(400));
+    });
+    office.hang_up(short);
+
+    assert_eq!(office.outcome(short), Some(200));
+    assert_eq!(office.outcome(long), Some(513));
+    assert_eq!(office["soft-2"].up(), 0, "the BYE found its way");
+}
+
+#[test]
 fn from_names_no_domain_but_ours() {
     let mut office = three_desks();
     office.own_phone("soft-1", "1001").own_phone("soft-2", "1002");
