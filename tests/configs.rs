@@ -451,6 +451,27 @@ fn trust_in_a_network_that_is_not_private_is_warned_of() {
 }
 
 #[test]
+fn network_is_trusted_by_one_customer_alone() {
+    for (first, second, customer, clashes) in [
+        ("10.1.0.0/16", "10.2.0.0/16", "b", false),
+        ("10.1.0.0/16", "10.1.7.0/24", "b", true),
+        ("10.1.7.0/24", "10.1.0.0/16", "b", true),
+        ("10.1.0.0/16", "10.1.0.0/16", "b", true),
+        ("10.1.0.0/16", "10.1.0.0/16", "acme", false),
+        ("fd00:1::/32", "10.1.0.0/16", "b", false),
+    ] {
+        let outcome = parse(&small_with(&format!(
+            "trusted_networks = [\"192.168.0.0/16\", \"{first}\"]\n[[tenant]]\nid = \"b\"\n\
+             customer = \"{customer}\"\ndomains = [\"b.example\"]\ntrusted_networks = [\"{second}\"]\n"
+        )));
+
+        let found = outcome.err().map(|report| drawn(&report));
+        assert_eq!(found.is_some(), clashes, "{first} {second} {customer}: {found:?}");
+        assert!(found.is_none_or(|text| text.contains("two customers trust 10.1.")));
+    }
+}
+
+#[test]
 fn each_of_these_is_refused_for_its_reason() {
     for (more, reason) in [
         ("codes = { login = \"*11\", logout = \"*1\" }", "*11 and *1 begin alike"),

@@ -20,6 +20,7 @@ mod report;
 mod secret;
 mod server;
 mod tenant;
+mod trust;
 
 use std::fs::File;
 use std::io::Read as _;

@@ -17,6 +17,7 @@ use super::read::{Choice, Table, Text, choose};
 use super::report::{Problem, Span};
 use super::secret::Secrets;
 use super::server::Server;
+use super::trust;
 use crate::backend::pin::hash;
 
 /// Most tenants of one file.
@@ -64,6 +65,7 @@ pub(super) fn read(
         let parts = TenantParts { id: id.unwrap_or_default(), domains: own, ..TenantParts::default() };
         tenants.push(tenant(table, parts, secrets, server, resolve, &mut macs));
     }
+    trust::check(tables.iter().zip(tenants.iter().map(|read| &read.tenant)));
     check_listeners(top, &ids);
     tenants
 }
@@ -105,7 +107,7 @@ fn tenant(
         emergency: emergency.emergency,
         seats,
         registrar,
-        trusted_networks: trusted_networks(table),
+        trusted_networks: trust::networks(table),
         sites: sites.into_iter().map(|(site, _)| site).collect(),
         devices: accounts.devices.into_iter().map(|(device, _)| device).collect(),
         extensions: accounts.extensions.into_iter().map(|(extension, _)| extension).collect(),
@@ -265,36 +267,8 @@ fn sites(tenant: &Table<'_>) -> Vec<(Site, Span)> {
     sites
 }
 
-/// The networks whose REGISTERs are believed, with a warning of those that are nobody's own.
-fn trusted_networks(tenant: &Table<'_>) -> Vec<IpNet> {
-    let networks = networks(tenant, "trusted_networks");
-    if let Some(network) = networks.iter().find(|network| !is_private(network)) {
-        let problem = Problem::warning(format!("{network} is no private network"));
-        tenant.add(problem.at(&tenant.place("trusted_networks"), "trusted").help(
-            "who can send from there, or write such an address into a datagram, registers as any phone",
-        ));
-    }
-    networks
-}
-
-/// Whether all of `network` is private, unique local, shared (RFC 6598), link-local or loopback.
-fn is_private(network: &IpNet) -> bool {
-    const PRIVATE: [&str; 9] = [
-        "10.0.0.0/8",
-        "172.16.0.0/12",
-        "192.168.0.0/16",
-        "100.64.0.0/10",
-        "169.254.0.0/16",
-        "127.0.0.0/8",
-        "fc00::/7",
-        "fe80::/10",
-        "::1/128",
-    ];
-    let within = |private: &str| private.parse::<IpNet>().is_ok_and(|private| private.contains(network));
-    PRIVATE.into_iter().any(within)
-}
-
-fn networks(table: &Table<'_>, key: &str) -> Vec<IpNet> {
+/// The networks that `key` lists, without those that are none.
+pub(super) fn networks(table: &Table<'_>, key: &str) -> Vec<IpNet> {
     let texts = table.texts(key, NETWORKS_MAX).unwrap_or_default();
     let network = |text: &Text<'_>| {
         let network: Option<IpNet> = text.value.parse().ok();

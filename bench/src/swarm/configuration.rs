@@ -46,7 +46,7 @@ fn hotdesk(wanted: &Configuration, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "[[tenant]]\nid = \"tenant-{tenant}\"\ndomains = [\"{}\"]", domain(tenant))?;
         writeln!(out, "codes = {{ login = \"*11\", logout = \"*12\" }}")?;
         if wanted.trusted {
-            writeln!(out, "trusted_networks = [\"127.0.0.0/8\"]")?;
+            writeln!(out, "customer = \"swarm\"\ntrusted_networks = [\"127.0.0.0/8\"]")?;
         }
         // One line an account: a file has at most 64 MiB.
         writeln!(out, "extension = [")?;
