@@ -448,18 +448,26 @@ impl Proxy {
         };
         call.plan.targets.retain(|target| !target.device.as_deref().is_some_and(lost));
         for branch in &mut call.branches {
-            if !branch.ended && branch.target.device.as_deref().is_some_and(lost) {
+            if branch.target.device.as_deref().is_some_and(lost) {
                 branch.left = true;
-                work.transactions.cancel(work.now.mono, branch.client, work.out);
+                if !branch.ended {
+                    work.transactions.cancel(work.now.mono, branch.client, work.out);
+                }
             }
         }
         let gained =
             change.begun.as_ref().filter(|seat| seat.extension == *extension).map(|seat| seat.device.name());
         if let Some(device) = gained {
             let now = work.now;
+            // Another worker's change may be heard of after a call has begun that knew of it: no phone rings twice.
+            let rung = call.branches.iter().filter(|branch| !branch.left).map(|branch| &branch.target);
+            let is_known = |target: &Target| {
+                let mut known = rung.clone().chain(&call.plan.targets);
+                known.any(|known| known.flow == target.flow && known.uri == target.uri)
+            };
             let fresh: Vec<Target> = of_extension(work.ctx, &call.plan.tenant, extension.name(), now)
                 .into_iter()
-                .filter(|target| target.device.as_deref() == Some(device))
+                .filter(|target| target.device.as_deref() == Some(device) && !is_known(target))
                 .collect();
             self.with_request(work, key, |proxy, work, request, headers| {
                 let Some(call) = proxy.calls.get_mut(key) else { return };

@@ -61,6 +61,8 @@ pub struct Office {
     pub store: Store,
     /// How well the wire delivers from now on.
     pub quality: Quality,
+    /// How long it takes until one worker hears what another tells it.
+    pub ring_time: Duration,
     /// False: no PIN can be checked.
     pub pins_available: bool,
     /// What the edge wanted its operator to read, in order.
@@ -111,6 +113,7 @@ impl Office {
         let mut office = Self {
             store: Store::new(),
             quality: blueprint.quality,
+            ring_time: RING_TIME,
             pins_available: true,
             reports: Vec::new(),
             always: None,
@@ -301,13 +304,13 @@ impl Office {
                 Output::WriteBehind(record) => self.agenda.insert(self.clock, Parcel::WriteBehind(record)),
                 Output::HandOver { worker, flow, range } => {
                     let bytes = outbox.bytes(&range).to_vec();
-                    self.agenda
-                        .insert(self.clock + RING_TIME, Parcel::HandedOver { worker: worker.0, flow, bytes });
+                    let parcel = Parcel::HandedOver { worker: worker.0, flow, bytes };
+                    self.agenda.insert(self.clock + self.ring_time, parcel);
                 }
                 Output::Tell(notice) => {
                     for other in (0..self.blueprint.workers).filter(|other| *other != id) {
                         let parcel = Parcel::Told { worker: other, notice: notice.clone() };
-                        self.agenda.insert(self.clock + RING_TIME, parcel);
+                        self.agenda.insert(self.clock + self.ring_time, parcel);
                     }
                 }
                 Output::Reply(reply, result) => drop(self.replies.insert(reply.0, result)),

@@ -1,5 +1,7 @@
 //! Several workers over the same tables, and a wire that does what it likes.
 
+use std::time::Duration;
+
 use dataplane::testing::{Blueprint, CallState, Leg, Manner, Office, Quality};
 use proptest::prelude::*;
 
@@ -41,6 +43,28 @@ fn log_in_on_one_worker_moves_the_call_that_rings_on_another() {
     office.pick_up("desk-3");
     office.settle();
     assert_eq!(office.leg(call).state, CallState::Up);
+}
+
+#[test]
+fn call_that_knew_of_a_log_in_before_it_was_told_rings_once() {
+    let mut office = two_workers();
+    office["desk-1"].manner = Manner::Rings;
+    office.ring_time = Duration::from_millis(200);
+    let log_in = office.log_in_string("1001");
+    office.dial("desk-1", &log_in);
+    while office.device_of("1001").is_none() {
+        office.advance(Duration::from_millis(1));
+    }
+
+    let call = office.dial("soft-2", "1001");
+    office.advance(Duration::from_millis(500));
+
+    assert_eq!(office["desk-1"].ringing(), 1);
+    let invites = office["desk-1"].heard().iter().filter(|it| it.text.starts_with("INVITE")).count();
+    assert_eq!(invites, 1, "the news of the log-in comes after the call and rings nobody again");
+    office.pick_up("desk-1");
+    office.advance(seconds(2));
+    assert_eq!(office.outcome(call), Some(200));
 }
 
 #[test]
