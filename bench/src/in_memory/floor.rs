@@ -37,7 +37,11 @@ pub struct Floor {
 impl Floor {
     /// A floor where nobody has registered.
     pub fn new(desks: u32) -> Self {
-        let edge = Edge::new(settings(desks));
+        Self::under(settings(desks), desks)
+    }
+
+    fn under(settings: Settings, desks: u32) -> Self {
+        let edge = Edge::new(settings);
         let desk = |number| Desk::new(number, Ipv4Addr::from(FIRST_ADDRESS + number), 1);
         Self { edge, desks: (0..desks).map(desk).collect(), turn: 0, heard: Vec::new() }
     }
@@ -48,7 +52,8 @@ impl Floor {
     /// If there are fewer than four desks, or the edge does not answer as it should.
     pub fn ready_for(operation: Operation, desks: u32) -> Self {
         assert!(desks >= 4, "two pairs of desks at least");
-        let mut floor = Self::new(desks);
+        let trusted = operation == Operation::RefreshTrusted;
+        let mut floor = Self::under(tenant_of(desks, trusted), desks);
         if operation != Operation::RefreshTrusted {
             for desk in 0..desks {
                 floor.register(desk, Role::Device);
@@ -199,6 +204,11 @@ fn desk_at(desks: &mut [Desk], flow: Flow) -> &mut Desk {
 
 /// A tenant with so many devices and as many extensions, all of them believed by their passwords.
 pub fn settings(desks: u32) -> Settings {
+    tenant_of(desks, false)
+}
+
+/// Trusted: its ordinary phones need no password.
+fn tenant_of(desks: u32, trusted: bool) -> Settings {
     let pin = PinHash("$believed".into());
     let device = |number| {
         let id = Role::Device.user(number);
@@ -231,8 +241,7 @@ pub fn settings(desks: u32) -> Settings {
         codes: Codes { login: "*11".into(), logout: "*12".into() },
         // Nobody waits a quarter of an hour here before he sits down once more where he was put out.
         seats: SeatPolicy { native: true, native_silence: Duration::ZERO, ..SeatPolicy::default() },
-        // Ordinary phones need no password; devices do, since people log in natively.
-        trusted_networks: vec!["10.0.0.0/8".parse().expect("a network")],
+        trusted_networks: trusted.then(|| "10.0.0.0/8".parse().expect("a network")).into_iter().collect(),
         devices: (0..desks).map(device).collect(),
         extensions: (0..desks).map(extension).collect(),
         ..TenantParts::default()
