@@ -3,8 +3,8 @@
 //!
 //! A nonce is 18 octets, written as 24 characters of base64url: when it was made (since start), a random number, and
 //! 80 bits of SipHash-2-4-128 over the two under a key drawn at start. With a nonce of this length what a phone hashes fits
-//! into two blocks of MD5 instead of three. After a restart the key is another one and all nonces of
-//! before are [`NonceState::Foreign`].
+//! into two blocks of MD5 instead of three, where its `cnonce` is short. After a restart the key is another one and all
+//! nonces of before are [`NonceState::Foreign`].
 
 use std::time::Duration;
 
