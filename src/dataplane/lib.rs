@@ -18,6 +18,7 @@ mod hex;
 pub mod hotdesk;
 pub mod input;
 pub mod location;
+pub mod media;
 mod notifier;
 pub mod now;
 pub mod output;
