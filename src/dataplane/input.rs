@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::flow::Flow;
 use crate::hotdesk::SeatChange;
+use crate::media::Heard;
 use crate::query::{Answer, QueryId};
 use crate::return_path::RoutingKeys;
 use crate::settings::Settings;
@@ -52,6 +53,13 @@ pub enum Input<'a> {
         reply: ReplyId,
         /// What.
         command: Command,
+    },
+    /// The sound of one of the attendant's calls has something to say.
+    Heard {
+        /// The call, as its `media::SessionId` names it.
+        call: u64,
+        /// What.
+        heard: Heard,
     },
     /// Another worker says something that concerns all.
     Told(&'a Notice),

@@ -120,6 +120,7 @@ impl Dataplane {
             }
             Input::Answered { query, answer } => rooms.on_answer(&mut work, query, answer),
             Input::Commanded { reply, command } => rooms.on_command(&mut work, reply, command),
+            Input::Heard { call, heard } => rooms.on_heard(&mut work, call, heard),
             Input::Told(notice) => rooms.on_notice(&mut work, notice),
             Input::Configured(settings) => {
                 work.transactions.configure(now.mono, settings.timers);

@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::flow::{ConnectionId, Flow, WorkerId};
 use crate::hotdesk::{Seat, SeatChange};
 use crate::input::{Notice, ReplyId};
+use crate::media::{Order, SessionId};
 use crate::query::{Query, QueryId, Record};
 use crate::refusal::Refusal;
 
@@ -36,6 +37,8 @@ pub enum Output {
     },
     /// Every other worker must hear this.
     Tell(Notice),
+    /// What the sound of one of the attendant's calls is to do; what comes of it enters as `Input::Heard`.
+    Media(SessionId, Order),
     /// The answer to a command of the control plane.
     Reply(ReplyId, Result<Done, Refusal>),
     /// Something the operator wants to read about.

@@ -353,6 +353,8 @@ impl Worker {
                     ring.offer(Handed::Tell(notice.clone()));
                 }
             }
+            // Sessions that were told to open and do not are what calls to the attendant do without.
+            Output::Media(..) => {}
             Output::Reply(reply, outcome) => {
                 if let Some(to) = self.replies.remove(&reply) {
                     // Whoever asked may have gone.

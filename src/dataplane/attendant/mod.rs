@@ -19,6 +19,8 @@ use crate::context::{Answer, Owner, Work};
 use crate::effect::Effect;
 use crate::flow::Flow;
 use crate::hotdesk::Place;
+use crate::media::{Heard, Order, SessionId};
+use crate::output::Output;
 use crate::refusal::Refusal;
 use crate::slots::{SlotKey, Slots};
 use crate::transaction::{ClientId, Event, ServerId};
@@ -223,6 +225,24 @@ impl Attendant {
             Event::ClientTimeout { owner: Owner::Attendant(key), .. }
             | Event::ClientLost { owner: Owner::Attendant(key), .. } => self.on_response(*key, effects),
             _ => {}
+        }
+    }
+
+    /// The sound of a call has something to say. A session that can no longer serve, or whose call is over, is closed.
+    pub(crate) fn on_heard(
+        &mut self,
+        work: &mut Work<'_>,
+        key: CallKey,
+        heard: Heard,
+        effects: &mut Vec<Effect>,
+    ) {
+        let known = self.calls.get(key).is_some();
+        if !known || matches!(heard, Heard::Failed | Heard::Silent) {
+            let session = SessionId { worker: work.ctx.worker, call: key.0 };
+            work.out.push(Output::Media(session, Order::Close));
+        }
+        if known && matches!(heard, Heard::Failed | Heard::Silent) {
+            self.end(work, key, effects);
         }
     }
 

@@ -14,6 +14,7 @@ use crate::effect::{Asker, Effect, LogIn};
 use crate::flow::{Flow, WorkerId};
 use crate::hotdesk::{Cause, DeferredEnd, Place, Surface};
 use crate::input::{Command, Notice, ReplyId};
+use crate::media::Heard;
 use crate::notifier::Notifier;
 use crate::now::Mono;
 use crate::output::{Output, Report};
@@ -22,6 +23,7 @@ use crate::proxy::{self, InDialog, Proxy};
 use crate::query::{QueryId, Record};
 use crate::registrar::Granted;
 use crate::seating::{Ending, Seating, customer_of};
+use crate::slots::SlotKey;
 use crate::transaction::{self, Event, Reception, Response};
 
 /// The cores of one worker.
@@ -221,6 +223,12 @@ impl Rooms {
                 self.force_out(work, reply, Place::new(&tenant, &device), now)
             }
         }
+        self.carry_out(work);
+    }
+
+    /// The sound of a call to the attendant has something to say.
+    pub(crate) fn on_heard(&mut self, work: &mut Work<'_>, call: u64, heard: Heard) {
+        self.attendant.on_heard(work, SlotKey(call), heard, &mut self.effects);
         self.carry_out(work);
     }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::flow::{ConnectionId, Flow, ListenerId, WorkerId};
 use crate::input::{Input, Notice};
+use crate::media::{Order, SessionId};
 use crate::now::{Mono, Now};
 use crate::output::{Done, Outbox, Output, Report};
 use crate::query::{Answer, PinVerdict, Query, QueryId, Record, SaveVerdict};
@@ -71,6 +72,8 @@ pub struct Office {
     pub always: Option<fn(&Self)>,
     /// Everything but messages that left the edge, as it would be printed; only while [`Office::listen`] was called.
     pub overheard: Option<String>,
+    /// What the sound of calls to the attendant was told to do, in order.
+    pub media: Vec<(SessionId, Order)>,
     blueprint: Blueprint,
     generation: u64,
     /// Since the doors opened.
@@ -118,6 +121,7 @@ impl Office {
             reports: Vec::new(),
             always: None,
             overheard: None,
+            media: Vec::new(),
             generation: 1,
             clock: Mono::default(),
             started: Mono::default(),
@@ -313,6 +317,7 @@ impl Office {
                         self.agenda.insert(self.clock + self.ring_time, parcel);
                     }
                 }
+                Output::Media(session, order) => self.media.push((session, order)),
                 Output::Reply(reply, result) => drop(self.replies.insert(reply.0, result)),
                 Output::Report(report) => self.reports.push(report),
             }
