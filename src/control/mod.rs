@@ -57,8 +57,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub trait Edge: Clone + Send + Sync + 'static {
     /// Whose bearer token this is.
     fn bearer(&self, presented: &[u8]) -> Option<Box<str>>;
-    /// Has a worker do it and waits for the outcome.
-    fn command(&self, command: Command) -> impl Future<Output = Result<Done, Refusal>> + Send;
+    /// Has a worker do it for the operator called `by` and waits for the outcome.
+    fn command(&self, by: Box<str>, command: Command) -> impl Future<Output = Result<Done, Refusal>> + Send;
     /// The settings in force.
     fn settings(&self) -> Arc<Settings>;
     /// Everybody who sits, in no order.
@@ -76,8 +76,8 @@ impl Edge for Controls {
         self.server.borrow().control.as_ref()?.bearer(presented).map(Into::into)
     }
 
-    fn command(&self, command: Command) -> impl Future<Output = Result<Done, Refusal>> + Send {
-        self.commands.command(command)
+    fn command(&self, by: Box<str>, command: Command) -> impl Future<Output = Result<Done, Refusal>> + Send {
+        self.commands.command(by, command)
     }
 
     fn settings(&self) -> Arc<Settings> {

@@ -211,7 +211,7 @@ async fn log_in<E: Edge>(
     known.device(&device).ok_or(Refusal::UnknownDevice)?;
     known.extension(&extension).ok_or_else(unknown_extension)?;
     info!(by = %bearer.0, %tenant, %device, %extension, "log-in asked for at the control API");
-    order(&edge, Command::LogIn { tenant, device, extension }).await
+    order(&edge, bearer.0, Command::LogIn { tenant, device, extension }).await
 }
 
 #[derive(Deserialize)]
@@ -233,7 +233,7 @@ async fn log_out<E: Edge>(
     let settings = edge.settings();
     settings.tenant(&tenant).ok_or(Refusal::UnknownTenant)?.device(&device).ok_or(Refusal::UnknownDevice)?;
     info!(by = %bearer.0, %tenant, %device, now, "log-out asked for at the control API");
-    order(&edge, Command::LogOut { tenant, device, now }).await
+    order(&edge, bearer.0, Command::LogOut { tenant, device, now }).await
 }
 
 /// Reads a JSON body; the answer to a bad one says where it is bad.
@@ -252,15 +252,15 @@ fn parse<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, 
     Ok(parsed)
 }
 
-/// Has `command` done and says what came of it.
-async fn order(edge: &impl Edge, command: Command) -> Result<Response, Problem> {
+/// Has `command` done for the operator called `by` and says what came of it.
+async fn order(edge: &impl Edge, by: Box<str>, command: Command) -> Result<Response, Problem> {
     #[derive(Serialize)]
     struct Outcome<'a> {
         outcome: &'static str,
         seat: SeatView<'a>,
     }
 
-    let done = timeout(COMMAND_TIME_MAX, edge.command(command)).await.map_err(|_| {
+    let done = timeout(COMMAND_TIME_MAX, edge.command(by, command)).await.map_err(|_| {
         let message = "No answer yet; whether it was done is unknown, asking again is safe";
         Problem::new(StatusCode::GATEWAY_TIMEOUT, "no-answer", message)
     })?;

@@ -68,7 +68,7 @@ impl Edge for Scripted {
         (presented == b"demo-token").then(|| "demo".into())
     }
 
-    async fn command(&self, command: Command) -> Result<Done, Refusal> {
+    async fn command(&self, _: Box<str>, command: Command) -> Result<Done, Refusal> {
         self.asked.lock().unwrap().push(command);
         match self.outcome.clone() {
             Some(outcome) => outcome,

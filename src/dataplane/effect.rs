@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::flow::Flow;
-use crate::hotdesk::{Place, Proposal, SeatChange, Surface};
+use crate::hotdesk::{Origin, Place, Proposal, SeatChange, Surface};
 use crate::input::ReplyId;
 use crate::notifier::Eviction;
 use crate::query::Pin;
@@ -36,6 +36,8 @@ pub(crate) struct LogIn {
     pub(crate) device: Place,
     pub(crate) extension: Place,
     pub(crate) surface: Surface,
+    /// Who asked, for the audit trail.
+    pub(crate) origin: Origin,
 }
 
 /// What one core wants of the others.
@@ -48,11 +50,19 @@ pub(crate) enum Effect {
     /// A log-in by REGISTER that had to wait is proposed: bind its contact.
     Bind { proposal: Proposal, flow: Flow, request: Box<[u8]> },
     /// End the seat at a device, because the person there wants it.
-    LogOut { asker: Asker, device: Place, surface: Surface },
+    LogOut { asker: Asker, device: Place, surface: Surface, origin: Origin },
     /// Seats have changed: tell the phones, let ringing calls follow.
     SeatsChanged(Arc<SeatChange>),
     /// A log-in or log-out came to nothing.
-    Refused { asker: Asker, device: Place, extension: Box<str>, refusal: Refusal },
+    Refused {
+        asker: Asker,
+        device: Place,
+        /// As typed; empty for a log-out.
+        extension: Box<str>,
+        refusal: Refusal,
+        surface: Surface,
+        origin: Origin,
+    },
     /// A change stands; answer whoever asked.
     Granted { asker: Asker, change: Arc<SeatChange> },
     /// The last call at a device ended.

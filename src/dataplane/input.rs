@@ -51,8 +51,8 @@ pub enum Input<'a> {
     Commanded {
         /// To be named in the reply.
         reply: ReplyId,
-        /// What.
-        command: Command,
+        /// What, and who.
+        order: Order,
     },
     /// The sound of one of the attendant's calls has something to say.
     Heard {
@@ -72,6 +72,15 @@ pub enum Input<'a> {
 /// Ties a reply to the request of the control plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ReplyId(pub u64);
+
+/// A command and the operator who gave it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// The name of the operator's token, for the audit trail.
+    pub by: Box<str>,
+    /// What is to be done.
+    pub command: Command,
+}
 
 /// What the control plane may ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,6 +6,7 @@
 
 mod admission;
 mod attendant;
+pub mod audit;
 pub mod auth;
 mod base64url;
 mod context;
@@ -119,7 +120,7 @@ impl Dataplane {
                 }
             }
             Input::Answered { query, answer } => rooms.on_answer(&mut work, query, answer),
-            Input::Commanded { reply, command } => rooms.on_command(&mut work, reply, command),
+            Input::Commanded { reply, order } => rooms.on_command(&mut work, reply, order),
             Input::Heard { call, heard } => rooms.on_heard(&mut work, call, heard),
             Input::Told(notice) => rooms.on_notice(&mut work, notice),
             Input::Configured(settings) => {

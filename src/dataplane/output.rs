@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::audit::Event;
 use crate::flow::{ConnectionId, Flow, WorkerId};
 use crate::hotdesk::{Seat, SeatChange};
 use crate::input::{Notice, ReplyId};
@@ -56,34 +57,14 @@ pub enum Done {
     Deferred(Seat),
 }
 
-/// Something the operator wants to read about: one log line each. Never holds a PIN or a digest answer.
+/// Something the operator wants to read about: a log line each, and its records in the audit trail. Never holds a PIN or a digest answer.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Report {
-    /// Seats changed.
+    /// Seats changed. The trail has it from the record that was written of it.
     SeatsChanged(std::sync::Arc<SeatChange>),
-    /// A log-in or log-out was refused.
-    Refused {
-        /// Tenant id.
-        tenant: Box<str>,
-        /// Device id.
-        device: Box<str>,
-        /// Extension as typed, cut to 32 characters; empty for a log-out.
-        extension: Box<str>,
-        /// Why.
-        refusal: Refusal,
-    },
-    /// An emergency call left, or could not.
-    Emergency {
-        /// Tenant id.
-        tenant: Box<str>,
-        /// The device or extension account it came from, if known.
-        account: Box<str>,
-        /// The number dialled.
-        number: Box<str>,
-        /// False: there is no route, or it did not work.
-        routed: bool,
-    },
+    /// Something for the audit trail that is no change of seats: a refusal, an emergency call, a lock-out.
+    Event(Box<Event<'static>>),
     /// The store did not take a change that stands in memory all the same.
     NotDurable,
 }

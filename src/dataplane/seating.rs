@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::attendant::Attendant;
 use crate::context::{Context, Work};
 use crate::effect::{Asker, Effect, LogIn};
-use crate::hotdesk::{self, Cause, DeferredEnd, Place, Proposed, SeatChange, Surface};
+use crate::hotdesk::{self, Cause, DeferredEnd, Origin, Place, Proposed, SeatChange, Surface};
 use crate::location::{Holder, device_hash};
 use crate::now::Mono;
 use crate::output::{Output, Report};
@@ -44,6 +44,8 @@ pub(crate) struct Ending {
     pub(crate) only_epoch: Option<u64>,
     pub(crate) cause: Cause,
     pub(crate) surface: Surface,
+    /// Who asked, for the audit trail.
+    pub(crate) origin: Origin,
 }
 
 /// Log-ins of one worker that wait for another change to be settled, in the order they are due.
@@ -60,6 +62,7 @@ struct Leaving {
     device: Place,
     extension: Place,
     epoch: u64,
+    origin: Origin,
 }
 
 impl Seating {
@@ -166,6 +169,7 @@ impl Seating {
                     cause: Cause::LogIn,
                     surface: log_in.surface,
                     at: work.now.wall,
+                    origin: log_in.origin,
                 };
                 effects.push(Effect::Granted { asker: log_in.asker, change: Arc::new(change) });
             }
@@ -209,12 +213,7 @@ impl Seating {
         }
         let change = Arc::clone(proposal.change());
         work.ctx.tables.seats.abandon(proposal);
-        let (device, extension) = change
-            .begun
-            .as_ref()
-            .map(|seat| (seat.device.clone(), seat.extension.name().into()))
-            .expect("only log-ins are proposed here");
-        effects.push(Effect::Refused { asker, device, extension, refusal: Refusal::StoreUnavailable });
+        effects.push(not_kept(asker, &change));
     }
 
     /// Ends the seat at a device: in memory at once, then in the store, then the answer.
@@ -226,22 +225,30 @@ impl Seating {
         ending: Ending,
         effects: &mut Vec<Effect>,
     ) {
-        let Ending { customer, device, only_epoch, cause, surface } = ending;
+        let Ending { customer, device, only_epoch, cause, surface, origin } = ending;
         let settings = Arc::clone(&work.ctx.settings);
-        let request = hotdesk::End { customer: &customer, device: &device, only_epoch, cause, surface };
+        let request = hotdesk::End {
+            customer: &customer,
+            device: &device,
+            only_epoch,
+            cause,
+            surface,
+            origin: &origin,
+        };
         let may_change = |device: &Place| emergency_free(&work.ctx.tables, &settings, device, work.now.mono);
         let change = match work.ctx.tables.seats.end_now(request, may_change, work.now) {
             Ok(change) => change,
             // Nobody will ask again for an end that nobody asked for: it waits until it can happen.
             Err(Refusal::Busy | Refusal::EmergencyHold) if matches!(asker, Asker::Nobody) => {
                 if let Some(epoch) = only_epoch {
-                    let end = DeferredEnd { customer, epoch, cause, surface };
+                    let end = DeferredEnd { customer, epoch, cause, surface, origin };
                     work.ctx.tables.reloads.owe_end(&device, end);
                 }
                 return;
             }
             Err(refusal) => {
-                effects.push(Effect::Refused { asker, device, extension: "".into(), refusal });
+                let extension = "".into();
+                effects.push(Effect::Refused { asker, device, extension, refusal, surface, origin });
                 return;
             }
         };
@@ -281,7 +288,14 @@ impl Seating {
     }
 
     /// Ends the seat of a phone that has un-registered, unless it is back by then.
-    pub(crate) fn leave_after(&mut self, due: Mono, extension: Place, device: Place, holder: Holder) {
+    pub(crate) fn leave_after(
+        &mut self,
+        due: Mono,
+        extension: Place,
+        device: Place,
+        holder: Holder,
+        origin: Origin,
+    ) {
         // One entry a sitting: a phone may un-register as often as it likes.
         let is_known = |Reverse((_, known)): &Reverse<(Mono, Leaving)>| {
             known.device == device && known.epoch == holder.epoch
@@ -289,19 +303,20 @@ impl Seating {
         if self.leaving.iter().any(is_known) {
             return;
         }
-        self.leaving.push(Reverse((due, Leaving { device, extension, epoch: holder.epoch })));
+        self.leaving.push(Reverse((due, Leaving { device, extension, epoch: holder.epoch, origin })));
     }
 
     fn see_out(&mut self, work: &mut Work<'_>, pending: &mut Pending, effects: &mut Vec<Effect>) {
         while let Some(Reverse((due, _))) = self.leaving.peek()
             && *due <= work.now.mono
         {
-            let Some(Reverse((_, Leaving { device, extension, epoch }))) = self.leaving.pop() else { return };
+            let Some(Reverse((_, leaving))) = self.leaving.pop() else { return };
+            let Leaving { device, extension, epoch, origin } = leaving;
             let holder = Holder { device: device_hash(device.tenant(), device.name()), epoch };
             if !has_binding(work, &extension, holder) {
                 let (cause, surface) = (Cause::LogOut, Surface::Native);
                 let customer = customer_of(&work.ctx.settings, &device);
-                let ending = Ending { customer, device, only_epoch: Some(epoch), cause, surface };
+                let ending = Ending { customer, device, only_epoch: Some(epoch), cause, surface, origin };
                 self.end(work, pending, Asker::Nobody, ending, effects);
             }
         }
@@ -339,6 +354,7 @@ pub(crate) fn propose(work: &Work<'_>, log_in: &LogIn) -> Result<Proposed, Refus
         on_limit: tenant.seats.on_limit,
         on_occupied: tenant.seats.on_occupied,
         surface: log_in.surface,
+        origin: &log_in.origin,
     };
     let may_change = |device: &Place| emergency_free(tables, settings, device, work.now.mono);
     tables.seats.propose_log_in(request, may_change, work.now)
@@ -358,8 +374,7 @@ fn commit(work: &mut Work<'_>, proposal: hotdesk::Proposal, asker: Asker, effect
     if seat.is_some_and(|seat| seat.epoch == proposed.epoch) {
         effects.push(Effect::Granted { asker, change: proposed });
     } else {
-        let (device, extension) = (begun.device.clone(), begun.extension.name().into());
-        effects.push(Effect::Refused { asker, device, extension, refusal: Refusal::StoreUnavailable });
+        effects.push(not_kept(asker, &proposed));
     }
 }
 
@@ -369,6 +384,21 @@ fn refused(log_in: LogIn, refusal: Refusal) -> Effect {
         device: log_in.device,
         extension: log_in.extension.name().into(),
         refusal,
+        surface: log_in.surface,
+        origin: log_in.origin,
+    }
+}
+
+/// A change that was proposed came to nothing because the store does not keep it.
+fn not_kept(asker: Asker, change: &SeatChange) -> Effect {
+    let begun = change.begun.as_ref().expect("only log-ins are proposed here");
+    Effect::Refused {
+        asker,
+        device: begun.device.clone(),
+        extension: begun.extension.name().into(),
+        refusal: Refusal::StoreUnavailable,
+        surface: change.surface,
+        origin: change.origin.clone(),
     }
 }
 

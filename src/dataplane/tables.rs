@@ -6,7 +6,7 @@ use std::sync::Arc;
 use siphasher::sip::SipHasher13;
 
 use crate::auth::Nonces;
-use crate::hotdesk::{Calls, Cause, Marks, Pins, Reloads, Seat, SeatChange, Seats, Surface};
+use crate::hotdesk::{Calls, Cause, Marks, Origin, Pins, Reloads, Seat, SeatChange, Seats, Surface};
 use crate::location::Location;
 use crate::now::Now;
 use crate::query::{Record, Restored};
@@ -103,5 +103,6 @@ fn removed(seat: Seat, now: Now) -> SeatChange {
         cause: Cause::Removed,
         surface: Surface::Configuration,
         at: now.wall,
+        origin: Origin::default(),
     }
 }

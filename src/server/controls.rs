@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use dataplane::Tables;
 use dataplane::counters::Counters;
-use dataplane::input::Command;
+use dataplane::input::{Command, Order};
 use dataplane::output::Done;
 use dataplane::refusal::Refusal;
 use dataplane::settings::Settings;
@@ -66,18 +66,18 @@ impl Commander {
         Self { rings, next: Arc::default(), places: Arc::new(Semaphore::new(COMMANDS_MAX)) }
     }
 
-    /// Does `command` and waits for its outcome, which comes when the store has it. The workers take turns;
+    /// Does `command` for the operator called `by` and waits for its outcome, which comes when the store has it. The workers take turns;
     /// which one does it makes no difference.
     ///
     /// # Errors
     /// Why nothing changed. [`Refusal::Busy`] also where too many commands are under way, or the worker that
     /// had this one was replaced: then the outcome is unknown, and asking again is safe.
-    pub async fn command(&self, command: Command) -> Result<Done, Refusal> {
+    pub async fn command(&self, by: Box<str>, command: Command) -> Result<Done, Refusal> {
         let _place = self.places.try_acquire().map_err(|_| Refusal::Busy)?;
         let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.rings.len().max(1);
         let ring = self.rings.get(turn).ok_or(Refusal::Busy)?;
         let (reply, outcome) = oneshot::channel();
-        ring.deliver(Certain::Commanded(command, reply));
+        ring.deliver(Certain::Commanded(Order { by, command }, reply));
         outcome.await.unwrap_or(Err(Refusal::Busy))
     }
 }
@@ -180,13 +180,13 @@ mod tests {
         let outcome = block_on(async {
             let worker = async {
                 rings[0].filled().await;
-                let Some(Item::Certain(Certain::Commanded(command, reply))) = rings[0].take() else {
+                let Some(Item::Certain(Certain::Commanded(order, reply))) = rings[0].take() else {
                     panic!("a command was sent");
                 };
-                assert_eq!(command, log_out());
+                assert_eq!((&*order.by, order.command), ("console", log_out()));
                 reply.send(Err(Refusal::NobodySits)).unwrap();
             };
-            tokio::join!(commander.command(log_out()), worker).0
+            tokio::join!(commander.command("console".into(), log_out()), worker).0
         });
 
         assert_eq!(outcome, Err(Refusal::NobodySits));
@@ -197,8 +197,9 @@ mod tests {
         let rings = rings(1);
         let commander = Commander::new(rings.clone());
 
-        let outcome =
-            block_on(async { tokio::join!(commander.command(log_out()), async { drop(rings[0].take()) }).0 });
+        let outcome = block_on(async {
+            tokio::join!(commander.command("console".into(), log_out()), async { drop(rings[0].take()) }).0
+        });
 
         assert_eq!(outcome, Err(Refusal::Busy));
     }
@@ -210,12 +211,12 @@ mod tests {
 
         block_on(async {
             let mut under_way: Vec<_> =
-                (0..COMMANDS_MAX).map(|_| Box::pin(commander.command(log_out()))).collect();
+                (0..COMMANDS_MAX).map(|_| Box::pin(commander.command("console".into(), log_out()))).collect();
             for command in &mut under_way {
                 assert!(futures_now(command).is_none());
             }
 
-            assert_eq!(commander.command(log_out()).await, Err(Refusal::Busy));
+            assert_eq!(commander.command("console".into(), log_out()).await, Err(Refusal::Busy));
         });
 
         let taken = |ring: &Ring| std::iter::from_fn(|| ring.take()).count();

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crossbeam_queue::{ArrayQueue, SegQueue};
 use dataplane::flow::{ConnectionId, Flow};
-use dataplane::input::{Command, Notice};
+use dataplane::input::{Notice, Order};
 use dataplane::output::Done;
 use dataplane::query::{Answer, QueryId};
 use dataplane::refusal::Refusal;
@@ -54,7 +54,7 @@ pub enum Certain {
     /// The answer to a question of the receiving worker.
     Answered(QueryId, Answer),
     /// Something the control plane wants done, and where the reply goes.
-    Commanded(Command, oneshot::Sender<Result<Done, Refusal>>),
+    Commanded(Order, oneshot::Sender<Result<Done, Refusal>>),
     /// New settings.
     Configured(Arc<Settings>),
     /// New keys.

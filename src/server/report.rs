@@ -1,5 +1,6 @@
 //! What the dataplane wants an operator to read: one log line each, with fixed field names.
 
+use dataplane::audit::{Event, Kind};
 use dataplane::flow::WorkerId;
 use dataplane::hotdesk::{Seat, SeatChange};
 use dataplane::output::Report;
@@ -9,16 +10,7 @@ use tracing::{debug, error, info, warn};
 pub(super) fn write(worker: WorkerId, report: &Report) {
     match report {
         Report::SeatsChanged(change) => seats_changed(change),
-        Report::Refused { tenant, device, extension, refusal } => {
-            // A peer can cause it as often as it likes, so it is no line of its own above debug.
-            debug!(%tenant, %device, %extension, reason = refusal.code(), "log-in or log-out refused");
-        }
-        Report::Emergency { tenant, account, number, routed: true } => {
-            info!(%tenant, %account, %number, "emergency call");
-        }
-        Report::Emergency { tenant, account, number, routed: false } => {
-            error!(%tenant, %account, %number, "emergency call WITHOUT A ROUTE");
-        }
+        Report::Event(event) => happened(event),
         Report::NotDurable => warn!(worker = worker.0, "a change stands in memory and not in the store"),
         other => warn!(worker = worker.0, report = ?other, "report"),
     }
@@ -37,5 +29,28 @@ fn seats_changed(change: &SeatChange) {
             tenant = %device.tenant(), device = %device.name(), extension = %extension.name(),
             ?cause, ?surface, epoch, "seat begun"
         );
+    }
+}
+
+fn happened(event: &Event<'_>) {
+    let Event { tenant, reason, .. } = event;
+    let device = event.device.as_deref().unwrap_or_default();
+    let extension = event.extension.as_deref().unwrap_or_default();
+    let detail = |name| {
+        let found = event.details.iter().find(|(known, _)| known == name);
+        found.map_or("", |(_, value)| &**value)
+    };
+    match event.kind {
+        // A peer can cause it as often as it likes, so it is no line of its own above debug.
+        Kind::Refusal => debug!(%tenant, device, extension, %reason, "log-in or log-out refused"),
+        Kind::EmergencyCall if *reason == *"routed" => {
+            info!(%tenant, device, extension, number = detail("number"), "emergency call");
+        }
+        Kind::EmergencyCall => {
+            let number = detail("number");
+            error!(%tenant, device, extension, number, %reason, "emergency call WITHOUT A ROUTE");
+        }
+        Kind::LockOut => warn!(%tenant, device, extension, %reason, "locked out"),
+        kind => info!(%tenant, device, extension, %reason, "{}", kind.code()),
     }
 }

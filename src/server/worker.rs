@@ -231,7 +231,7 @@ impl Worker {
     fn take_certain(&mut self, now: Now, certain: Certain) -> Result<(), Panicked> {
         match certain {
             Certain::Answered(query, answer) => self.guarded.handle(now, Input::Answered { query, answer }),
-            Certain::Commanded(command, to) => {
+            Certain::Commanded(order, to) => {
                 if self.replies.len() >= REPLIES_MAX {
                     self.replies.retain(|_, to| !to.is_closed());
                 }
@@ -242,7 +242,7 @@ impl Worker {
                 let reply = ReplyId(self.next_reply);
                 self.next_reply += 1;
                 self.replies.insert(reply, to);
-                self.guarded.handle(now, Input::Commanded { reply, command })
+                self.guarded.handle(now, Input::Commanded { reply, order })
             }
             Certain::Configured(settings) => {
                 self.streams.times = Bounds::of(&settings).times;

@@ -408,7 +408,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::sync::Arc;
 
-    use dataplane::hotdesk::{Cause, SeatChange, Surface};
+    use dataplane::hotdesk::{Cause, Origin, SeatChange, Surface};
     use dataplane::query::Record;
     use proptest::prelude::*;
 
@@ -507,6 +507,7 @@ mod tests {
                 cause,
                 surface,
                 at: self.epoch,
+                origin: Origin::UNKNOWN,
             })))
         }
 

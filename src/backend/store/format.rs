@@ -216,7 +216,7 @@ pub(super) fn decode_secrets(octets: &[u8]) -> Result<Secrets, FormError> {
 
 #[cfg(test)]
 mod tests {
-    use dataplane::hotdesk::{Cause, Place, Surface};
+    use dataplane::hotdesk::{Cause, Origin, Place, Surface};
 
     use super::*;
 
@@ -239,6 +239,7 @@ mod tests {
                 cause,
                 surface,
                 at: 1_700_000_000_001,
+                origin: Origin::UNKNOWN,
             };
             Entry::Record(Record::Seats(Arc::new(change)))
         };

@@ -96,7 +96,7 @@ impl Overlay {
 
 #[cfg(test)]
 mod tests {
-    use dataplane::hotdesk::{Cause, Surface};
+    use dataplane::hotdesk::{Cause, Origin, Surface};
 
     use super::*;
 
@@ -124,6 +124,7 @@ mod tests {
             cause,
             surface,
             at: 0,
+            origin: Origin::UNKNOWN,
         })))
     }
 

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::Rooms;
 use super::credentials::{authenticate, prove};
+use crate::audit::{Event, Kind};
 use crate::context::{Answer, Owner, Work};
 use crate::effect::{Asker, Effect, LogIn};
 use crate::flow::Flow;
-use crate::hotdesk::{self, Dialled, Place, Surface};
+use crate::hotdesk::{self, Dialled, Origin, Place, Surface};
 use crate::output::{Output, Report};
 use crate::phone;
 use crate::proxy::{self, InDialog, Plan, Target};
@@ -251,12 +252,18 @@ impl Rooms {
         work.ctx.counters.emergency_calls += 1;
         let account: Box<str> = caller.account.map_or("", |account| tenant.credentials(account).0).into();
         let targets = emergency_targets(work, tenant, number);
-        work.out.push(Output::Report(Report::Emergency {
-            tenant: tenant.id.clone(),
-            account: account.clone(),
-            number: number.into(),
-            routed: !targets.is_empty(),
-        }));
+        let reason = if targets.is_empty() { "no-route" } else { "routed" };
+        let origin = Origin::of_request(flow.remote, headers.call_id);
+        let mut event = Event::new(Kind::EmergencyCall, reason, &tenant.id, work.now.wall)
+            .asked_by(&origin)
+            .with("number", number);
+        event.site = caller.site.map(|site| (&*site.id).into());
+        match (caller.device, caller.account) {
+            (Some(device), _) => event.device = Some((&*device.id).into()),
+            (None, Some(_)) => event.extension = Some((&*account).into()),
+            (None, None) => {}
+        }
+        work.out.push(Output::Report(Report::Event(Box::new(event.into_owned()))));
         if targets.is_empty() {
             work.ctx.counters.emergency_unrouted += 1;
             let answer =
@@ -318,19 +325,22 @@ impl Rooms {
         work.respond(server, request, Answer::new(100, "Trying"));
         let Some(call) = self.attendant.begin(work, server, *flow, request, device.clone()) else { return };
         let asker = Asker::Attendant(call);
+        let origin = Origin::of_request(flow.remote, request.call_id().unwrap_or_default());
         let refuse = |refusal| Effect::Refused {
             asker: asker.clone(),
             device: device.clone(),
             extension: "".into(),
             refusal,
+            surface: Surface::Dialled,
+            origin: origin.clone(),
         };
         let effect = match dialled {
-            Dialled::LogOut => Effect::LogOut { asker, device, surface: Surface::Dialled },
+            Dialled::LogOut => Effect::LogOut { asker, device, surface: Surface::Dialled, origin },
             Dialled::LogIn { pin: Some(_), .. } if !tenant.seats.dial_pin => refuse(Refusal::PinNotDialled),
             Dialled::LogIn { extension, pin: Some(pin) } if pin.len() <= Pin::LENGTH_MAX => {
                 let name = String::from_utf8_lossy(extension);
                 let extension = Place::new(&tenant.id, &name);
-                let log_in = LogIn { asker, device, extension, surface: Surface::Dialled };
+                let log_in = LogIn { asker, device, extension, surface: Surface::Dialled, origin };
                 Effect::CheckPin(log_in, Pin::new(pin))
             }
             _ => refuse(Refusal::Malformed),

@@ -9,11 +9,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::attendant::Attendant;
+use crate::audit;
 use crate::context::{Answer, Owner, Work};
 use crate::effect::{Asker, Effect, LogIn};
 use crate::flow::{Flow, WorkerId};
-use crate::hotdesk::{Cause, DeferredEnd, Place, Surface};
-use crate::input::{Command, Notice, ReplyId};
+use crate::hotdesk::{Cause, DeferredEnd, Origin, Place, Surface};
+use crate::input::{Command, Notice, Order, ReplyId};
 use crate::media::Heard;
 use crate::notifier::Notifier;
 use crate::now::Mono;
@@ -208,7 +209,8 @@ impl Rooms {
     }
 
     /// The control plane wants something done. It is trusted: no PIN.
-    pub(crate) fn on_command(&mut self, work: &mut Work<'_>, reply: ReplyId, command: Command) {
+    pub(crate) fn on_command(&mut self, work: &mut Work<'_>, reply: ReplyId, order: Order) {
+        let Order { by, command } = order;
         match command {
             Command::LogIn { tenant, device, extension } => {
                 let log_in = LogIn {
@@ -216,11 +218,12 @@ impl Rooms {
                     device: Place::new(&tenant, &device),
                     extension: Place::new(&tenant, &extension),
                     surface: Surface::Api,
+                    origin: Origin::of_operator(&by),
                 };
                 self.effects.push(Effect::LogIn(log_in));
             }
             Command::LogOut { tenant, device, now } => {
-                self.force_out(work, reply, Place::new(&tenant, &device), now)
+                self.force_out(work, reply, &by, Place::new(&tenant, &device), now)
             }
         }
         self.carry_out(work);
@@ -312,14 +315,21 @@ impl Rooms {
             Effect::Bind { proposal, flow, request } => {
                 self.on_native_proposed(work, &flow, &request, proposal);
             }
-            Effect::LogOut { asker, device, surface } => {
+            Effect::LogOut { asker, device, surface, origin } => {
                 let customer = customer_of(&work.ctx.settings, &device);
-                let ending = Ending { customer, device, only_epoch: None, cause: Cause::LogOut, surface };
+                let cause = Cause::LogOut;
+                let ending = Ending { customer, device, only_epoch: None, cause, surface, origin };
                 self.seating.end(work, &mut self.pending, asker, ending, &mut self.effects);
             }
             Effect::Granted { asker, change } => self.granted(work, asker, &change),
-            Effect::Refused { asker, device, extension, refusal } => {
-                self.refused(work, asker, device, &extension, refusal);
+            Effect::Refused { asker, device, extension, refusal, surface, origin } => {
+                if !matches!(asker, Asker::Nobody) {
+                    let (at, settings) = (work.now.wall, &work.ctx.settings);
+                    let tried =
+                        audit::of_refusal(refusal, &device, &extension, surface, &origin, at, settings);
+                    work.out.push(Output::Report(Report::Event(Box::new(tried.into_owned()))));
+                    self.refused(work, asker, refusal);
+                }
             }
             Effect::SeatsChanged(change) => self.seats_changed(work, &change),
             Effect::Idle(device) => self.idle(work, &device),

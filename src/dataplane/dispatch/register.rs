@@ -9,7 +9,7 @@ use crate::auth::{Proof, Refused};
 use crate::context::{Answer, Context, Work};
 use crate::effect::{Asker, Effect, LogIn};
 use crate::flow::Flow;
-use crate::hotdesk::{Cause, Place, Proposal, Proposed, Seat, SeatChange, Settled, Surface};
+use crate::hotdesk::{Cause, Origin, Place, Proposal, Proposed, Seat, SeatChange, Settled, Surface};
 use crate::location::{Aor, Holder, NonceUse, device_hash};
 use crate::notifier::Eviction;
 use crate::output::Output;
@@ -118,7 +118,8 @@ impl Rooms {
             Native::Holder { device, holder, taken_natively } => {
                 let granted = self.update(work, register, &registrant(Sender::Holder(holder)));
                 if granted && taken_natively && register.wish() == Wish::Remove {
-                    self.leave(work, tenant, device, user, holder);
+                    let origin = Origin::of_request(flow.remote, register.headers.call_id);
+                    self.leave(work, tenant, device, user, holder, origin);
                 }
             }
             Native::Nothing(device) => {
@@ -158,7 +159,8 @@ impl Rooms {
             return work.answer(flow, request, refused.answer());
         }
         let extension = Place::new(&tenant.id, user);
-        let mut log_in = LogIn { asker: Asker::Nobody, device, extension, surface: Surface::Native };
+        let origin = Origin::of_request(flow.remote, register.headers.call_id);
+        let mut log_in = LogIn { asker: Asker::Nobody, device, extension, surface: Surface::Native, origin };
         let proposed = if self.pending.is_full() { Err(Refusal::Busy) } else { propose(work, &log_in) };
         match proposed {
             Ok(Proposed::Change(proposal)) => self.bind(work, register, registrant, proposal),
@@ -180,6 +182,8 @@ impl Rooms {
                         device: log_in.device,
                         extension: log_in.extension.name().into(),
                         refusal,
+                        surface: log_in.surface,
+                        origin: log_in.origin,
                     },
                 });
             }
@@ -204,6 +208,8 @@ impl Rooms {
                 device: seat.device.clone(),
                 extension: seat.extension.name().into(),
                 refusal: Refusal::Busy,
+                surface: change.surface,
+                origin: change.origin.clone(),
             });
             return;
         }
@@ -273,6 +279,8 @@ impl Rooms {
                 device: seat.device.clone(),
                 extension: name.into(),
                 refusal: Refusal::StoreUnavailable,
+                surface: change.surface,
+                origin: change.origin.clone(),
             },
         });
     }
@@ -393,6 +401,7 @@ impl Rooms {
         device: Place,
         extension: &str,
         holder: Holder,
+        origin: Origin,
     ) {
         let extension = Place::new(&tenant.id, extension);
         if has_binding(work, &extension, holder) {
@@ -406,10 +415,11 @@ impl Rooms {
                 only_epoch: Some(holder.epoch),
                 cause: Cause::LogOut,
                 surface: Surface::Native,
+                origin,
             };
             return self.seating.end(work, &mut self.pending, Asker::Nobody, ending, &mut self.effects);
         }
-        self.seating.leave_after(work.now.mono + grace, extension, device, holder);
+        self.seating.leave_after(work.now.mono + grace, extension, device, holder, origin);
     }
 }
 

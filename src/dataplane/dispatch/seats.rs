@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::Rooms;
 use crate::context::{Context, Work};
 use crate::effect::{Asker, Effect};
-use crate::hotdesk::{Cause, DeferredEnd, Place, Seat, SeatChange, Surface};
+use crate::hotdesk::{Cause, DeferredEnd, Origin, Place, Seat, SeatChange, Surface};
 use crate::input::{Notice, ReplyId};
 use crate::location::{Binding, Holder, device_hash};
 use crate::notifier::Eviction;
-use crate::output::{Done, Output, Report};
+use crate::output::{Done, Output};
 use crate::proxy::{self, Target};
 use crate::refusal::Refusal;
 use crate::seating::{self, Ending, customer_of};
@@ -35,17 +35,7 @@ impl Rooms {
         }
     }
 
-    pub(super) fn refused(
-        &mut self,
-        work: &mut Work<'_>,
-        asker: Asker,
-        device: Place,
-        extension: &str,
-        refusal: Refusal,
-    ) {
-        if matches!(asker, Asker::Nobody) {
-            return;
-        }
+    pub(super) fn refused(&mut self, work: &mut Work<'_>, asker: Asker, refusal: Refusal) {
         work.ctx.counters.log_ins_refused += 1;
         match asker {
             Asker::Attendant(call) => self.attendant.refuse(work, call, refusal),
@@ -56,12 +46,6 @@ impl Rooms {
             Asker::Api(reply) => work.out.push(Output::Reply(reply, Err(refusal))),
             Asker::Nobody => {}
         }
-        work.out.push(Output::Report(Report::Refused {
-            tenant: device.tenant().into(),
-            device: device.name().into(),
-            extension: extension.chars().take(32).collect::<String>().into(),
-            refusal,
-        }));
     }
 
     /// Seats have changed and everybody can see it: what rings follows, what must not come back is marked, and
@@ -167,6 +151,7 @@ impl Rooms {
                 only_epoch: Some(end.epoch),
                 cause: end.cause,
                 surface: end.surface,
+                origin: end.origin,
             };
             self.seating.end(work, &mut self.pending, Asker::Nobody, ending, &mut self.effects);
         }
@@ -180,7 +165,14 @@ impl Rooms {
     }
 
     /// An administrator ends a seat: at once, or when the calls at the device have ended.
-    pub(super) fn force_out(&mut self, work: &mut Work<'_>, reply: ReplyId, device: Place, now: bool) {
+    pub(super) fn force_out(
+        &mut self,
+        work: &mut Work<'_>,
+        reply: ReplyId,
+        by: &str,
+        device: Place,
+        now: bool,
+    ) {
         let settings = Arc::clone(&work.ctx.settings);
         let refuse = |refusal| Output::Reply(reply, Err(refusal));
         let Some(tenant) = settings.tenant(device.tenant()) else {
@@ -190,7 +182,14 @@ impl Rooms {
             return work.out.push(refuse(Refusal::UnknownDevice));
         }
         let Some(seat) = work.ctx.tables.seats.seat_at(&tenant.customer, &device) else {
-            return work.out.push(refuse(Refusal::NobodySits));
+            return self.effects.push(Effect::Refused {
+                asker: Asker::Api(reply),
+                device,
+                extension: "".into(),
+                refusal: Refusal::NobodySits,
+                surface: Surface::Api,
+                origin: Origin::of_operator(by),
+            });
         };
         if now || seating::is_idle(work, &device) {
             let ending = Ending {
@@ -199,6 +198,7 @@ impl Rooms {
                 only_epoch: Some(seat.epoch),
                 cause: Cause::Forced,
                 surface: Surface::Api,
+                origin: Origin::of_operator(by),
             };
             return self.seating.end(work, &mut self.pending, Asker::Api(reply), ending, &mut self.effects);
         }
@@ -207,6 +207,7 @@ impl Rooms {
             epoch: seat.epoch,
             cause: Cause::Forced,
             surface: Surface::Api,
+            origin: Origin::of_operator(by),
         };
         self.defer_end(work, &device, end);
         work.out.push(Output::Reply(reply, Ok(Done::Deferred((*seat).clone()))));
@@ -232,7 +233,8 @@ impl Rooms {
                 && customer == customer_of(&ctx.settings, &seat.device);
             if !stays {
                 let (cause, surface) = (Cause::Removed, Surface::Configuration);
-                let end = DeferredEnd { customer, epoch: seat.epoch, cause, surface };
+                let origin = Origin::default();
+                let end = DeferredEnd { customer, epoch: seat.epoch, cause, surface, origin };
                 self.leaving.push_back((seat.device.clone(), end));
             }
         }

@@ -1,5 +1,7 @@
 //! What a seat is and what one change of seats is: one record, journalled whole, applied whole.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::place::Place;
@@ -32,6 +34,48 @@ pub enum Cause {
     Forced,
     /// The extension or the device is no longer there, or disabled.
     Removed,
+}
+
+impl Cause {
+    /// The stable code in the audit trail.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::LogIn => "log-in",
+            Self::LogOut => "log-out",
+            Self::Forced => "forced",
+            Self::Removed => "removed",
+        }
+    }
+}
+
+/// Who asked for a change and from where, as far as it is known: for the audit trail alone, nothing is decided by it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Origin {
+    /// The operator behind it: the name of a token, or of a master PIN.
+    pub by: Option<Box<str>>,
+    /// Where its request came from.
+    pub source: Option<SocketAddr>,
+    /// Call-ID of its request, at most [`Origin::CALL_ID_MAX`] octets of it.
+    pub call_id: Option<Box<str>>,
+}
+
+impl Origin {
+    /// Nobody is known to have asked.
+    pub const UNKNOWN: Self = Self { by: None, source: None, call_id: None };
+
+    /// Phones write 20 to 60 octets; what is longer is cut.
+    pub const CALL_ID_MAX: usize = 128;
+
+    /// A request that came from `source` with this Call-ID.
+    pub fn of_request(source: SocketAddr, call_id: &[u8]) -> Self {
+        let call_id = &call_id[..call_id.len().min(Self::CALL_ID_MAX)];
+        Self { by: None, source: Some(source), call_id: Some(String::from_utf8_lossy(call_id).into()) }
+    }
+
+    /// An order of an operator.
+    pub fn of_operator(name: &str) -> Self {
+        Self { by: Some(name.into()), ..Self::default() }
+    }
 }
 
 /// The tie of a device to an extension: who sits where, since when, how it was taken.
@@ -76,6 +120,9 @@ pub struct SeatChange {
     pub surface: Surface,
     /// Wall clock of the change, milliseconds since 1970-01-01 UTC.
     pub at: u64,
+    /// Who asked. It goes to the audit trail and not into the journal, so it is gone where a change was read back.
+    #[serde(skip)]
+    pub origin: Origin,
 }
 
 impl SeatChange {

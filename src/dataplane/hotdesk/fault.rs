@@ -35,7 +35,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use super::super::{Cause, End, LogIn, Place, Proposal, Proposed, Seat, Seats, Surface};
+    use super::super::{Cause, End, LogIn, Origin, Place, Proposal, Proposed, Seat, Seats, Surface};
     use super::dies_after;
     use crate::now::{Mono, Now};
     use crate::refusal::Refusal;
@@ -52,6 +52,7 @@ mod tests {
             on_limit: OnLimit::Displace,
             on_occupied: OnOccupied::TakeOver,
             surface: Surface::Dialled,
+            origin: &Origin::UNKNOWN,
         };
         seats.propose_log_in(request, |_| Ok(()), NOW)
     }
@@ -141,6 +142,7 @@ mod tests {
             only_epoch: None,
             cause: Cause::LogOut,
             surface: Surface::Dialled,
+            origin: &Origin::UNKNOWN,
         };
 
         let died =
@@ -179,6 +181,7 @@ mod tests {
             only_epoch: None,
             cause: Cause::Forced,
             surface: Surface::Api,
+            origin: &Origin::UNKNOWN,
         };
         at_every_step(
             |seats| drop(seats.end_now(end(), |_| Ok(()), NOW)),

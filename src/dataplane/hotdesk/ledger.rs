@@ -184,6 +184,7 @@ impl Ledger {
             cause: Cause::LogIn,
             surface: request.surface,
             at: now.wall,
+            origin: request.origin.clone(),
         })
     }
 
@@ -197,6 +198,7 @@ impl Ledger {
             cause: request.cause,
             surface: request.surface,
             at: now.wall,
+            origin: request.origin.clone(),
         })
     }
 

@@ -23,7 +23,7 @@ mod sync;
 use crate::hash;
 
 pub use calls::Calls;
-pub use change::{Cause, Seat, SeatChange, Surface};
+pub use change::{Cause, Origin, Seat, SeatChange, Surface};
 pub use dialled::{Dialled, dialled, emergency};
 pub use ledger::SeatsOfExtension;
 pub use marks::Marks;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::change::{Cause, Seat, SeatChange, Surface};
+use super::change::{Cause, Origin, Seat, SeatChange, Surface};
 use super::place::Place;
 use crate::settings::{OnLimit, OnOccupied};
 
@@ -23,6 +23,8 @@ pub struct LogIn<'a> {
     pub on_occupied: OnOccupied,
     /// By which way it was asked.
     pub surface: Surface,
+    /// Who asked, for the audit trail.
+    pub origin: &'a Origin,
 }
 
 /// The seat at a device shall end without a successor.
@@ -38,6 +40,8 @@ pub struct End<'a> {
     pub cause: Cause,
     /// By which way it was asked.
     pub surface: Surface,
+    /// Who asked, for the audit trail.
+    pub origin: &'a Origin,
 }
 
 /// What a log-in comes to.

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::change::{Cause, Surface};
+use super::change::{Cause, Origin, Surface};
 use super::place::Place;
 use super::sharded::{NameHasher, Sharded};
 
@@ -22,6 +22,8 @@ pub struct DeferredEnd {
     pub cause: Cause,
     /// By which way it was asked.
     pub surface: Surface,
+    /// Who asked, for the audit trail.
+    pub origin: Origin,
 }
 
 /// What is due at a device that has become idle. The end comes first: the reload then shows what follows.
@@ -105,7 +107,13 @@ mod tests {
     }
 
     fn end(epoch: u64) -> DeferredEnd {
-        DeferredEnd { customer: "acme".into(), epoch, cause: Cause::Forced, surface: Surface::Api }
+        DeferredEnd {
+            customer: "acme".into(),
+            epoch,
+            cause: Cause::Forced,
+            surface: Surface::Api,
+            origin: Origin::default(),
+        }
     }
 
     #[test]

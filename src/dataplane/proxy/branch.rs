@@ -2,8 +2,10 @@
 
 use super::forward::{self, Outgoing};
 use super::{Branch, Call, EMERGENCY_WARNING, From, Plan, ProxyKey, Target};
+use crate::audit::{self, Kind};
 use crate::context::{Answer, Owner, Work};
 use crate::flow::Flow;
+use crate::hotdesk::Origin;
 use crate::output::{Output, Report};
 use crate::return_path::{Identity, Party, ReturnPath};
 
@@ -59,16 +61,20 @@ pub(super) fn answer(work: &mut Work<'_>, call: &Call, request: &sip::Message<'_
     let code = call.best.code();
     if call.plan.emergency && code == 480 {
         work.ctx.counters.emergency_unrouted += 1;
-        let opener = call.plan.opener.clone().unwrap_or_default();
         let number = sip::Uri::parse(request.request_uri())
             .map(|uri| String::from_utf8_lossy(&uri.user_unescaped()).into_owned())
             .unwrap_or_default();
-        work.out.push(Output::Report(Report::Emergency {
-            tenant: call.plan.tenant.id.clone(),
-            account: opener,
-            number: number.into(),
-            routed: false,
-        }));
+        let origin = Origin::of_request(call.flow.remote, request.call_id().unwrap_or_default());
+        let mut event =
+            audit::Event::new(Kind::EmergencyCall, "unreachable", &call.plan.tenant.id, work.now.wall)
+                .asked_by(&origin)
+                .with("number", number);
+        match (&call.plan.opener_device, &call.plan.opener) {
+            (Some(device), _) => event = event.at_device(device, &work.ctx.settings),
+            (None, Some(extension)) => event.extension = Some((&**extension).into()),
+            (None, None) => {}
+        }
+        work.out.push(Output::Report(Report::Event(Box::new(event.into_owned()))));
         let answer =
             Answer::with(500, "Emergency Service Unreachable", sip::Name::Warning, EMERGENCY_WARNING);
         return work.respond(call.server, request, answer);

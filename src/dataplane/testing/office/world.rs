@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{OPENING, Office, Parcel};
+use crate::audit::{Event, Kind};
 use crate::counters::Counters;
 use crate::flow::ConnectionId;
 use crate::hotdesk::Seat;
-use crate::input::{Command, Input, ReplyId};
+use crate::input::{Command, Input, Order, ReplyId};
 use crate::now::{Mono, Now};
-use crate::output::Done;
+use crate::output::{Done, Report};
 use crate::refusal::Refusal;
 use crate::settings::Settings;
 use crate::testing::blueprint::Blueprint;
@@ -70,8 +71,9 @@ impl Office {
     pub fn command(&mut self, command: Command) -> Option<Result<Done, Refusal>> {
         let reply = ReplyId(self.next_reply);
         self.next_reply += 1;
+        let order = Order { by: "console".into(), command };
         let now = self.now();
-        self.workers[0].handle(now, Input::Commanded { reply, command }, &mut self.outbox);
+        self.workers[0].handle(now, Input::Commanded { reply, order }, &mut self.outbox);
         self.empty(0);
         self.settle();
         self.replies.remove(&reply.0)
@@ -81,6 +83,15 @@ impl Office {
     pub fn force_out(&mut self, device: &str, at_once: bool) -> Option<Result<Done, Refusal>> {
         let tenant = self.settings.tenants[0].id.clone();
         self.command(Command::LogOut { tenant, device: device.into(), now: at_once })
+    }
+
+    /// What the audit trail was told of this kind, as far as it is not told by a change of seats.
+    pub fn events(&self, kind: Kind) -> Vec<&Event<'static>> {
+        let events = self.reports.iter().filter_map(|report| match report {
+            Report::Event(event) => Some(&**event),
+            _ => None,
+        });
+        events.filter(|event| event.kind == kind).collect()
     }
 
     /// The operator changes the configuration and reloads.

@@ -1,6 +1,6 @@
 //! Emergency calls: before any seat, any base state, any PIN; number and place are the phone's (RULES §6).
 
-use dataplane::output::Report;
+use dataplane::audit::Kind;
 use dataplane::settings::Peer;
 use dataplane::testing::{CallState, Manner, Office};
 
@@ -168,7 +168,7 @@ fn without_a_route_the_call_gets_500_with_a_warning_at_once_and_the_operator_rea
     assert_eq!(office.outcome(call), Some(500));
     assert!(last_answer(&office, "desk-1", "INVITE").header("Warning").is_some());
     assert!(office.clock().since(before) < seconds(1));
-    let read = office.reports.iter().any(|report| matches!(report, Report::Emergency { routed: false, .. }));
+    let read = office.events(Kind::EmergencyCall).iter().any(|event| event.reason != "routed");
     assert!(read);
     assert_eq!(office.counters().emergency_unrouted, 1);
 }
@@ -200,7 +200,7 @@ fn route_that_answers_nowhere_fails_in_seconds_and_the_operator_reads_of_it() {
 
     assert_eq!(office.outcome(call), Some(500));
     assert!(office.clock().since(before) < seconds(15));
-    let read = office.reports.iter().any(|report| matches!(report, Report::Emergency { routed: false, .. }));
+    let read = office.events(Kind::EmergencyCall).iter().any(|event| event.reason != "routed");
     assert!(read);
 }
 

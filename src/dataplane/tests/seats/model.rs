@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use dataplane::hotdesk::{Cause, Place, Seat, SeatChange, Surface};
+use dataplane::hotdesk::{Cause, Origin, Place, Seat, SeatChange, Surface};
 use dataplane::now::{Mono, Now};
 use dataplane::refusal::Refusal;
 use dataplane::settings::{OnLimit, OnOccupied};
@@ -23,7 +23,7 @@ use crate::fold;
 
 /// What the included files call a neighbour.
 mod change {
-    pub(super) use dataplane::hotdesk::{Cause, Seat, SeatChange, Surface};
+    pub(super) use dataplane::hotdesk::{Cause, Origin, Seat, SeatChange, Surface};
 }
 mod place {
     pub(super) use dataplane::hotdesk::{Named, Place};
@@ -99,6 +99,7 @@ impl Edge {
             on_limit: OnLimit::Displace,
             on_occupied: OnOccupied::TakeOver,
             surface: Surface::Dialled,
+            origin: &Origin::UNKNOWN,
         };
         match self.seats.propose_log_in(request, |_| Ok(()), now) {
             Ok(Proposed::Change(proposal)) => Some(proposal),
@@ -126,6 +127,7 @@ impl Edge {
             only_epoch: None,
             cause: Cause::LogOut,
             surface: Surface::Dialled,
+            origin: &Origin::UNKNOWN,
         };
         match self.seats.end_now(end, |_| Ok(()), NOW) {
             Ok(change) => Some(change),

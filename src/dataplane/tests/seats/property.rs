@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dataplane::hotdesk::{Cause, End, LogIn, Place, Proposal, Proposed, Seat, SeatChange, Seats, Surface};
+use dataplane::hotdesk::{
+    Cause, End, LogIn, Origin, Place, Proposal, Proposed, Seat, SeatChange, Seats, Surface,
+};
 use dataplane::now::Now;
 use dataplane::refusal::Refusal;
 use dataplane::settings::{OnLimit, OnOccupied};
@@ -204,6 +206,7 @@ fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
                     on_limit,
                     on_occupied,
                     surface: Surface::Dialled,
+                    origin: &Origin::UNKNOWN,
                 };
                 let may = |asked: &Place| {
                     if held.as_ref() == Some(asked) { Err(Refusal::EmergencyHold) } else { Ok(()) }
@@ -235,8 +238,14 @@ fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
                     Which::This => Some(epoch),
                     Which::Another => Some(epoch + 1),
                 };
-                let request =
-                    End { customer, device: &at, only_epoch, cause: Cause::Forced, surface: Surface::Api };
+                let request = End {
+                    customer,
+                    device: &at,
+                    only_epoch,
+                    cause: Cause::Forced,
+                    surface: Surface::Api,
+                    origin: &Origin::UNKNOWN,
+                };
                 let may = |asked: &Place| {
                     if held.as_ref() == Some(asked) { Err(Refusal::EmergencyHold) } else { Ok(()) }
                 };

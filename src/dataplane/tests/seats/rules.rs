@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use dataplane::hotdesk::{Cause, End, LogIn, Place, Proposal, Proposed, Seat, Seats, Settled, Surface};
+use dataplane::hotdesk::{
+    Cause, End, LogIn, Origin, Place, Proposal, Proposed, Seat, Seats, Settled, Surface,
+};
 use dataplane::now::{Mono, Now};
 use dataplane::refusal::Refusal;
 use dataplane::settings::{OnLimit, OnOccupied};
@@ -28,11 +30,19 @@ fn log_in<'a>(device: &'a Place, extension: &'a Place) -> LogIn<'a> {
         on_limit: OnLimit::Displace,
         on_occupied: OnOccupied::TakeOver,
         surface: Surface::Dialled,
+        origin: &Origin::UNKNOWN,
     }
 }
 
 fn end(device: &Place) -> End<'_> {
-    End { customer: "acme", device, only_epoch: None, cause: Cause::LogOut, surface: Surface::Dialled }
+    End {
+        customer: "acme",
+        device,
+        only_epoch: None,
+        cause: Cause::LogOut,
+        surface: Surface::Dialled,
+        origin: &Origin::UNKNOWN,
+    }
 }
 
 fn propose(seats: &Seats, request: LogIn<'_>) -> Proposal {

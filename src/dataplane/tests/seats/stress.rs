@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-use dataplane::hotdesk::{Cause, End, LogIn, Place, Proposed, Seats, Surface};
+use dataplane::hotdesk::{Cause, End, LogIn, Origin, Place, Proposed, Seats, Surface};
 use dataplane::now::Now;
 use dataplane::refusal::Refusal;
 use dataplane::settings::{OnLimit, OnOccupied};
@@ -61,6 +61,7 @@ fn threads_that_hammer_the_table_leave_it_as_the_store_has_it() {
                                 only_epoch: None,
                                 cause: Cause::LogOut,
                                 surface: Surface::Dialled,
+                                origin: &Origin::UNKNOWN,
                             };
                             seats.end_now(end, |_| Ok(()), Now::default())
                         } else {
@@ -72,6 +73,7 @@ fn threads_that_hammer_the_table_leave_it_as_the_store_has_it() {
                                 on_limit: OnLimit::Displace,
                                 on_occupied: OnOccupied::TakeOver,
                                 surface: Surface::Dialled,
+                                origin: &Origin::UNKNOWN,
                             };
                             match seats.propose_log_in(request, |_| Ok(()), Now::default()) {
                                 Ok(Proposed::Change(proposal)) if draw(&mut random, 8) == 0 => {
