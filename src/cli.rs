@@ -1,7 +1,6 @@
 //! The command line: what `hotdesk` can be asked, and the commands that need no running edge.
 
 use std::io::{self, BufRead as _, IsTerminal as _};
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -9,10 +8,10 @@ use clap::{Args, Parser, Subcommand};
 use zeroize::Zeroizing;
 
 use crate::backend::pin::hash::{self, PinHashError};
+use crate::backend::pin::key::Key;
+use crate::backend::pin::rules::PIN_DIGITS;
+use crate::backend::pin::seal::{self, SealError};
 use crate::config;
-
-/// Digits of a PIN: fewer are guessed in an afternoon, more are not remembered.
-const PIN_DIGITS: RangeInclusive<usize> = 4..=16;
 
 /// A SIP edge proxy that does hot desking for shared desk phones.
 #[derive(Debug, Parser)]
@@ -41,6 +40,18 @@ pub enum Command {
     HashPin(HashPin),
     /// Make the key for keyed PIN hashes in a new file that its owner alone may read: the one that `[pins] pepper` names.
     MakePepper {
+        /// The file. It must not exist.
+        file: PathBuf,
+    },
+    /// Seal a PIN for `pin = { sealed = "…" }`: for phones that log in by a guest key of their own (hoteling). It is asked
+    /// for without echo, or read from standard input.
+    SealPin {
+        /// The key: the file that `[pins] seal_key` names.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+    },
+    /// Make the key for sealed PINs in a new file that its owner alone may read: the one that `[pins] seal_key` names.
+    MakeSealKey {
         /// The file. It must not exist.
         file: PathBuf,
     },
@@ -87,7 +98,7 @@ fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
-/// Why `hotdesk hash-pin` printed no hash.
+/// Why `hotdesk hash-pin` printed no hash, or `seal-pin` nothing sealed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HashPinError {
@@ -102,21 +113,38 @@ pub enum HashPinError {
     NotDigits,
     /// The file with the key.
     #[error("{path} cannot be read")]
-    Pepper {
+    Key {
         /// As it was given.
         path: PathBuf,
         /// Why.
         #[source]
         source: io::Error,
     },
+    /// The key is too short to be one.
+    #[error("a key of PINs has at least {} octets", Key::OCTETS_MIN)]
+    KeyShort,
     /// The hash itself failed.
     #[error(transparent)]
     Hash(#[from] PinHashError),
+    /// Sealing failed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
 }
 
 /// `hotdesk hash-pin`: the PHC string for a PIN that a person types twice without seeing it, or that another program
 /// writes to standard input as one line.
 pub fn hash_pin(arguments: &HashPin) -> Result<String, HashPinError> {
+    hash_of(&read_pin()?, arguments)
+}
+
+/// `hotdesk seal-pin`: likewise, sealed under the key in the file `key`.
+pub fn seal_pin(key: &Path) -> Result<String, HashPinError> {
+    let pin = read_pin()?;
+    check_digits(&pin)?;
+    Ok(seal::seal(pin.as_bytes(), &self::key(key)?)?)
+}
+
+fn read_pin() -> Result<Zeroizing<String>, HashPinError> {
     let pin = if io::stdin().is_terminal() {
         let first = ask("PIN: ")?;
         if *first != *ask("Again: ")? {
@@ -128,7 +156,7 @@ pub fn hash_pin(arguments: &HashPin) -> Result<String, HashPinError> {
         io::stdin().lock().read_line(&mut line).map_err(HashPinError::Read)?;
         line
     };
-    hash_of(pin.trim_end_matches(['\r', '\n']), arguments)
+    Ok(Zeroizing::new(pin.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
 fn ask(prompt: &str) -> Result<Zeroizing<String>, HashPinError> {
@@ -136,19 +164,27 @@ fn ask(prompt: &str) -> Result<Zeroizing<String>, HashPinError> {
 }
 
 fn hash_of(pin: &str, HashPin { pepper }: &HashPin) -> Result<String, HashPinError> {
-    if !PIN_DIGITS.contains(&pin.len()) || !pin.bytes().all(|digit| digit.is_ascii_digit()) {
-        return Err(HashPinError::NotDigits);
-    }
+    check_digits(pin)?;
     let Some(path) = pepper else { return Ok(hash::hash_argon2id(pin.as_bytes())?) };
-    let (pepper, _) =
-        config::first_line(path).map_err(|source| HashPinError::Pepper { path: path.clone(), source })?;
-    Ok(hash::hash_hmac(pin.as_bytes(), pepper.as_bytes())?)
+    Ok(hash::hash_hmac(pin.as_bytes(), &key(path)?)?)
+}
+
+fn check_digits(pin: &str) -> Result<(), HashPinError> {
+    let is_good = PIN_DIGITS.contains(&pin.len()) && pin.bytes().all(|digit| digit.is_ascii_digit());
+    if is_good { Ok(()) } else { Err(HashPinError::NotDigits) }
+}
+
+/// The key in the file at `path`.
+fn key(path: &Path) -> Result<Key, HashPinError> {
+    let (line, _) =
+        config::first_line(path).map_err(|source| HashPinError::Key { path: path.to_owned(), source })?;
+    Key::new(line.as_bytes()).ok_or(HashPinError::KeyShort)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::pin::pepper;
+    use crate::backend::pin::key as pin_key;
 
     #[test]
     fn command_line_is_consistent() {
@@ -161,15 +197,15 @@ mod tests {
     fn pin_is_hashed_as_asked() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("pepper");
-        pepper::make(&file).unwrap();
+        pin_key::make(&file).unwrap();
 
         let slow = hash_of("7738", &HashPin { pepper: None }).unwrap();
         let keyed = hash_of("7738", &HashPin { pepper: Some(file.clone()) }).unwrap();
 
-        let (pepper, _) = config::first_line(&file).unwrap();
+        let pepper = key(&file).unwrap();
         assert!(slow.starts_with("$argon2id$") && keyed.starts_with("$hmac-sha256$"), "{slow} {keyed}");
         assert!(hash::verify(&slow, b"7738", None).unwrap());
-        assert!(hash::verify(&keyed, b"7738", Some(pepper.as_bytes())).unwrap());
+        assert!(hash::verify(&keyed, b"7738", Some(&pepper)).unwrap());
     }
 
     #[test]
@@ -189,7 +225,7 @@ mod tests {
         let short = hash_of("7738", &HashPin { pepper: Some(short) });
         let missing = hash_of("7738", &HashPin { pepper: Some(folder.path().join("missing")) });
 
-        assert!(matches!(short, Err(HashPinError::Hash(PinHashError::PepperShort))), "{short:?}");
-        assert!(matches!(missing, Err(HashPinError::Pepper { .. })), "{missing:?}");
+        assert!(matches!(short, Err(HashPinError::KeyShort)), "{short:?}");
+        assert!(matches!(missing, Err(HashPinError::Key { .. })), "{missing:?}");
     }
 }

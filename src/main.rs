@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use hotdesk::backend::pin::pepper;
-use hotdesk::cli::{self, Cli, Command};
+use hotdesk::backend::pin::key;
+use hotdesk::cli::{self, Cli, Command, HashPinError};
 use hotdesk::config::{self, Log, LogFormat, LogLevel};
 use hotdesk::server::Edge;
 use hotdesk::server::shutdown::Signals;
@@ -22,18 +22,24 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run { file } => run(&file),
         Command::Check { file } => cli::check(&file),
-        Command::HashPin(arguments) => match cli::hash_pin(&arguments) {
-            Ok(hash) => {
-                println!("{hash}");
-                ExitCode::SUCCESS
-            }
-            Err(error) => failed(&error),
-        },
-        Command::MakePepper { file } => match pepper::make(&file) {
+        Command::HashPin(arguments) => print(cli::hash_pin(&arguments)),
+        Command::SealPin { key } => print(cli::seal_pin(&key)),
+        Command::MakePepper { file } | Command::MakeSealKey { file } => match key::make(&file) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => failed(&error),
         },
         _ => unreachable!("every command of this version is above"),
+    }
+}
+
+/// Prints a PIN as it is stored.
+fn print(stored: Result<String, HashPinError>) -> ExitCode {
+    match stored {
+        Ok(stored) => {
+            println!("{stored}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => failed(&error),
     }
 }
 

@@ -83,7 +83,7 @@ fn quickstart_password(tenant: &Tenant, device: &Device) -> Option<String> {
 
 fn has_quickstart_pin(extension: &Extension) -> bool {
     let pin = extension.pin.as_ref();
-    pin.is_some_and(|pin| hash::verify(&pin.0, QUICKSTART_PIN.as_bytes(), None).unwrap_or(false))
+    pin.is_some_and(|pin| hash::verify(&pin.phc, QUICKSTART_PIN.as_bytes(), None).unwrap_or(false))
 }
 
 #[cfg(test)]

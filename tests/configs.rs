@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use hotdesk::backend::pin::hash;
+use hotdesk::backend::pin::key::Key;
 use hotdesk::backend::store::StoreKind;
 use hotdesk::config::keys::SECTIONS;
 use hotdesk::config::{self, Loaded, Report, Source};
@@ -85,7 +86,7 @@ fn quick_start_loads_and_warns_of_emergency_calls_alone() {
     for (number, pin) in [("1001", "7738"), ("1002", "2468"), ("1003", "1357")] {
         let extension = tenant.extension(number).unwrap();
         let hash = extension.pin.as_ref().unwrap();
-        assert!(hash::verify(&hash.0, pin.as_bytes(), None).unwrap(), "{number}");
+        assert!(hash::verify(&hash.phc, pin.as_bytes(), None).unwrap(), "{number}");
         assert_eq!(extension.own_phones_max, 2);
         assert!(extension.secret.ha1_md5.is_some() && extension.secret.ha1_sha256.is_some());
     }
@@ -120,6 +121,11 @@ fn complete() -> String {
     text.lines().map(key).collect::<Vec<_>>().join("\n")
 }
 
+/// What the secrets of [`complete_folder`] hold.
+fn key() -> Key {
+    Key::new(b"a-secret-of-32-octets-0123456789").expect("32 are enough")
+}
+
 /// A folder with these secrets.
 fn folder_with<'a>(secrets: impl IntoIterator<Item = &'a str>) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder for temporary files");
@@ -132,7 +138,13 @@ fn folder_with<'a>(secrets: impl IntoIterator<Item = &'a str>) -> TempDir {
 
 /// The folder of the complete file.
 fn complete_folder() -> TempDir {
-    folder_with(["secrets/monitoring", "secrets/pepper", "secrets/desk-2", "secrets/1001"])
+    folder_with([
+        "secrets/monitoring",
+        "secrets/pepper",
+        "secrets/seal-key",
+        "secrets/desk-2",
+        "secrets/1001",
+    ])
 }
 
 /// Every key of a parsed file as `section.key`, the tables of a list all as one.
@@ -544,7 +556,7 @@ fn route_that_cannot_be_reached_over_udp_is_refused() {
 
 #[test]
 fn keyed_pin_hash_needs_the_pepper() {
-    let keyed = hash::hash_hmac(b"7738", b"a-secret-of-32-octets-0123456789").unwrap();
+    let keyed = hash::hash_hmac(b"7738", &key()).unwrap();
     let extension = format!("[[tenant.extension]]\nnumber = \"1001\"\npin = {{ hash = \"{keyed}\" }}\n");
     let folder = complete_folder();
 
@@ -556,8 +568,7 @@ fn keyed_pin_hash_needs_the_pepper() {
 
     assert!(without.to_string().contains("there is no usable pepper"), "{without}");
     let loaded = with.unwrap();
-    let pepper = loaded.server.pepper.as_ref().unwrap();
-    assert!(hash::verify(&keyed, b"7738", Some(pepper.octets())).unwrap());
+    assert!(hash::verify(&keyed, b"7738", loaded.server.keys.pepper.as_ref()).unwrap());
 }
 
 #[test]
@@ -570,7 +581,7 @@ fn pepper_that_is_too_short_is_refused() {
 
     assert_eq!(
         drawn(&report),
-        "  × a pepper has at least 32 octets
+        "  × a key of PINs has at least 32 octets
     ╭─[test.toml:11:19]
  10 │ [pins]
  11 │ pepper = { file = \"secrets/pepper\" }
@@ -583,7 +594,7 @@ fn pepper_that_is_too_short_is_refused() {
 
 #[test]
 fn pin_hashes_of_two_kinds_are_a_warning() {
-    let keyed = hash::hash_hmac(b"7738", b"a-secret-of-32-octets-0123456789").unwrap();
+    let keyed = hash::hash_hmac(b"7738", &key()).unwrap();
     let cheap = "$argon2id$v=19$m=64,t=2,p=1$c29tZXNhbHQ$YfEHzMkdKdzgQr2M+KZdvnh2m3w9vSw2zROjiY70IxI";
     let dear = hash::hash_argon2id(b"7738").unwrap();
     let folder = complete_folder();
@@ -601,7 +612,7 @@ fn pin_hashes_of_two_kinds_are_a_warning() {
     let uneven = warnings([cheap, &dear, &dear]);
 
     assert!(alike.is_empty(), "{alike:?}");
-    let exists = "PINs are hashed in more than one way: the time a wrong one takes tells that 1002";
+    let exists = "PINs are stored in more than one way: the time a wrong one takes tells that 1002";
     assert_eq!(mixed, [format!("test.toml:14: {exists} exists")]);
     assert_eq!(uneven, [format!("test.toml:14: {exists} (and 1 more) exists")]);
 }

@@ -3,15 +3,16 @@
 use std::collections::HashMap;
 
 use dataplane::location::CONTACTS_PER_AOR_MAX;
-use dataplane::settings::{Device, Extension, PinHash, Reload, SipSecret, Site, TenantParts};
+use dataplane::settings::{Device, Extension, Reload, SipSecret, Site, StoredPin, TenantParts};
 
 use super::keys::{self, Section, nearest};
 use super::name;
-use super::read::{Choice, Table};
+use super::read::{Choice, Table, Text};
 use super::report::{Findings, Problem, Span};
 use super::secret::Secrets;
 use super::server::Server;
-use crate::backend::pin::hash::{self, Algorithm};
+use crate::backend::pin::hash::PinHashError;
+use crate::backend::pin::stored::{self, Form, StoredPinError};
 
 /// Most devices, and most extensions, of one tenant in the file; a site with more keeps them in the store.
 const ACCOUNTS_MAX: usize = 100_000;
@@ -189,26 +190,66 @@ fn secret(
     Some(dataplane::auth::secret(user, realm, &password))
 }
 
-fn pin(extension: &Table<'_>, server: &Server) -> Option<PinHash> {
+fn pin(extension: &Table<'_>, server: &Server) -> Option<StoredPin> {
+    const HELP: &str = "pin = { hash = \"…\" }, from: hotdesk hash-pin";
+
     let (_, value) = extension.entry("pin")?;
     if value.get_ref().as_str().is_some() {
         let problem = Problem::error("a PIN does not stand in the file in clear").at(&value.span(), "this");
-        extension.add(problem.help("pin = { hash = \"…\" }, from: hotdesk hash-pin"));
+        extension.add(problem.help(HELP));
         return None;
     }
     let table = extension.table("pin", &keys::PIN)?;
-    let text = table.required("hash", "pin = { hash = \"…\" }, from: hotdesk hash-pin")?;
-    match hash::algorithm(text.value) {
-        Ok(Algorithm::HmacSha256) if server.pepper.is_none() => {
+    let must_change = table.boolean("must_change").unwrap_or(false);
+    let phc = match (table.entry("hash"), table.entry("sealed")) {
+        (Some(_), None) => stored(&table.text("hash")?, false, &table, server),
+        (None, Some(_)) => stored(&table.text("sealed")?, true, &table, server),
+        (None, None) => {
+            table.missing("hash", HELP);
+            None
+        }
+        (Some(_), Some((key, _))) => {
+            let problem = Problem::error("a PIN is hashed or sealed").at(&key.span(), "and not both");
+            table.add(problem.help("`sealed` where phones log in by their own guest key, else `hash`"));
+            None
+        }
+    };
+    Some(StoredPin { must_change, ..StoredPin::new(phc?) })
+}
+
+/// A PIN that is hashed or sealed, if it can be used.
+pub(super) fn stored<'t>(
+    text: &Text<'t>,
+    is_sealed: bool,
+    table: &Table<'_>,
+    server: &Server,
+) -> Option<&'t str> {
+    let (what, make) =
+        if is_sealed { ("sealed PIN", "hotdesk seal-pin") } else { ("PIN hash", "hotdesk hash-pin") };
+    let error = match stored::form(text.value, &server.keys) {
+        Ok(form) if (form == Form::Sealed) == is_sealed => return Some(text.value),
+        Ok(_) => {
+            let problem = Problem::error(format!("this is no {what}")).at(&text.span, "this");
+            table.add(problem.help(format!("make one with: {make}")));
+            return None;
+        }
+        Err(error) => error,
+    };
+    table.add(match error {
+        StoredPinError::Hash(PinHashError::PepperMissing) => {
             let problem = Problem::error("this PIN hash is keyed, and there is no usable pepper");
             let help = "add [pins] with pepper = { file = \"…\" }: the file that was given to hotdesk hash-pin --pepper";
-            table.add(problem.at(&text.span, "$hmac-sha256$").help(help));
+            problem.at(&text.span, "$hmac-sha256$").help(help)
         }
-        Ok(_) => {}
-        Err(error) => {
-            let problem = Problem::error(format!("this PIN hash cannot be used: {error}"));
-            table.add(problem.at(&text.span, "this").help("make one with: hotdesk hash-pin"));
+        StoredPinError::SealKeyMissing => {
+            let problem = Problem::error("this PIN is sealed, and there is no usable key");
+            let help = "add [pins] with seal_key = { file = \"…\" }: the file that was given to hotdesk seal-pin";
+            problem.at(&text.span, "this").help(help)
         }
-    }
-    Some(PinHash(text.value.into()))
+        error => {
+            let problem = Problem::error(format!("this {what} cannot be used: {error}"));
+            problem.at(&text.span, "this").help(format!("make one with: {make}"))
+        }
+    });
+    None
 }

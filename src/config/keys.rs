@@ -48,8 +48,9 @@ pub(super) static CONTROL: Section = Section::one("control", &["address", "token
 pub(super) static TOKEN: Section = Section::many("control.tokens", &["name", "token", "hash", "file"]);
 pub(super) static TIMERS: Section =
     Section::one("timers", &["t1", "t2", "t4", "timer_c", "no_answer_from_phone", "call_max"]);
-pub(super) static PINS: Section = Section::one("pins", &["pepper"]);
+pub(super) static PINS: Section = Section::one("pins", &["pepper", "seal_key"]);
 pub(super) static PEPPER: Section = Section::one("pins.pepper", &["file"]);
+pub(super) static SEAL_KEY: Section = Section::one("pins.seal_key", &["file"]);
 pub(super) static LOG: Section = Section::one("log", &["level", "format"]).at_start(&["level", "format"]);
 pub(super) static TENANT: Section = Section::many(
     "tenant",
@@ -108,11 +109,11 @@ pub(super) static EXTENSION: Section = Section::many(
     "tenant.extension",
     &["number", "name", "pin", "password", "devices_max", "own_phones_max", "enabled"],
 );
-pub(super) static PIN: Section = Section::one("tenant.extension.pin", &["hash"]);
+pub(super) static PIN: Section = Section::one("tenant.extension.pin", &["hash", "sealed", "must_change"]);
 pub(super) static EXTENSION_PASSWORD: Section = Section::one("tenant.extension.password", &["file"]);
 
 /// Every table a file may hold, in the order of the documentation.
-pub static SECTIONS: [&Section; 22] = [
+pub static SECTIONS: [&Section; 23] = [
     &TOP,
     &EDGE,
     &LISTEN,
@@ -122,6 +123,7 @@ pub static SECTIONS: [&Section; 22] = [
     &TIMERS,
     &PINS,
     &PEPPER,
+    &SEAL_KEY,
     &LOG,
     &TENANT,
     &CODES,

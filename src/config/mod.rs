@@ -22,6 +22,7 @@ mod server;
 mod tenant;
 mod trust;
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::net::SocketAddr;
@@ -36,8 +37,9 @@ use zeroize::Zeroizing;
 pub use control::{Control, TOKENS_MAX, Token};
 pub use emergency::{Resolve, addresses_of};
 pub use report::Report;
-pub use server::{LISTENERS_MAX, Listen, Log, LogFormat, LogLevel, Pepper, Server, WORKERS_MAX};
+pub use server::{LISTENERS_MAX, Listen, Log, LogFormat, LogLevel, Server, WORKERS_MAX};
 
+use crate::backend::pin::desk::Plan;
 use crate::backend::store::StoreKind;
 use read::Table;
 use report::{Findings, Problem};
@@ -54,6 +56,8 @@ pub struct Loaded {
     pub server: Server,
     /// What deserves a second look.
     pub warnings: Report,
+    /// Where the PINs of each tenant are, by its id.
+    pub pins: HashMap<Box<str>, Plan>,
     timers: Timers,
     tenants: Vec<tenant::Read>,
 }
@@ -126,7 +130,7 @@ pub fn parse(source: &Source<'_>) -> Result<Loaded, Report> {
     if report.errors() > 0 {
         return Err(report);
     }
-    Ok(Loaded { server, warnings: report, timers, tenants })
+    Ok(Loaded { server, warnings: report, pins: HashMap::new(), timers, tenants })
 }
 
 impl Loaded {

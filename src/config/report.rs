@@ -196,11 +196,11 @@ impl Diagnostic for Located<'_> {
     }
 }
 
-/// The text with what follows `password =`, `pin =`, `token =` and `hash =` in quotes replaced by stars, octet for
+/// The text with what follows `password =`, `pin =`, `token =`, `hash =` and `sealed =` in quotes replaced by stars, octet for
 /// octet, so that spans keep their place. It works on lines and not on the parsed tree: a file that TOML cannot read
 /// must not show its secrets either.
 fn star_out_secrets(text: &str) -> String {
-    const SECRETS: [&str; 4] = ["password", "pin", "token", "hash"];
+    const SECRETS: [&str; 5] = ["password", "pin", "token", "hash", "sealed"];
 
     let mut starred = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {

@@ -1,14 +1,12 @@
 //! What concerns the process and not one tenant: `[edge]`, `[[listen]]`, `[store]`, `[timers]`, `[pins]`,
 //! `[log]`.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use dataplane::settings::{Protocol, Timers};
-use zeroize::Zeroizing;
 
 use super::control::{self, Control};
 use super::keys;
@@ -16,7 +14,7 @@ use super::name;
 use super::read::{Choice, Table, Text};
 use super::report::{Problem, Span};
 use super::secret::Secrets;
-use crate::backend::pin::hash::PEPPER_OCTETS_MIN;
+use crate::backend::pin::key::{Key, Keys};
 use crate::backend::store::StoreKind;
 use crate::transport::Dscp;
 
@@ -40,8 +38,8 @@ pub struct Server {
     pub store: StoreKind,
     /// The control API; `None`: there is none.
     pub control: Option<Control>,
-    /// The key of PIN hashes of the form `$hmac-sha256$`.
-    pub pepper: Option<Pepper>,
+    /// The keys of PINs.
+    pub keys: Keys,
     /// What is logged, and how.
     pub log: Log,
 }
@@ -82,23 +80,6 @@ pub struct Listen {
     pub dscp: Dscp,
     /// The tenant of requests that name no domain of ours.
     pub tenant: Option<Box<str>>,
-}
-
-/// The key of keyed PIN hashes.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Pepper(Zeroizing<Vec<u8>>);
-
-impl Pepper {
-    /// The key.
-    pub fn octets(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Pepper {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Pepper(…)")
-    }
 }
 
 /// What is logged, and how.
@@ -151,7 +132,7 @@ pub(super) fn read(top: &Table<'_>, base: &Path, secrets: &Secrets<'_>) -> Serve
         workers,
         control,
         store: store(top, base),
-        pepper: top.table("pins", &keys::PINS).and_then(|pins| pepper(&pins, secrets)),
+        keys: top.table("pins", &keys::PINS).map_or_else(Keys::default, |pins| pin_keys(&pins, secrets)),
         log: top.table("log", &keys::LOG).map_or_else(Log::default, |table| log(&table)),
         listeners: listeners.into_iter().map(|(listen, _)| listen).collect(),
     }
@@ -282,17 +263,22 @@ pub(super) fn timers(top: &Table<'_>) -> Timers {
     timers
 }
 
-fn pepper(pins: &Table<'_>, secrets: &Secrets<'_>) -> Option<Pepper> {
-    let table = pins.table("pepper", &keys::PEPPER)?;
-    let line = secrets.file(&table)?;
-    if line.len() < PEPPER_OCTETS_MIN {
-        let problem = Problem::error(format!("a pepper has at least {PEPPER_OCTETS_MIN} octets"));
-        table.add(
-            problem.at(&table.place("file"), "this one has fewer").help("make one: hotdesk make-pepper FILE"),
-        );
-        return None;
+fn pin_keys(pins: &Table<'_>, secrets: &Secrets<'_>) -> Keys {
+    let key = |name: &str, section, make: &str| {
+        let table = pins.table(name, section)?;
+        let line = secrets.file(&table)?;
+        let key = Key::new(line.as_bytes());
+        if key.is_none() {
+            let problem = Problem::error(format!("a key of PINs has at least {} octets", Key::OCTETS_MIN));
+            let problem = problem.at(&table.place("file"), "this one has fewer");
+            table.add(problem.help(format!("make one: hotdesk {make} FILE")));
+        }
+        key
+    };
+    Keys {
+        pepper: key("pepper", &keys::PEPPER, "make-pepper"),
+        seal: key("seal_key", &keys::SEAL_KEY, "make-seal-key"),
     }
-    Some(Pepper(Zeroizing::new(line.as_bytes().to_vec())))
 }
 
 fn log(table: &Table<'_>) -> Log {

@@ -18,7 +18,8 @@ use super::report::{Problem, Span};
 use super::secret::Secrets;
 use super::server::Server;
 use super::trust;
-use crate::backend::pin::hash;
+use crate::backend::pin::key::Keys;
+use crate::backend::pin::stored;
 
 /// Most tenants of one file.
 const TENANTS_MAX: usize = 10_000;
@@ -97,7 +98,7 @@ fn tenant(
         Codes { login: code("login"), logout: code("logout") }
     });
     warn_of_gaps(table, &codes, &seats, &sites, &accounts);
-    warn_of_uneven_pins(table, &accounts);
+    warn_of_uneven_pins(table, &server.keys, &accounts);
     let registrar = table
         .table("registration", &keys::REGISTRATION)
         .map_or_else(RegistrarPolicy::default, |table| registrar(&table));
@@ -342,19 +343,19 @@ fn warn_of_gaps(
 
 /// Warns of PIN hashes that do not all take the same time. An extension that does not exist is checked against the
 /// first hash of the tenant: whoever is refused faster or slower than that has found one that does.
-fn warn_of_uneven_pins(tenant: &Table<'_>, accounts: &account::Accounts) {
+fn warn_of_uneven_pins(tenant: &Table<'_>, keys: &Keys, accounts: &account::Accounts) {
     let mut pins = accounts.extensions.iter().filter_map(|(extension, span)| {
         // A hash that cannot be used has been reported.
-        let algorithm = hash::algorithm(&extension.pin.as_ref()?.0).ok()?;
-        Some((algorithm, &*extension.number, span))
+        let form = stored::form(&extension.pin.as_ref()?.phc, keys).ok()?;
+        Some((form, &*extension.number, span))
     });
     let Some((first, ..)) = pins.next() else { return };
     warn_of(
         tenant,
-        pins.filter(|(algorithm, ..)| *algorithm != first).map(|(_, number, span)| (number, span)),
+        pins.filter(|(form, ..)| *form != first).map(|(_, number, span)| (number, span)),
         |who| {
             format!(
-                "PINs are hashed in more than one way: the time a wrong one takes tells that {who} exists"
+                "PINs are stored in more than one way: the time a wrong one takes tells that {who} exists"
             )
         },
         "hash all PINs of a tenant alike",

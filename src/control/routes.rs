@@ -87,8 +87,8 @@ impl From<Refusal> for Problem {
         let status = match refusal {
             Refusal::Malformed => StatusCode::BAD_REQUEST,
             Refusal::UnknownTenant | Refusal::UnknownDevice => StatusCode::NOT_FOUND,
-            // Trusted callers give no PIN and may know which extensions there are.
-            Refusal::Credentials => return unknown_extension(),
+            // Trusted callers may know which extensions there are.
+            Refusal::UnknownExtension => return unknown_extension(),
             Refusal::Busy
             | Refusal::SettingsChanged
             | Refusal::StoreUnavailable

@@ -47,6 +47,7 @@ counters! {
     displacements: "Seats that ended because of a log-in.",
     log_ins_refused: "Log-ins and log-outs refused.",
     pins_wrong: "Wrong PINs.",
+    master_pins_used: "Log-ins with an operator's master PIN.",
     notifies_sent: "NOTIFY requests sent to phones.",
     notifies_failed: "NOTIFY requests that no phone confirmed.",
     emergency_calls: "Emergency calls.",

@@ -6,7 +6,7 @@ use crate::flow::Flow;
 use crate::hotdesk::{Origin, Place, Proposal, SeatChange, Surface};
 use crate::input::ReplyId;
 use crate::notifier::Eviction;
-use crate::query::Pin;
+use crate::query::Proof;
 use crate::refusal::Refusal;
 
 /// Who asked for a change of seats and hears what became of it.
@@ -43,8 +43,8 @@ pub(crate) struct LogIn {
 /// What one core wants of the others.
 #[derive(Debug)]
 pub(crate) enum Effect {
-    /// Check this PIN, then seat the extension.
-    CheckPin(LogIn, Pin),
+    /// Check this proof, then seat the extension.
+    CheckPin(LogIn, Proof),
     /// Seat the extension.
     LogIn(LogIn),
     /// A log-in by REGISTER that had to wait is proposed: bind its contact.

@@ -8,7 +8,7 @@ use crate::hotdesk::{Place, Proposal, SeatChange};
 use crate::print::Print;
 use crate::query::QueryId;
 use crate::registrar::Sender;
-use crate::settings::PinHash;
+use crate::settings::StoredPin;
 use crate::slots::{SlotKey, Slots};
 use std::sync::Arc;
 
@@ -20,10 +20,8 @@ pub(crate) enum Waiting {
     /// A PIN.
     Pin {
         log_in: LogIn,
-        /// What it is checked against; if the settings have another by then, the log-in starts over.
-        hash: PinHash,
-        /// False: there is no such extension, and the answer is wrong whatever the backend says.
-        known: bool,
+        /// What the settings had when it was asked: where they have another by then, the answer is worth nothing.
+        stored: Option<StoredPin>,
     },
     /// A log-in on its way to the store.
     Seats { proposal: Proposal, asker: Asker },

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::hotdesk::{Place, Seat, SeatChange};
-use crate::settings::PinHash;
+use crate::hotdesk::{Place, Seat, SeatChange, Surface};
+use crate::now::Mono;
 
 /// Ties an answer to what waits for it: slot and generation of the asking worker's table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,33 +17,109 @@ pub struct QueryId(pub u64);
 #[derive(Clone, Debug)]
 pub enum Query {
     /// Is this the PIN? Answered by [`Answer::Pin`].
-    VerifyPin {
-        /// What the operator stored.
-        hash: PinHash,
-        /// What the person gave.
-        pin: Pin,
-    },
+    VerifyPin(PinRequest),
+    /// A person wants another PIN. Answered by [`Answer::PinChanged`].
+    ChangePin(PinChange),
     /// Make it durable. Answered by [`Answer::Saved`] when it would survive `kill -9`.
     Save(Record),
 }
 
+/// A try to prove to be somebody.
+#[derive(Clone, Debug)]
+pub struct PinRequest {
+    /// Who the person says he is, in the tenant where he is at home. There may be no such extension.
+    pub extension: Place,
+    /// What he gives to prove it.
+    pub proof: Proof,
+    /// Where.
+    pub device: Place,
+    /// By which way.
+    pub surface: Surface,
+    /// Whoever asks has given up by then.
+    pub deadline: Mono,
+}
+
+/// What a person gives to prove who he is.
+#[derive(Clone, Debug)]
+pub enum Proof {
+    /// The PIN itself.
+    Clear(Pin),
+    /// What a phone makes of it (hoteling): only a backend that holds PINs in clear can tell.
+    HotelingMd5 {
+        /// The nonce the phone was given.
+        nonce: Box<[u8]>,
+        /// MD5 of nonce, colon and PIN, in lower-case hexadecimal digits.
+        response: [u8; 32],
+    },
+}
+
+/// A wish for another PIN.
+#[derive(Clone, Debug)]
+pub struct PinChange {
+    /// Whose.
+    pub extension: Place,
+    /// The one in force: it is verified as in a log-in, and a wrong one counts as one.
+    pub old: Pin,
+    /// The one wished for.
+    pub new: Pin,
+    /// Where.
+    pub device: Place,
+    /// By which way.
+    pub surface: Surface,
+    /// Whoever asks has given up by then; a change that comes later is not made.
+    pub deadline: Mono,
+}
+
 /// An answer to a [`Query`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// To [`Query::VerifyPin`].
     Pin(PinVerdict),
+    /// To [`Query::ChangePin`].
+    PinChanged(PinChangeVerdict),
     /// To [`Query::Save`].
     Saved(SaveVerdict),
 }
 
-/// What a PIN backend found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What the PIN backends of a tenant found.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PinVerdict {
     /// It is the one.
-    Right,
-    /// It is not.
-    Wrong,
+    Accepted {
+        /// The operator whose master PIN it was; `None`: the person's own.
+        operator: Option<Arc<str>>,
+    },
+    /// It opens nothing.
+    Rejected(PinReject),
     /// Nobody could tell.
+    Unavailable,
+}
+
+/// Why a PIN opens nothing. Told apart in logs, and never to whoever gave it, but for [`Self::MustChange`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PinReject {
+    /// No backend knows the extension.
+    UnknownExtension,
+    /// The extension has no PIN, or an empty one.
+    NoPin,
+    /// It is another one.
+    Wrong,
+    /// It is the one, and good for nothing but choosing another.
+    MustChange,
+}
+
+/// What became of a wish for another PIN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PinChangeVerdict {
+    /// The new one is in the store, and the old one opens nothing any more.
+    Changed,
+    /// The old one was not proved; nothing changed.
+    Rejected(PinReject),
+    /// The new one is too short, too easily guessed or no keypad can dial it; nothing changed.
+    TooSimple,
+    /// The PIN is kept where it cannot be changed from here, or the operator does not let it; nothing changed.
+    Fixed,
+    /// Nobody could tell, or the store did not take it; the old one stands.
     Unavailable,
 }
 
@@ -77,13 +154,37 @@ pub enum Record {
         /// All its bindings, as in [`Self::Bindings`].
         record: Option<Box<[u8]>>,
     },
+    /// A PIN that was changed at a phone, in place of any before it; `None`: the operator's counts again.
+    Pin {
+        /// Whose.
+        extension: Place,
+        /// The PIN.
+        pin: Option<ChangedPin>,
+    },
+}
+
+/// A PIN that a person chose at a phone. It counts over the operator's until that one changes.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangedPin {
+    /// As [`StoredPin::phc`](crate::settings::StoredPin::phc).
+    pub phc: Box<str>,
+    /// Fingerprint of the operator's PIN that it replaced.
+    pub replaces: [u8; 16],
+    /// Wall clock of the change, milliseconds since 1970-01-01 UTC.
+    pub at: u64,
+}
+
+impl fmt::Debug for ChangedPin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ChangedPin(… of {})", self.at)
+    }
 }
 
 impl Record {
     /// The address-of-record whose bindings it has: whatever waits to be written of the same one is older.
     pub fn aor(&self) -> Option<&str> {
         match self {
-            Self::Seats(_) => None,
+            Self::Seats(_) | Self::Pin { .. } => None,
             Self::Bindings { aor, .. } | Self::LogIn { aor, .. } => Some(aor),
         }
     }
@@ -101,6 +202,8 @@ pub struct Restored {
     pub marks: Vec<(Place, Place)>,
     /// The bindings of each address-of-record, in the stored form of `location`.
     pub bindings: Vec<(Box<str>, Box<[u8]>)>,
+    /// The PINs that were changed at a phone.
+    pub pins: Vec<(Place, ChangedPin)>,
 }
 
 /// A PIN on its way to be checked. It is wiped when dropped and never printed.

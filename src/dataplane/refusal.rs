@@ -12,8 +12,18 @@ pub enum Refusal {
     UnknownTenant,
     /// No such device.
     UnknownDevice,
-    /// Unknown extension or wrong PIN: never told apart to the person.
+    /// The PIN is wrong.
     Credentials,
+    /// No such extension: the person hears what he hears after a wrong PIN.
+    UnknownExtension,
+    /// The extension has no PIN: likewise.
+    NoPin,
+    /// The PIN is right, and has to be changed before it opens anything.
+    PinMustChange,
+    /// The new PIN is too short or too easily guessed.
+    PinTooSimple,
+    /// The PIN is not changed from a phone.
+    PinFixed,
     /// Too many wrong PINs; wait.
     Locked,
     /// The tenant forbids PINs in dialled strings (SEC-9).
@@ -50,6 +60,11 @@ impl Refusal {
             Self::UnknownTenant => "unknown-tenant",
             Self::UnknownDevice => "unknown-device",
             Self::Credentials => "credentials",
+            Self::UnknownExtension => "unknown-extension",
+            Self::NoPin => "no-pin",
+            Self::PinMustChange => "pin-must-change",
+            Self::PinTooSimple => "pin-too-simple",
+            Self::PinFixed => "pin-fixed",
             Self::Locked => "locked",
             Self::PinNotDialled => "pin-not-dialled",
             Self::DeviceDisabled => "device-disabled",
@@ -72,7 +87,11 @@ impl Refusal {
             Self::Malformed => "Dial code, extension and PIN with stars between",
             Self::UnknownTenant => "Unknown tenant",
             Self::UnknownDevice => "Unknown device",
-            Self::Credentials => "Extension or PIN is wrong",
+            // Whether an extension exists, or has a PIN, is told to nobody who has not proved to be it.
+            Self::Credentials | Self::UnknownExtension | Self::NoPin => "Extension or PIN is wrong",
+            Self::PinMustChange => "Choose a new PIN first",
+            Self::PinTooSimple => "This PIN is too easy to guess",
+            Self::PinFixed => "The PIN is not changed here",
             Self::Locked => "Too many wrong PINs, wait",
             Self::PinNotDialled => "The PIN may not be dialled here",
             Self::DeviceDisabled => "This phone takes no log-ins",

@@ -20,10 +20,13 @@ use crate::location::{Holder, device_hash};
 use crate::now::Mono;
 use crate::output::{Output, Report};
 use crate::pending::{Pending, Waiting};
-use crate::query::{Pin, PinVerdict, Query, Record, SaveVerdict};
+use crate::query::{PinReject, PinRequest, PinVerdict, Proof, Query, Record, SaveVerdict};
 use crate::refusal::Refusal;
-use crate::settings::{Device, Extension, PinHash, Settings, Tenant};
+use crate::settings::{Device, Extension, Settings, StoredPin, Tenant};
 use crate::tables::Tables;
+
+/// A person at a phone waits no longer for his PIN to be checked.
+const PIN_WITHIN: Duration = Duration::from_secs(2);
 
 /// How long a change waits for another change of the same device or extension before it is tried again: about
 /// one group commit.
@@ -66,66 +69,78 @@ struct Leaving {
 }
 
 impl Seating {
-    /// First leg: may this PIN be tried, and against what?
+    /// First leg: may this PIN be tried? Whether there is such an extension, and whether it has a PIN, makes no
+    /// difference: the backends take as long to say no to any.
     pub(crate) fn check_pin(
         &mut self,
         work: &mut Work<'_>,
         pending: &mut Pending,
         log_in: LogIn,
-        pin: Pin,
+        proof: Proof,
     ) -> Option<Effect> {
         let tables = &work.ctx.tables;
         if pending.is_full() {
             return Some(refused(log_in, Refusal::Busy));
         }
-        let own = match may_log_in(&work.ctx.settings, &log_in) {
-            Ok((_, _, extension)) => extension.and_then(|extension| extension.pin.clone()),
-            Err(refusal) => return Some(refused(log_in, refusal)),
-        };
+        if let Err(refusal) = may_log_in(&work.ctx.settings, &log_in) {
+            return Some(refused(log_in, refusal));
+        }
+        let stored = extension_of(&work.ctx.settings, &log_in).and_then(|extension| extension.pin.clone());
         if tables.pins.attempt(&log_in.device, &log_in.extension, work.now.mono).is_err() {
             return Some(refused(log_in, Refusal::Locked));
         }
-        let tenant = work.ctx.settings.tenant(log_in.extension.tenant());
-        let known = own.is_some();
-        // An unknown extension takes as long as a known one: it is checked against somebody's PIN and is wrong.
-        let Some(hash) = own.or_else(|| decoy(tenant?)) else {
-            return Some(wrong_pin(work, log_in));
+        let request = PinRequest {
+            extension: log_in.extension.clone(),
+            proof,
+            device: log_in.device.clone(),
+            surface: log_in.surface,
+            deadline: work.now.mono + PIN_WITHIN,
         };
-        let waiting = Waiting::Pin { log_in, hash: hash.clone(), known };
-        let query = pending.insert(waiting)?;
-        work.out.push(Output::Ask(query, Query::VerifyPin { hash, pin }));
+        let query = pending.insert(Waiting::Pin { log_in, stored })?;
+        work.out.push(Output::Ask(query, Query::VerifyPin(request)));
         None
     }
 
-    /// The PIN backend answered.
+    /// The PIN backends answered.
     pub(crate) fn on_pin(
         &mut self,
         work: &mut Work<'_>,
-        log_in: LogIn,
-        hash: &PinHash,
-        known: bool,
+        mut log_in: LogIn,
+        stored: Option<&StoredPin>,
         verdict: PinVerdict,
-    ) -> Option<Effect> {
-        match verdict {
-            PinVerdict::Right if known => {
-                work.ctx.tables.pins.right(&log_in.device, &log_in.extension);
+    ) -> Effect {
+        let tables = &work.ctx.tables;
+        let operator = match verdict {
+            PinVerdict::Accepted { operator } => operator,
+            PinVerdict::Rejected(PinReject::MustChange) => {
+                tables.pins.right(&log_in.device, &log_in.extension);
+                return refused(log_in, Refusal::PinMustChange);
             }
+            PinVerdict::Rejected(reject) => return wrong_pin(work, log_in, reject),
             PinVerdict::Unavailable => {
-                work.ctx.tables.pins.void(&log_in.device, &log_in.extension);
-                return Some(refused(log_in, Refusal::PinUnavailable));
+                tables.pins.void(&log_in.device, &log_in.extension);
+                return refused(log_in, Refusal::PinUnavailable);
             }
-            PinVerdict::Right | PinVerdict::Wrong => return Some(wrong_pin(work, log_in)),
+        };
+        match &operator {
+            None => tables.pins.right(&log_in.device, &log_in.extension),
+            // It says nothing about the person: the device is none where he is known.
+            Some(_) => tables.pins.void(&log_in.device, &log_in.extension),
         }
         // Settings may have been reloaded meanwhile: a PIN that was changed is a wrong one (SEC-7).
-        let today = work
-            .ctx
-            .settings
-            .tenant(log_in.extension.tenant())
-            .and_then(|tenant| tenant.extension(log_in.extension.name())?.pin.as_ref());
-        if today != Some(hash) {
-            return Some(refused(log_in, Refusal::SettingsChanged));
+        let extension = extension_of(&work.ctx.settings, &log_in);
+        if extension.and_then(|extension| extension.pin.as_ref()) != stored {
+            return refused(log_in, Refusal::SettingsChanged);
         }
-        Some(Effect::LogIn(log_in))
+        if extension.is_some_and(|extension| !extension.enabled) {
+            return refused(log_in, Refusal::ExtensionDisabled);
+        }
+        if let Some(operator) = operator {
+            work.ctx.counters.master_pins_used += 1;
+            // Whoever looks the change up finds who was behind it (SEC-3).
+            log_in.origin.by = Some(operator.as_ref().into());
+        }
+        Effect::LogIn(log_in)
     }
 
     /// Second leg: proof is given; the change is proposed and goes to the store. What another change is in the way of
@@ -345,7 +360,7 @@ impl Seating {
 pub(crate) fn propose(work: &Work<'_>, log_in: &LogIn) -> Result<Proposed, Refusal> {
     let Context { settings, tables, .. } = &*work.ctx;
     let (tenant, _, extension) = may_log_in(settings, log_in)?;
-    let extension = extension.ok_or(Refusal::Credentials)?;
+    let extension = extension.ok_or(Refusal::UnknownExtension)?;
     let request = hotdesk::LogIn {
         customer: &tenant.customer,
         device: &log_in.device,
@@ -402,15 +417,15 @@ fn not_kept(asker: Asker, change: &SeatChange) -> Effect {
     }
 }
 
-fn wrong_pin(work: &mut Work<'_>, log_in: LogIn) -> Effect {
+fn wrong_pin(work: &mut Work<'_>, log_in: LogIn, reject: PinReject) -> Effect {
     work.ctx.counters.pins_wrong += 1;
     work.ctx.tables.pins.wrong(&log_in.device, &log_in.extension, work.now.mono);
-    refused(log_in, Refusal::Credentials)
-}
-
-/// Somebody's PIN of the tenant, for an extension that has none.
-fn decoy(tenant: &Tenant) -> Option<PinHash> {
-    tenant.extensions.iter().find_map(|extension| extension.pin.clone())
+    let refusal = match reject {
+        PinReject::UnknownExtension => Refusal::UnknownExtension,
+        PinReject::NoPin => Refusal::NoPin,
+        PinReject::Wrong | PinReject::MustChange => Refusal::Credentials,
+    };
+    refused(log_in, refusal)
 }
 
 /// The device and, if there is one, the extension of a log-in, where the settings of today allow it.
@@ -423,10 +438,7 @@ fn may_log_in<'s>(
     if !device.enabled {
         return Err(Refusal::DeviceDisabled);
     }
-    let extension = settings
-        .tenant(log_in.extension.tenant())
-        .and_then(|tenant| tenant.extension(log_in.extension.name()));
-    match extension {
+    match extension_of(settings, log_in) {
         // Whether an extension exists is told to nobody who has not proved to be it.
         Some(extension) if !extension.enabled && log_in.surface == Surface::Dialled => {
             Ok((tenant, device, None))
@@ -434,6 +446,10 @@ fn may_log_in<'s>(
         Some(extension) if !extension.enabled => Err(Refusal::ExtensionDisabled),
         found => Ok((tenant, device, found)),
     }
+}
+
+fn extension_of<'s>(settings: &'s Settings, log_in: &LogIn) -> Option<&'s Extension> {
+    settings.tenant(log_in.extension.tenant())?.extension(log_in.extension.name())
 }
 
 /// While an emergency call is up at a device, and for the hold after it, no seat there begins or ends.

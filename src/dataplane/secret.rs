@@ -18,12 +18,25 @@ impl fmt::Debug for SipSecret {
     }
 }
 
-/// A PIN as the operator stored it: a PHC string (`$argon2id$…`, `$hmac-sha256$…`).
+/// A PIN as the operator stored it: a hash (`$argon2id$…`, `$hmac-sha256$…`) or sealed (`$aes256-gcm-siv$…`). What is
+/// in it is the business of PIN backends.
 #[derive(Clone, PartialEq, Eq)]
-pub struct PinHash(pub Arc<str>);
+pub struct StoredPin {
+    /// A PHC string.
+    pub phc: Arc<str>,
+    /// It opens nothing but the way to another one.
+    pub must_change: bool,
+}
 
-impl fmt::Debug for PinHash {
+impl StoredPin {
+    /// A PIN that is good for log-ins.
+    pub fn new(phc: impl Into<Arc<str>>) -> Self {
+        Self { phc: phc.into(), must_change: false }
+    }
+}
+
+impl fmt::Debug for StoredPin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PinHash(…)")
+        f.write_str("StoredPin(…)")
     }
 }

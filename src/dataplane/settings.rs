@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use crate::auth::RegistrarUris;
 use crate::flow::ListenerId;
 use crate::hash::NameHasher;
-pub use crate::secret::{PinHash, SipSecret};
+pub use crate::secret::{SipSecret, StoredPin};
 
 /// Everything the edge was told, one generation of it.
 #[derive(Debug)]
@@ -573,8 +573,8 @@ pub struct Extension {
     pub number: Box<str>,
     /// The person's name as displays show it.
     pub name: Box<str>,
-    /// The PIN as a PHC string; `None`: nobody can log in with one.
-    pub pin: Option<PinHash>,
+    /// The PIN; `None`: nobody can log in with one, unless another PIN backend of the tenant knows it.
+    pub pin: Option<StoredPin>,
     /// Its own account's digest secret.
     pub secret: SipSecret,
     /// Seats at a time; at least 1.

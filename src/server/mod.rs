@@ -21,24 +21,25 @@ mod worker;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use dataplane::Tables;
 use dataplane::flow::WorkerId;
-use dataplane::query::SaveVerdict;
+use dataplane::query::{Record, SaveVerdict};
 use dataplane::settings::Settings;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+use crate::backend::pin::desk::PinDesk;
 use crate::backend::store::{OpenError, Secrets, StoreHandle};
-use crate::config::{Loaded, Pepper, Server};
+use crate::config::{Loaded, Server};
 use clock::Clock;
 use controls::{Commander, Controls, Counts, Phase};
 use handoff::{Certain, Ring};
 use house::House;
-use questions::{Questions, check_pin};
+use questions::Questions;
 use sockets::Sockets;
 use worker::Shell;
 
@@ -56,7 +57,7 @@ pub struct Edge {
     settings: watch::Sender<Arc<Settings>>,
     server: watch::Sender<Arc<Server>>,
     phase: watch::Sender<Phase>,
-    pepper: Arc<RwLock<Option<Pepper>>>,
+    pins: Arc<PinDesk>,
     reloading: Mutex<()>,
     shell: Arc<Shell>,
     workers: Vec<JoinHandle<()>>,
@@ -104,26 +105,22 @@ impl Edge {
             bound.push(address);
         }
         let control = server.control.as_ref().map(|control| open_control(control.address)).transpose()?;
+        let plans = loaded.pins.clone();
         let settings = Arc::new(loaded.settings(1, &bound, None));
 
         let clock = Clock::start();
         let now = clock.now();
         let tables = Arc::new(Tables::new(random()));
-        let (store, mut secrets) = restore::open(&server.store, &tables, &settings, clock)?;
+        let (store, mut secrets, changed) = restore::open(&server.store, &tables, &settings, clock)?;
         if keys::renew(&mut secrets, now.wall, settings.timers.call_max) {
             save_first_keys(&store, &secrets);
         }
 
         let rings: Arc<[Arc<Ring>]> = (0..server.workers).map(|_| Arc::new(Ring::new())).collect();
         let counts = Arc::new(Counts::new(Arc::clone(&rings)));
-        let pepper = Arc::new(RwLock::new(server.pepper.clone()));
-        let questions = Questions::start(store.clone(), {
-            let pepper = Arc::clone(&pepper);
-            Arc::new(move |hash, pin| {
-                let pepper = pepper.read().unwrap_or_else(PoisonError::into_inner);
-                check_pin(hash, pin, pepper.as_ref().map(Pepper::octets))
-            })
-        })?;
+        let pins = Arc::new(PinDesk::new(changed));
+        forget_pins(&store, pins.configure(&settings, &plans, server.keys.clone()));
+        let questions = Questions::start(store.clone(), Arc::clone(&pins), clock)?;
         let keys = watch::Sender::new(Arc::new(keys::routing_keys(&secrets)));
         let settings = watch::Sender::new(settings);
         let server = watch::Sender::new(server);
@@ -156,7 +153,7 @@ impl Edge {
             settings,
             server,
             phase,
-            pepper,
+            pins,
             reloading: Mutex::new(()),
             shell,
             workers: Vec::new(),
@@ -220,6 +217,13 @@ impl Edge {
 impl Drop for Edge {
     fn drop(&mut self) {
         self.end(Duration::ZERO);
+    }
+}
+
+/// Has the store forget PINs that the operator replaced. Where it does not, the next start finds them and asks again.
+fn forget_pins(store: &StoreHandle, records: Vec<Record>) {
+    for record in records {
+        store.write_behind(record);
     }
 }
 

@@ -8,12 +8,14 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use dataplane::query::{Answer, Pin, PinVerdict, Query, QueryId, Record};
-use dataplane::settings::PinHash;
-use tracing::error;
+use dataplane::query::{
+    Answer, PinChange, PinChangeVerdict, PinRequest, PinVerdict, Query, QueryId, Record, SaveVerdict,
+};
+use tracing::{error, info};
 
+use super::clock::Clock;
 use super::handoff::{Certain, Ring};
-use crate::backend::pin::hash;
+use crate::backend::pin::desk::PinDesk;
 use crate::backend::store::StoreHandle;
 
 /// Threads that check PINs: Argon2 takes tens of milliseconds of a core and 19 MiB, and calls go before log-ins.
@@ -30,25 +32,40 @@ pub(super) struct Questions {
     store: StoreHandle,
 }
 
-/// Checks a PIN against its hash.
-type Check = dyn Fn(&PinHash, &Pin) -> PinVerdict + Send + Sync;
+/// What a thread that checks PINs needs.
+#[derive(Clone)]
+struct Clerk {
+    desk: Arc<PinDesk>,
+    store: StoreHandle,
+    clock: Clock,
+}
 
 struct PinQuestion {
+    reply: Reply,
+    task: Task,
+}
+
+enum Task {
+    Verify(PinRequest),
+    Change(PinChange),
+}
+
+/// Where an answer goes.
+struct Reply {
     ring: Arc<Ring>,
     query: QueryId,
-    hash: PinHash,
-    pin: Pin,
 }
 
 impl Questions {
-    /// Starts the threads; `check` does the work.
-    pub(super) fn start(store: StoreHandle, check: Arc<Check>) -> io::Result<Self> {
+    /// Starts the threads that ask `desk`.
+    pub(super) fn start(store: StoreHandle, desk: Arc<PinDesk>, clock: Clock) -> io::Result<Self> {
         let (pins, waiting) = sync_channel(PINS_MAX);
         let waiting = Arc::new(Mutex::new(waiting));
+        let clerk = Clerk { desk, store: store.clone(), clock };
         let threads = (0..PIN_THREADS)
             .map(|n| {
-                let (waiting, check) = (Arc::clone(&waiting), Arc::clone(&check));
-                thread::Builder::new().name(format!("pins-{n}")).spawn(move || check_pins(&waiting, &*check))
+                let (waiting, clerk) = (Arc::clone(&waiting), clerk.clone());
+                thread::Builder::new().name(format!("pins-{n}")).spawn(move || clerk.run(&waiting))
             })
             .collect::<Result<_, _>>()?;
         Ok(Self { pins: Mutex::new(Some(pins)), threads: Mutex::new(threads), store })
@@ -56,15 +73,12 @@ impl Questions {
 
     /// Has `question` answered; the answer to `query` arrives in `ring`.
     pub(super) fn ask(&self, ring: &Arc<Ring>, query: QueryId, question: Query) {
+        let reply = Reply { ring: Arc::clone(ring), query };
         match question {
-            Query::VerifyPin { hash, pin } => {
-                self.verify(PinQuestion { ring: Arc::clone(ring), query, hash, pin });
-            }
+            Query::VerifyPin(request) => self.check(PinQuestion { reply, task: Task::Verify(request) }),
+            Query::ChangePin(change) => self.check(PinQuestion { reply, task: Task::Change(change) }),
             Query::Save(record) => {
-                let ring = Arc::clone(ring);
-                self.store.save(record, move |verdict| {
-                    ring.deliver(Certain::Answered(query, Answer::Saved(verdict)));
-                });
+                self.store.save(record, move |verdict| reply.give(Answer::Saved(verdict)));
             }
         }
     }
@@ -74,13 +88,14 @@ impl Questions {
         self.store.write_behind(record);
     }
 
-    fn verify(&self, question: PinQuestion) {
+    fn check(&self, question: PinQuestion) {
         let refused = match &*lock(&self.pins) {
             Some(pins) => pins.try_send(question).err(),
             None => Some(TrySendError::Disconnected(question)),
         };
         if let Some(TrySendError::Full(question) | TrySendError::Disconnected(question)) = refused {
-            question.answer(PinVerdict::Unavailable);
+            let unavailable = question.task.unavailable();
+            question.reply.give(unavailable);
         }
     }
 
@@ -95,9 +110,24 @@ impl Questions {
     }
 }
 
-impl PinQuestion {
-    fn answer(&self, verdict: PinVerdict) {
-        self.ring.deliver(Certain::Answered(self.query, Answer::Pin(verdict)));
+impl Reply {
+    fn give(self, answer: Answer) {
+        self.ring.deliver(Certain::Answered(self.query, answer));
+    }
+}
+
+impl Task {
+    fn unavailable(&self) -> Answer {
+        match self {
+            Self::Verify(_) => Answer::Pin(PinVerdict::Unavailable),
+            Self::Change(_) => Answer::PinChanged(PinChangeVerdict::Unavailable),
+        }
+    }
+
+    /// True if whoever asked has given up.
+    fn is_late(&self, clock: Clock) -> bool {
+        let (Self::Verify(PinRequest { deadline, .. }) | Self::Change(PinChange { deadline, .. })) = self;
+        *deadline < clock.mono()
     }
 }
 
@@ -106,27 +136,47 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn check_pins(waiting: &Mutex<Receiver<PinQuestion>>, check: &Check) {
-    loop {
-        // The lock is held while waiting: the other threads queue behind it instead of at the channel.
-        let question = lock(waiting).recv();
-        let Ok(question) = question else { return };
-        // Whoever dialled hears of it whatever happens, and the thread goes on.
-        let verdict = catch_unwind(AssertUnwindSafe(|| check(&question.hash, &question.pin)));
-        question.answer(verdict.unwrap_or(PinVerdict::Unavailable));
-    }
-}
-
-/// Checks a PIN; `pepper` keys the hashes that want one.
-pub(super) fn check_pin(hash: &PinHash, pin: &Pin, pepper: Option<&[u8]>) -> PinVerdict {
-    match hash::verify(&hash.0, pin.reveal(), pepper) {
-        Ok(true) => PinVerdict::Right,
-        Ok(false) => PinVerdict::Wrong,
-        Err(error) => {
-            // The configuration was checked for it: the operator must hear.
-            error!(reason = %error, "a stored PIN hash cannot be used");
-            PinVerdict::Unavailable
+impl Clerk {
+    fn run(&self, waiting: &Mutex<Receiver<PinQuestion>>) {
+        loop {
+            // The lock is held while waiting: the other threads queue behind it instead of at the channel.
+            let question = lock(waiting).recv();
+            let Ok(PinQuestion { reply, task }) = question else { return };
+            let unavailable = task.unavailable();
+            if task.is_late(self.clock) {
+                reply.give(unavailable);
+                continue;
+            }
+            // Whoever dialled hears of it whatever happens, and the thread goes on.
+            match task {
+                Task::Verify(request) => {
+                    let verdict = catch_unwind(AssertUnwindSafe(|| self.desk.verify(&request)));
+                    reply.give(verdict.map_or(unavailable, Answer::Pin));
+                }
+                Task::Change(change) => {
+                    let at = self.clock.now().wall;
+                    match catch_unwind(AssertUnwindSafe(|| self.desk.change(&change, at))) {
+                        Ok(Ok(pin)) => self.keep(change, pin, reply),
+                        Ok(Err(verdict)) => reply.give(Answer::PinChanged(verdict)),
+                        Err(_) => reply.give(unavailable),
+                    }
+                }
+            }
         }
+    }
+
+    /// First the store, then everybody: a PIN that was changed must not be the old one again after a restart.
+    fn keep(&self, PinChange { extension, .. }: PinChange, pin: dataplane::query::ChangedPin, reply: Reply) {
+        let record = Record::Pin { extension: extension.clone(), pin: Some(pin.clone()) };
+        let desk = Arc::clone(&self.desk);
+        self.store.save(record, move |verdict| {
+            if verdict == SaveVerdict::Failed {
+                return reply.give(Answer::PinChanged(PinChangeVerdict::Unavailable));
+            }
+            info!(tenant = %extension.tenant(), extension = %extension.name(), "a PIN was changed at a phone");
+            desk.kept(extension, pin);
+            reply.give(Answer::PinChanged(PinChangeVerdict::Changed));
+        });
     }
 }
 
@@ -134,15 +184,63 @@ pub(super) fn check_pin(hash: &PinHash, pin: &Pin, pepper: Option<&[u8]>) -> Pin
 mod tests {
     use std::time::Duration;
 
-    use dataplane::query::SaveVerdict;
+    use dataplane::hotdesk::{Place, Surface};
+    use dataplane::now::Mono;
+    use dataplane::query::{ChangedPin, Pin, PinReject, Proof, SaveVerdict};
+    use dataplane::settings::{Extension, SipSecret, Tenant, TenantParts};
 
     use super::super::handoff::Item;
     use super::*;
+    use crate::backend::pin::desk::TenantPins;
+    use crate::backend::pin::{Capabilities, Finding, PinBackend};
     use crate::backend::store::StoreKind;
 
-    fn questions(check: impl Fn(&PinHash, &Pin) -> PinVerdict + Send + Sync + 'static) -> Questions {
+    /// Knows extension 1001 of demo, whose PIN is 7738.
+    #[derive(Debug)]
+    struct Scripted {
+        /// Verifying waits until the test lets it go on.
+        gate: Arc<Mutex<()>>,
+    }
+
+    impl PinBackend for Scripted {
+        fn name(&self) -> &'static str {
+            "scripted"
+        }
+
+        fn capabilities(&self) -> Capabilities {
+            Capabilities { verify_clear: true, verify_hoteling: false, change_pin: true, watch: false }
+        }
+
+        fn verify(&self, _: &str, proof: &Proof) -> Finding {
+            drop(lock(&self.gate));
+            let Proof::Clear(pin) = proof else { return Finding::Unavailable };
+            match pin.reveal() {
+                b"panic" => panic!("planted"),
+                b"7738" => Finding::Right,
+                _ => Finding::Rejected(PinReject::Wrong),
+            }
+        }
+
+        fn change(&self, _: &str, _: &[u8], at: u64) -> Result<ChangedPin, PinChangeVerdict> {
+            Ok(ChangedPin { phc: "new".into(), replaces: [0; 16], at })
+        }
+    }
+
+    fn questions(gate: &Arc<Mutex<()>>) -> Questions {
         let (store, ..) = StoreHandle::open(&StoreKind::Memory, |_| ()).unwrap();
-        Questions::start(store, Arc::new(check)).unwrap()
+        let extension = Extension {
+            number: "1001".into(),
+            name: "".into(),
+            pin: None,
+            secret: SipSecret::default(),
+            devices_max: 1,
+            own_phones_max: 0,
+            enabled: true,
+        };
+        let parts = TenantParts { id: "demo".into(), extensions: vec![extension], ..TenantParts::default() };
+        let backend = Scripted { gate: Arc::clone(gate) };
+        let pins = TenantPins::over(&Arc::new(Tenant::new(parts)), vec![Arc::new(backend)]);
+        Questions::start(store, Arc::new(PinDesk::of([pins])), Clock::start()).unwrap()
     }
 
     /// Waits for `count` answers.
@@ -162,51 +260,62 @@ mod tests {
         })
     }
 
-    fn pin(digits: &[u8]) -> Query {
-        Query::VerifyPin { hash: PinHash("7738".into()), pin: Pin::new(digits) }
+    fn pin(digits: &[u8], deadline: Mono) -> Query {
+        Query::VerifyPin(PinRequest {
+            extension: Place::new("demo", "1001"),
+            proof: Proof::Clear(Pin::new(digits)),
+            device: Place::new("demo", "desk-1"),
+            surface: Surface::Dialled,
+            deadline,
+        })
     }
 
-    fn equal(hash: &PinHash, pin: &Pin) -> PinVerdict {
-        match pin.reveal() {
-            b"panic" => panic!("planted"),
-            digits if digits == hash.0.as_bytes() => PinVerdict::Right,
-            _ => PinVerdict::Wrong,
-        }
+    fn soon(digits: &[u8]) -> Query {
+        pin(digits, Mono::from_seconds(3600))
+    }
+
+    fn change(old: &[u8], new: &[u8]) -> Query {
+        Query::ChangePin(PinChange {
+            extension: Place::new("demo", "1001"),
+            old: Pin::new(old),
+            new: Pin::new(new),
+            device: Place::new("demo", "desk-1"),
+            surface: Surface::Dialled,
+            deadline: Mono::from_seconds(3600),
+        })
     }
 
     #[test]
     fn every_pin_is_answered_even_one_that_panics() {
-        let (questions, ring) = (questions(equal), Arc::new(Ring::new()));
+        let (questions, ring) = (questions(&Arc::default()), Arc::new(Ring::new()));
 
         for (query, digits) in
             [&b"7738"[..], b"7739", b"panic", b"panic", b"panic", b"7738"].iter().enumerate()
         {
-            questions.ask(&ring, QueryId(query as u64), pin(digits));
+            questions.ask(&ring, QueryId(query as u64), soon(digits));
         }
 
-        use PinVerdict::{Right, Unavailable, Wrong};
+        let (right, wrong) =
+            (PinVerdict::Accepted { operator: None }, PinVerdict::Rejected(PinReject::Wrong));
+        let failed = PinVerdict::Unavailable;
         let verdicts: Vec<Answer> = answers(&ring, 6).into_iter().map(|(_, answer)| answer).collect();
-        assert_eq!(verdicts, [Right, Wrong, Unavailable, Unavailable, Unavailable, Right].map(Answer::Pin));
+        assert_eq!(
+            verdicts,
+            [right.clone(), wrong, failed.clone(), failed.clone(), failed, right].map(Answer::Pin)
+        );
         questions.stop();
     }
 
     #[test]
     fn more_pins_than_can_wait_are_answered_at_once() {
-        // The check waits until the test lets it go on.
         let gate = Arc::new(Mutex::new(()));
         let closed = gate.lock().unwrap();
-        let questions = questions({
-            let gate = Arc::clone(&gate);
-            move |hash, pin| {
-                drop(gate.lock());
-                equal(hash, pin)
-            }
-        });
+        let questions = questions(&gate);
         let ring = Arc::new(Ring::new());
         let room = (PINS_MAX + PIN_THREADS) as u64;
 
         for query in 0..room + 10 {
-            questions.ask(&ring, QueryId(query), pin(b"7738"));
+            questions.ask(&ring, QueryId(query), soon(b"7738"));
         }
         let refused = answers(&ring, 10);
         drop(closed);
@@ -217,24 +326,40 @@ mod tests {
 
     #[test]
     fn who_asks_too_late_is_answered() {
-        let (questions, ring) = (questions(equal), Arc::new(Ring::new()));
+        let (questions, ring) = (questions(&Arc::default()), Arc::new(Ring::new()));
         questions.stop();
 
-        questions.ask(&ring, QueryId(1), pin(b"7738"));
+        questions.ask(&ring, QueryId(1), soon(b"7738"));
 
         assert_eq!(answers(&ring, 1), [(1, Answer::Pin(PinVerdict::Unavailable))]);
     }
 
     #[test]
-    fn a_hash_that_cannot_be_used_is_no_wrong_pin() {
-        let verdict = check_pin(&PinHash("7738".into()), &Pin::new(b"7738"), None);
+    fn a_pin_that_waited_too_long_is_not_checked() {
+        let (questions, ring) = (questions(&Arc::default()), Arc::new(Ring::new()));
 
-        assert_eq!(verdict, PinVerdict::Unavailable);
+        questions.ask(&ring, QueryId(1), pin(b"7738", Mono::default()));
+
+        assert_eq!(answers(&ring, 1), [(1, Answer::Pin(PinVerdict::Unavailable))]);
+    }
+
+    #[test]
+    fn a_pin_is_changed_by_whoever_knows_the_old_one() {
+        let (questions, ring) = (questions(&Arc::default()), Arc::new(Ring::new()));
+        let ask = |old: &[u8], new: &[u8]| {
+            questions.ask(&ring, QueryId(1), change(old, new));
+            answers(&ring, 1).remove(0).1
+        };
+
+        assert_eq!(ask(b"7739", b"2468"), Answer::PinChanged(PinChangeVerdict::Rejected(PinReject::Wrong)));
+        assert_eq!(ask(b"7738", b"1234"), Answer::PinChanged(PinChangeVerdict::TooSimple));
+        assert_eq!(ask(b"panic", b"2469"), Answer::PinChanged(PinChangeVerdict::Unavailable));
+        assert_eq!(ask(b"7738", b"2469"), Answer::PinChanged(PinChangeVerdict::Changed));
     }
 
     #[test]
     fn a_record_is_answered_by_the_store() {
-        let (questions, ring) = (questions(equal), Arc::new(Ring::new()));
+        let (questions, ring) = (questions(&Arc::default()), Arc::new(Ring::new()));
 
         questions.ask(&ring, QueryId(7), Query::Save(Record::Bindings { aor: "a".into(), record: None }));
 

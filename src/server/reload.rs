@@ -8,8 +8,8 @@ use std::sync::{Arc, PoisonError};
 use dataplane::settings::{Settings, Tenant};
 use tracing::{error, info, warn};
 
-use super::Edge;
 use super::handoff::Certain;
+use super::{Edge, forget_pins};
 use crate::config::{self, Loaded};
 
 /// Why a configuration cannot replace the one in force.
@@ -69,12 +69,14 @@ impl Edge {
             return Err(ReloadError::NeedsRestart { keys });
         }
         let server = Arc::new(loaded.server.clone());
+        let plans = loaded.pins.clone();
         let previous = Arc::clone(&self.settings.borrow());
         let settings = Arc::new(loaded.settings(previous.generation + 1, &self.bound, Some(&previous)));
         let mut changes = changes(&previous, &settings);
         changes.edge |= before != server;
 
-        *self.pepper.write().unwrap_or_else(PoisonError::into_inner) = server.pepper.clone();
+        // PINs first: what a worker then asks under the settings of before is answered under these.
+        forget_pins(&self.controls.store, self.pins.configure(&settings, &plans, server.keys.clone()));
         self.server.send_replace(server);
         self.settings.send_replace(Arc::clone(&settings));
         // The first worker, which sees to the seats that end, hears of it last.

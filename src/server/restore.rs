@@ -20,18 +20,20 @@ use tracing::{info, warn};
 
 use super::StartError;
 use super::clock::Clock;
+use crate::backend::pin::changed::Changed;
 use crate::backend::store::{BindingsRead, Secrets, StoreHandle, StoreKind};
 
 /// Readings that wait for an importer: enough that neither side waits for the other's slowest, some megabytes.
 const WAITING_MAX: usize = 8;
 
-/// Opens the store and puts all that is in it into `tables`.
+/// Opens the store and puts all that is in it into `tables`. What the dataplane does not need is returned: keys, and PINs
+/// that were changed at a phone.
 pub(super) fn open(
     kind: &StoreKind,
     tables: &Tables,
     settings: &Settings,
     clock: Clock,
-) -> Result<(StoreHandle, Secrets), StartError> {
+) -> Result<(StoreHandle, Secrets, Changed), StartError> {
     let now = clock.now();
     let (opened, unreadable) = thread::scope(|scope| {
         let (read, waiting) = sync_channel(WAITING_MAX);
@@ -54,7 +56,8 @@ pub(super) fn open(
             importers.into_iter().map(|importer| importer.join().expect("no stored octets cause a panic"));
         Ok::<_, StartError>((opened, each.sum::<usize>()))
     })?;
-    let (store, restored, secrets) = opened?;
+    let (store, mut restored, secrets) = opened?;
+    let pins = std::mem::take(&mut restored.pins);
     let Unplaced { endings, .. } = tables.restore(restored, settings, now);
     if unreadable > 0 {
         warn!(unreadable, "stored bindings that cannot be read are left out");
@@ -65,7 +68,7 @@ pub(super) fn open(
     let (bindings, seats) = (tables.location.census().bindings, tables.seats.len());
     let took_ms = clock.mono().since(now.mono).as_millis();
     info!(bindings, seats, took_ms, "what was stored is back");
-    Ok((store, secrets))
+    Ok((store, secrets, Changed::restored(pins)))
 }
 
 /// One processor reads, the others import.
@@ -127,7 +130,7 @@ mod tests {
         let kind = StoreKind::Embedded { path: folder.path().join("hotdesk.db") };
         let (settings, clock) = (settings(), Clock::start());
         let tables = || Tables::new([7; 32]);
-        let (store, _) = open(&kind, &tables(), &settings, clock).unwrap();
+        let (store, ..) = open(&kind, &tables(), &settings, clock).unwrap();
         let before = tables();
         for user in 0..10_000 {
             store.write_behind(bound(&before, &user.to_string(), clock.now()));
@@ -136,7 +139,7 @@ mod tests {
         store.flush_and_close();
 
         let after = tables();
-        let (store, _) = open(&kind, &after, &settings, clock).unwrap();
+        let (store, ..) = open(&kind, &after, &settings, clock).unwrap();
 
         assert_eq!(after.location.census(), before.location.census());
         assert_eq!(after.location.census().bindings, 10_000);

@@ -18,6 +18,7 @@ use bench::control::Control;
 use bench::deadline::Deadline;
 use bench::phone::{Account, Phone, Transport};
 use hotdesk::backend::pin::hash;
+use hotdesk::backend::pin::key::Key;
 use tempfile::TempDir;
 
 /// Ten times what is promised, for machines that do other things as well.
@@ -123,7 +124,8 @@ impl Plan {
 /// The hash of the PIN of the person `number`, the same each time a file is written.
 pub(crate) fn pin_hash(number: u16) -> &'static str {
     static HASHES: OnceLock<Vec<String>> = OnceLock::new();
-    let hash = |number| hash::hash_hmac(pin(number).as_bytes(), PEPPER.as_bytes()).unwrap();
+    let pepper = Key::new(PEPPER.as_bytes()).expect("32 octets are enough");
+    let hash = |number| hash::hash_hmac(pin(number).as_bytes(), &pepper).unwrap();
     &HASHES.get_or_init(|| (1..=PEOPLE).map(hash).collect())[usize::from(number) - 1]
 }
 

@@ -41,7 +41,10 @@ impl Edge {
         self.outbox.clear();
         self.enter(Input::Received { flow, bytes });
         while let Some(query) = self.asked() {
-            self.enter(Input::Answered { query, answer: Answer::Pin(PinVerdict::Right) });
+            self.enter(Input::Answered {
+                query,
+                answer: Answer::Pin(PinVerdict::Accepted { operator: None }),
+            });
         }
     }
 
@@ -98,7 +101,7 @@ impl Edge {
 
     fn asked(&mut self) -> Option<QueryId> {
         self.outbox.take_outputs().into_iter().find_map(|output| match output {
-            Output::Ask(query, Query::VerifyPin { .. }) => Some(query),
+            Output::Ask(query, Query::VerifyPin(_)) => Some(query),
             _ => None,
         })
     }

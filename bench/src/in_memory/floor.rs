@@ -8,8 +8,8 @@ use std::time::Duration;
 use dataplane::auth;
 use dataplane::flow::Flow;
 use dataplane::settings::{
-    Codes, Device, Extension, Listener, PinHash, Protocol, Reload, SeatPolicy, Settings, Tenant, TenantParts,
-    Timers,
+    Codes, Device, Extension, Listener, Protocol, Reload, SeatPolicy, Settings, StoredPin, Tenant,
+    TenantParts, Timers,
 };
 
 use super::desk::{DOMAIN, Desk, Role, password};
@@ -209,7 +209,7 @@ pub fn settings(desks: u32) -> Settings {
 
 /// Trusted: its ordinary phones need no password.
 fn tenant_of(desks: u32, trusted: bool) -> Settings {
-    let pin = PinHash("$believed".into());
+    let pin = StoredPin::new("$believed");
     let device = |number| {
         let id = Role::Device.user(number);
         Device {

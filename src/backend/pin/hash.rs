@@ -19,6 +19,8 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
+use super::key::Key;
+
 /// Memory of a new Argon2id hash in KiB, with [`PASSES`] the smallest pair OWASP recommends for one lane.
 const MEMORY_KIB: u32 = 19 * 1024;
 /// Passes of a new Argon2id hash.
@@ -35,8 +37,6 @@ const SALT_OCTETS: usize = 16;
 const SALT_OCTETS_MAX: usize = 64;
 /// Octets of every digest.
 const DIGEST_OCTETS: usize = 32;
-/// Shortest pepper: shorter keys than the digest weaken HMAC (RFC 2104 §3).
-pub const PEPPER_OCTETS_MIN: usize = 32;
 /// Longest PHC string; the largest that the limits above allow is shorter.
 const PHC_OCTETS_MAX: usize = 256;
 
@@ -73,9 +73,6 @@ pub enum PinHashError {
     /// A keyed hash, and no pepper or another key than number 1.
     #[error("the hash is keyed and its pepper is not configured")]
     PepperMissing,
-    /// The pepper is too short to be one.
-    #[error("a pepper has at least {PEPPER_OCTETS_MIN} octets")]
-    PepperShort,
     /// Argon2 found no memory.
     #[error("Argon2 failed")]
     Argon2(#[source] argon2::Error),
@@ -94,23 +91,23 @@ pub fn hash_argon2id(pin: &[u8]) -> Result<String, PinHashError> {
 }
 
 /// Hashes `pin` with HMAC-SHA-256 under `pepper` and a fresh salt.
-pub fn hash_hmac(pin: &[u8], pepper: &[u8]) -> Result<String, PinHashError> {
-    if pepper.len() < PEPPER_OCTETS_MIN {
-        return Err(PinHashError::PepperShort);
-    }
+pub fn hash_hmac(pin: &[u8], pepper: &Key) -> Result<String, PinHashError> {
     let salt = fresh_salt()?;
-    let digest = hmac_sha256(pepper, &salt, pin);
+    let digest = hmac_sha256(pepper.octets(), &salt, pin);
     let (salt, digest) = (STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(digest));
     Ok(format!("$hmac-sha256$k=1${salt}${digest}"))
 }
 
 /// True if `pin` is the one `hash` was made of. The digests are compared in constant time; how long the rest
 /// takes depends on the parameters in `hash` alone.
-pub fn verify(hash: &str, pin: &[u8], pepper: Option<&[u8]>) -> Result<bool, PinHashError> {
+pub fn verify(hash: &str, pin: &[u8], pepper: Option<&Key>) -> Result<bool, PinHashError> {
     let stored = Phc::parse(hash)?;
     let digest = match stored.scheme {
         Scheme::Argon2id(params) => argon2id(params, &stored.salt, pin)?,
-        Scheme::HmacSha256 => hmac_sha256(pepper.ok_or(PinHashError::PepperMissing)?, &stored.salt, pin),
+        Scheme::HmacSha256 => {
+            let pepper = pepper.ok_or(PinHashError::PepperMissing)?;
+            hmac_sha256(pepper.octets(), &stored.salt, pin)
+        }
     };
     Ok(digest.ct_eq(&stored.digest).into())
 }
@@ -224,7 +221,9 @@ fn fresh_salt() -> Result<[u8; SALT_OCTETS], PinHashError> {
 mod tests {
     use super::*;
 
-    const PEPPER: &[u8] = b"0123456789abcdef0123456789abcdef";
+    fn pepper() -> Key {
+        Key::new(b"0123456789abcdef0123456789abcdef").unwrap()
+    }
 
     #[test]
     fn argon2id_hash_is_of_its_pin_alone() {
@@ -250,24 +249,26 @@ mod tests {
         // Made with Python: hmac.digest(pepper, b"somesalt7738", "sha256").
         let hash = "$hmac-sha256$k=1$c29tZXNhbHQ$ieqrv1SWRBrA6hSo/8m0oj3ik6w48QlmIvp713Vh0Cs";
 
-        assert!(verify(hash, b"7738", Some(PEPPER)).unwrap());
+        assert!(verify(hash, b"7738", Some(&pepper())).unwrap());
     }
 
     #[test]
     fn keyed_hash_needs_its_pepper() {
-        let hash = hash_hmac(b"2468", PEPPER).unwrap();
+        let hash = hash_hmac(b"2468", &pepper()).unwrap();
 
         assert!(hash.starts_with("$hmac-sha256$k=1$"), "{hash}");
-        assert!(verify(&hash, b"2468", Some(PEPPER)).unwrap());
-        assert!(!verify(&hash, b"2467", Some(PEPPER)).unwrap());
-        assert!(!verify(&hash, b"2468", Some(b"another pepper of as many octets")).unwrap());
+        assert!(verify(&hash, b"2468", Some(&pepper())).unwrap());
+        assert!(!verify(&hash, b"2467", Some(&pepper())).unwrap());
+        assert!(
+            !verify(&hash, b"2468", Some(&Key::new(b"another pepper of as many octets").unwrap())).unwrap()
+        );
         assert!(matches!(verify(&hash, b"2468", None), Err(PinHashError::PepperMissing)));
-        assert!(matches!(hash_hmac(b"2468", &PEPPER[1..]), Err(PinHashError::PepperShort)));
+        assert!(Key::new(&pepper().octets()[1..]).is_none(), "shorter keys than the digest weaken HMAC");
     }
 
     #[test]
     fn two_hashes_of_one_pin_differ() {
-        assert_ne!(hash_hmac(b"1357", PEPPER).unwrap(), hash_hmac(b"1357", PEPPER).unwrap());
+        assert_ne!(hash_hmac(b"1357", &pepper()).unwrap(), hash_hmac(b"1357", &pepper()).unwrap());
     }
 
     #[test]
@@ -288,7 +289,7 @@ mod tests {
             &format!("$argon2id$v=19$t=2,m=64,p=1$c29tZXNhbHQ${digest}"),
         ] {
             assert!(algorithm(hash).is_err(), "{hash}");
-            assert!(verify(hash, b"7738", Some(PEPPER)).is_err(), "{hash}");
+            assert!(verify(hash, b"7738", Some(&pepper())).is_err(), "{hash}");
         }
     }
 }

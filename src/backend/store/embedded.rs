@@ -36,6 +36,8 @@ pub(super) const SEATS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefiniti
 pub(super) const MARKS: TableDefinition<'_, (&str, &str), (&str, &str)> = TableDefinition::new("marks");
 pub(super) const EPOCHS: TableDefinition<'_, &str, u64> = TableDefinition::new("epochs");
 pub(super) const BINDINGS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("bindings");
+/// Extension to the PIN that was chosen for it at a phone.
+pub(super) const PINS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("pins");
 pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 
 /// The row of [`META`] with the format, a u32.
@@ -293,6 +295,7 @@ fn prepare(database: &Database) -> Result<u32, SaveError> {
         transaction.open_table(MARKS)?;
         transaction.open_table(EPOCHS)?;
         transaction.open_table(BINDINGS)?;
+        transaction.open_table(PINS)?;
         transaction.commit()?;
         return Ok(FORMAT);
     }
@@ -304,9 +307,12 @@ fn prepare(database: &Database) -> Result<u32, SaveError> {
         let format = meta.get(FORMAT_KEY)?.ok_or(FormError::Foreign)?;
         u32::from_le_bytes(*format.value().first_chunk().ok_or(FormError::Length)?)
     };
-    // The first files of format 1 had no marks; to one that has none they are the same.
-    if format == FORMAT && !transaction.list_tables()?.any(|table| table.name() == MARKS.name()) {
+    // The first files of format 1 had no marks, and later ones no PINs; to one that has none they are the same.
+    let tables: Vec<_> = transaction.list_tables()?.collect();
+    let has = |name| tables.iter().any(|table| table.name() == name);
+    if format == FORMAT && !(has(MARKS.name()) && has(PINS.name())) {
         transaction.open_table(MARKS)?;
+        transaction.open_table(PINS)?;
         transaction.commit()?;
     }
     Ok(format)
@@ -352,6 +358,15 @@ fn restore(
         restored.seats.extend(state.seat);
         restored.marks.extend(state.mark.map(|mark| (device, mark)));
     }
+    for row in transaction.open_table(PINS)?.iter()? {
+        let (extension, pin) = row?;
+        let extension = place(extension.value());
+        if !overlay.pins.contains_key(&extension) {
+            restored.pins.push((extension, format::decode_pin(pin.value())?));
+        }
+    }
+    let changed = overlay.pins.into_iter().filter_map(|(extension, pin)| Some((extension, pin?)));
+    restored.pins.extend(changed);
     for row in transaction.open_table(EPOCHS)?.iter()? {
         let (customer, epoch) = row?;
         let last = overlay.epochs.entry(customer.value().into()).or_default();

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _};
 
 use super::SaveError;
-use super::embedded::{BINDINGS, EPOCHS, JOURNAL, MARKS, META, SEATS, SECRETS_KEY, seat_at};
+use super::embedded::{BINDINGS, EPOCHS, JOURNAL, MARKS, META, PINS, SEATS, SECRETS_KEY, seat_at};
 use super::format;
 use super::overlay::Overlay;
 use super::queue::now;
@@ -101,6 +101,7 @@ impl Pass {
             let mut seats = transaction.open_table(SEATS)?;
             let mut marks = transaction.open_table(MARKS)?;
             let mut bindings = transaction.open_table(BINDINGS)?;
+            let mut pins = transaction.open_table(PINS)?;
             let mut written = 0_usize;
             loop {
                 if let Some((device, state)) = self.overlay.devices.pop_first() {
@@ -117,6 +118,12 @@ impl Pass {
                     match record {
                         Some(record) => drop(bindings.insert(&*aor, &*record)?),
                         None => drop(bindings.remove(&*aor)?),
+                    }
+                } else if let Some((extension, pin)) = self.overlay.pins.pop_first() {
+                    let key = (extension.tenant(), extension.name());
+                    match pin {
+                        Some(pin) => drop(pins.insert(key, &format::encode_pin(&pin)?[..])?),
+                        None => drop(pins.remove(key)?),
                     }
                 } else {
                     break true;

@@ -10,6 +10,7 @@
 //! tag 2   bindings of one AOR         aor-length:u32 aor record
 //! tag 3   an AOR without bindings     aor
 //! tag 4   all secrets                 as `encode_secrets` has it
+//! tag 5   a PIN changed at a phone    postcard of (extension, Option<ChangedPin>)
 //! ```
 //!
 //! A log-in with its bindings is two entries of one row, 1 then 2 or 3.
@@ -20,7 +21,7 @@
 use std::sync::Arc;
 
 use dataplane::hotdesk::{Seat, SeatChange};
-use dataplane::query::Record;
+use dataplane::query::{ChangedPin, Record};
 
 use super::{Entry, RoutingKey, Secrets};
 
@@ -31,6 +32,7 @@ const SEATS: u8 = 1;
 const BINDINGS: u8 = 2;
 const NO_BINDINGS: u8 = 3;
 const SECRETS: u8 = 4;
+const PIN: u8 = 5;
 
 /// Why stored octets mean nothing.
 #[derive(Debug, thiserror::Error)]
@@ -45,8 +47,8 @@ pub enum FormError {
     /// A name is no text.
     #[error("a stored name is no UTF-8")]
     Name(#[from] std::str::Utf8Error),
-    /// A seat or a change of seats cannot be read.
-    #[error("a stored seat cannot be read")]
+    /// A seat, a change of seats or a PIN cannot be read.
+    #[error("a stored seat or PIN cannot be read")]
     Seat(#[from] postcard::Error),
     /// The database belongs to another program.
     #[error("the file is a database of another program")]
@@ -86,6 +88,10 @@ impl Row {
                 self.push_change(change)?;
                 self.push_bindings(aor, record.as_deref())
             }
+            Entry::Record(Record::Pin { extension, pin }) => self.put(PIN, |octets| {
+                *octets = postcard::to_extend(&(extension, pin), std::mem::take(octets))?;
+                Ok(())
+            }),
             Entry::Secrets(secrets) => self.put(SECRETS, |octets| {
                 octets.extend(encode_secrets(secrets));
                 Ok(())
@@ -172,6 +178,10 @@ fn entry(rest: &mut &[u8]) -> Result<Entry, FormError> {
         }
         NO_BINDINGS => Entry::Record(Record::Bindings { aor: str::from_utf8(payload)?.into(), record: None }),
         SECRETS => Entry::Secrets(decode_secrets(payload)?),
+        PIN => {
+            let (extension, pin) = postcard::from_bytes(payload)?;
+            Entry::Record(Record::Pin { extension, pin })
+        }
         tag => return Err(FormError::Tag(tag)),
     })
 }
@@ -187,6 +197,15 @@ pub(super) fn encode_seat(seat: &Seat) -> Result<Vec<u8>, FormError> {
 }
 
 pub(super) fn decode_seat(octets: &[u8]) -> Result<Seat, FormError> {
+    Ok(postcard::from_bytes(octets)?)
+}
+
+/// A row of the table of PINs.
+pub(super) fn encode_pin(pin: &ChangedPin) -> Result<Vec<u8>, FormError> {
+    Ok(postcard::to_allocvec(pin)?)
+}
+
+pub(super) fn decode_pin(octets: &[u8]) -> Result<ChangedPin, FormError> {
     Ok(postcard::from_bytes(octets)?)
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dataplane::hotdesk::{Place, Seat, SeatChange};
-use dataplane::query::Record;
+use dataplane::query::{ChangedPin, Record};
 
 use super::{Entry, SaveError, Secrets};
 
@@ -21,6 +21,8 @@ pub(super) struct Overlay {
     pub(super) epochs: BTreeMap<Box<str>, u64>,
     /// By address-of-record; `None`: no binding is left.
     pub(super) bindings: BTreeMap<Box<str>, Option<Box<[u8]>>>,
+    /// By extension; `None`: the operator's PIN counts.
+    pub(super) pins: BTreeMap<Place, Option<ChangedPin>>,
     /// The last, if any.
     pub(super) secrets: Option<Secrets>,
 }
@@ -38,7 +40,7 @@ pub(super) struct DeviceState {
 impl Overlay {
     /// Keys held, which is what the memory goes by.
     pub(super) fn len(&self) -> usize {
-        self.devices.len() + self.epochs.len() + self.bindings.len()
+        self.devices.len() + self.epochs.len() + self.bindings.len() + self.pins.len()
     }
 
     /// Adds the next entry. `seat_below` tells who sits at a device according to the tables.
@@ -56,6 +58,7 @@ impl Overlay {
                 self.bindings.insert(aor, record);
                 self.lay_change(Arc::unwrap_or_clone(change), seat_below)?;
             }
+            Entry::Record(Record::Pin { extension, pin }) => drop(self.pins.insert(extension, pin)),
             Entry::Secrets(secrets) => self.secrets = Some(secrets),
         }
         Ok(())

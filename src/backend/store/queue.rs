@@ -130,8 +130,8 @@ impl Queue {
         let (aor, bindings) = match record {
             Record::Bindings { aor, record } => (aor, record),
             // No two changes of seats are the same, so none takes the place of another.
-            seats @ (Record::Seats(_) | Record::LogIn { .. }) => {
-                return self.push(Entry::Record(seats), true, Box::new(|_| ()));
+            record @ (Record::Seats(_) | Record::LogIn { .. } | Record::Pin { .. }) => {
+                return self.push(Entry::Record(record), true, Box::new(|_| ()));
             }
         };
         let mut state = self.lock();

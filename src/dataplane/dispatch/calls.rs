@@ -12,7 +12,7 @@ use crate::hotdesk::{self, Dialled, Origin, Place, Surface};
 use crate::output::{Output, Report};
 use crate::phone;
 use crate::proxy::{self, InDialog, Plan, Target};
-use crate::query::Pin;
+use crate::query::{Pin, Proof};
 use crate::refusal::Refusal;
 use crate::return_path::ORIGINAL_LENGTH_MAX;
 use crate::settings::{Account, Extension, Tenant};
@@ -341,7 +341,7 @@ impl Rooms {
                 let name = String::from_utf8_lossy(extension);
                 let extension = Place::new(&tenant.id, &name);
                 let log_in = LogIn { asker, device, extension, surface: Surface::Dialled, origin };
-                Effect::CheckPin(log_in, Pin::new(pin))
+                Effect::CheckPin(log_in, Proof::Clear(Pin::new(pin)))
             }
             _ => refuse(Refusal::Malformed),
         };

@@ -176,9 +176,8 @@ impl Rooms {
     pub(crate) fn on_answer(&mut self, work: &mut Work<'_>, query: QueryId, answer: crate::query::Answer) {
         use crate::query::{Answer, SaveVerdict};
         match (self.pending.take(query), answer) {
-            (Some(Waiting::Pin { log_in, hash, known }), Answer::Pin(verdict)) => {
-                let effect = self.seating.on_pin(work, log_in, &hash, known, verdict);
-                self.effects.extend(effect);
+            (Some(Waiting::Pin { log_in, stored }), Answer::Pin(verdict)) => {
+                self.effects.push(self.seating.on_pin(work, log_in, stored.as_ref(), verdict));
             }
             (Some(Waiting::Seats { proposal, asker }), Answer::Saved(verdict)) => {
                 self.seating.on_saved(work, proposal, asker, verdict, &mut self.effects);
@@ -305,8 +304,8 @@ impl Rooms {
 
     fn carry(&mut self, work: &mut Work<'_>, effect: Effect) {
         match effect {
-            Effect::CheckPin(log_in, pin) => {
-                let effect = self.seating.check_pin(work, &mut self.pending, log_in, pin);
+            Effect::CheckPin(log_in, proof) => {
+                let effect = self.seating.check_pin(work, &mut self.pending, log_in, proof);
                 self.effects.extend(effect);
             }
             Effect::LogIn(log_in) => {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::wire::Quality;
 use crate::auth;
 use crate::settings::{
-    Codes, Device, Emergency, Extension, Listener, PinHash, Protocol, Reload, SeatPolicy, Settings, Site,
+    Codes, Device, Emergency, Extension, Listener, Protocol, Reload, SeatPolicy, Settings, Site, StoredPin,
     Tenant, TenantParts, Timers,
 };
 
@@ -136,6 +136,6 @@ pub fn password(user: &str) -> String {
 }
 
 /// What stands for a PHC string here: the office's PIN backend reads it back.
-pub fn pin_hash(pin: &str) -> PinHash {
-    PinHash(format!("$office${pin}").into())
+pub fn pin_hash(pin: &str) -> StoredPin {
+    StoredPin::new(format!("$office${pin}"))
 }

@@ -17,6 +17,7 @@ mod draft;
 mod heard;
 mod office;
 mod phone;
+mod pins;
 mod store;
 mod wire;
 
@@ -26,5 +27,6 @@ pub use draft::Draft;
 pub use heard::Heard;
 pub use office::Office;
 pub use phone::{Manner, Phone};
+pub use pins::Pins;
 pub use store::{Store, StoreMood};
 pub use wire::Quality;

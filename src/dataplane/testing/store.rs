@@ -74,6 +74,8 @@ impl Store {
             }
             Record::Bindings { aor, record: Some(record) } => drop(self.bindings.insert(aor, record)),
             Record::Bindings { aor, record: None } => drop(self.bindings.remove(&aor)),
+            // The edge's shell keeps them; here `Pins` does.
+            Record::Pin { .. } => {}
         }
     }
 
@@ -84,6 +86,7 @@ impl Store {
             marks: self.marks.iter().map(|(device, mark)| (device.clone(), mark.clone())).collect(),
             epochs: self.epochs.iter().map(|(customer, epoch)| (customer.clone(), *epoch)).collect(),
             bindings: self.bindings.iter().map(|(aor, record)| (aor.clone(), record.clone())).collect(),
+            pins: Vec::new(),
         }
     }
 

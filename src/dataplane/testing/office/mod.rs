@@ -16,13 +16,14 @@ use crate::input::{Input, Notice};
 use crate::media::{Order, SessionId};
 use crate::now::{Mono, Now};
 use crate::output::{Done, Outbox, Output, Report};
-use crate::query::{Answer, PinVerdict, Query, QueryId, Record, SaveVerdict};
+use crate::query::{Answer, Query, QueryId, Record, SaveVerdict};
 use crate::random::Random;
 use crate::refusal::Refusal;
 use crate::return_path::RoutingKeys;
 use crate::settings::Settings;
 use crate::testing::blueprint::Blueprint;
 use crate::testing::phone::Phone;
+use crate::testing::pins::Pins;
 use crate::testing::store::{Store, StoreMood};
 use crate::testing::wire::{Agenda, Quality};
 use crate::{Dataplane, Tables};
@@ -64,8 +65,8 @@ pub struct Office {
     pub quality: Quality,
     /// How long it takes until one worker hears what another tells it.
     pub ring_time: Duration,
-    /// False: no PIN can be checked.
-    pub pins_available: bool,
+    /// What answers questions about PINs.
+    pub pins: Pins,
     /// What the edge wanted its operator to read, in order.
     pub reports: Vec<Report>,
     /// Looked at after everything that happens in the edge, to the instant.
@@ -117,7 +118,7 @@ impl Office {
             store: Store::new(),
             quality: blueprint.quality,
             ring_time: RING_TIME,
-            pins_available: true,
+            pins: Pins::default(),
             reports: Vec::new(),
             always: None,
             overheard: None,
@@ -286,14 +287,12 @@ impl Office {
                         .find(|it| it.connection == Some(connection));
                     flow.into_iter().for_each(|flow| self.break_connection(flow));
                 }
-                Output::Ask(query, Query::VerifyPin { hash, pin }) => {
-                    let right = hash.0.strip_prefix("$office$").map(str::as_bytes) == Some(pin.reveal());
-                    let verdict = match right {
-                        _ if !self.pins_available => PinVerdict::Unavailable,
-                        true => PinVerdict::Right,
-                        false => PinVerdict::Wrong,
-                    };
-                    let answer = Answer::Pin(verdict);
+                Output::Ask(query, Query::VerifyPin(request)) => {
+                    let answer = Answer::Pin(self.pins.verify(&request, &self.settings));
+                    self.agenda.insert(self.clock + PIN_TIME, Parcel::Answered { worker: id, query, answer });
+                }
+                Output::Ask(query, Query::ChangePin(change)) => {
+                    let answer = Answer::PinChanged(self.pins.change(&change, &self.settings));
                     self.agenda.insert(self.clock + PIN_TIME, Parcel::Answered { worker: id, query, answer });
                 }
                 Output::Ask(query, Query::Save(record)) => match self.store.mood {

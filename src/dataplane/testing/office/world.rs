@@ -36,7 +36,7 @@ impl Office {
     pub fn log_in_string(&self, extension: &str) -> String {
         let tenant = &self.settings.tenants[0];
         let pin = tenant.extension(extension).and_then(|it| it.pin.as_ref()).expect("it has a PIN");
-        let pin = pin.0.trim_start_matches("$office$");
+        let pin = pin.phc.trim_start_matches("$office$");
         format!("{}*{extension}*{pin}", tenant.codes.login)
     }
 

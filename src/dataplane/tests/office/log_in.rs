@@ -116,9 +116,9 @@ fn malformed_codes_are_refused() {
 #[test]
 fn refusals_have_codes_that_phones_neither_retry_nor_fail_over_on() {
     let mut office = three_desks();
-    office.pins_available = false;
+    office.pins.available = false;
     let unavailable = office.try_log_in("1001", "desk-1");
-    office.pins_available = true;
+    office.pins.available = true;
     office.reconfigure(|blueprint| blueprint.seats().dial_pin = false);
     let forbidden = office.try_log_in("1001", "desk-1");
 

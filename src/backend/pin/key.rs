@@ -1,6 +1,6 @@
-//! Making the file that holds the key of keyed PIN hashes.
+//! Keys of PINs, each in a file of its own: the pepper of keyed hashes, and the key of sealed PINs.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -8,15 +8,49 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-/// Random octets of a new pepper: as many as HMAC-SHA-256 can make use of (RFC 2104 §3). They are written as
+/// Random octets of a new key: as many as HMAC-SHA-256 can make use of (RFC 2104 §3). They are written as
 /// hexadecimal digits, so that the file is text as every other secret.
 const RANDOM_OCTETS: usize = 32;
 
-/// Why there is no new pepper.
+/// A key: the first line of its file. Wiped when dropped and never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key(Zeroizing<Vec<u8>>);
+
+impl Key {
+    /// Shortest key: shorter ones than the digest weaken HMAC (RFC 2104 §3).
+    pub const OCTETS_MIN: usize = 32;
+
+    /// `None`: `octets` are too few.
+    pub fn new(octets: &[u8]) -> Option<Self> {
+        (octets.len() >= Self::OCTETS_MIN).then(|| Self(Zeroizing::new(octets.to_vec())))
+    }
+
+    /// The key.
+    pub fn octets(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(…)")
+    }
+}
+
+/// The keys of an edge.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keys {
+    /// Of hashes of the form `$hmac-sha256$`.
+    pub pepper: Option<Key>,
+    /// Of PINs of the form `$aes256-gcm-siv$`.
+    pub seal: Option<Key>,
+}
+
+/// Why there is no new key.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum MakePepperError {
-    /// A key that is overwritten leaves every hash under it without one.
+pub enum MakeKeyError {
+    /// A key that is overwritten leaves every PIN under it without one.
     #[error("{} exists, and may be the key of PINs in use", path.display())]
     Exists {
         /// As it was given.
@@ -36,10 +70,10 @@ pub enum MakePepperError {
     Random(#[source] getrandom::Error),
 }
 
-/// Writes a fresh pepper to a new file at `path` that its owner alone may read, and returns when it is on the disk.
-pub fn make(path: &Path) -> Result<(), MakePepperError> {
+/// Writes a fresh key to a new file at `path` that its owner alone may read, and returns when it is on the disk.
+pub fn make(path: &Path) -> Result<(), MakeKeyError> {
     let mut octets = Zeroizing::new([0; RANDOM_OCTETS]);
-    getrandom::fill(&mut *octets).map_err(MakePepperError::Random)?;
+    getrandom::fill(&mut *octets).map_err(MakeKeyError::Random)?;
     let mut line = Zeroizing::new(String::with_capacity(2 * RANDOM_OCTETS + 1));
     for octet in octets.iter() {
         write!(line, "{octet:02x}").expect("a String takes whatever is written");
@@ -52,8 +86,8 @@ pub fn make(path: &Path) -> Result<(), MakePepperError> {
         file.sync_all()
     });
     written.map_err(|source| match source.kind() {
-        io::ErrorKind::AlreadyExists => MakePepperError::Exists { path: path.into() },
-        _ => MakePepperError::Write { path: path.into(), source },
+        io::ErrorKind::AlreadyExists => MakeKeyError::Exists { path: path.into() },
+        _ => MakeKeyError::Write { path: path.into(), source },
     })
 }
 
@@ -62,11 +96,10 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
-    use super::super::hash::PEPPER_OCTETS_MIN;
     use super::*;
 
     #[test]
-    fn pepper_is_for_its_owner_alone_and_never_the_same() {
+    fn key_is_for_its_owner_alone_and_never_the_same() {
         let folder = tempfile::tempdir().unwrap();
         let paths = ["a", "b"].map(|name| folder.path().join(name));
 
@@ -74,12 +107,12 @@ mod tests {
 
         let made = paths.each_ref().map(|path| fs::read_to_string(path).unwrap());
         assert_ne!(made[0], made[1]);
-        assert!(made[0].trim_end().len() >= PEPPER_OCTETS_MIN && made[0].ends_with('\n'), "{}", made[0]);
+        assert!(made[0].trim_end().len() >= Key::OCTETS_MIN && made[0].ends_with('\n'), "{}", made[0]);
         assert_eq!(fs::metadata(&paths[0]).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]
-    fn pepper_in_use_is_not_overwritten() {
+    fn key_in_use_is_not_overwritten() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pepper");
         make(&path).unwrap();
@@ -87,7 +120,7 @@ mod tests {
 
         let again = make(&path);
 
-        assert!(matches!(again, Err(MakePepperError::Exists { .. })), "{again:?}");
+        assert!(matches!(again, Err(MakeKeyError::Exists { .. })), "{again:?}");
         assert_eq!(fs::read(&path).unwrap(), before);
     }
 }
