@@ -1,17 +1,16 @@
-//! Requests for extensions, codes and emergency numbers: what each is, who may send it, where it goes.
+//! Requests for extensions and codes: what each is, who may send it, where it goes. Emergency calls have their own file.
 
 use std::sync::Arc;
 
 use super::Rooms;
-use super::credentials::{authenticate, prove};
-use crate::audit::{Event, Kind};
+use super::credentials::authenticate;
+use super::emergency;
 use crate::context::{Answer, Owner, Work};
 use crate::effect::{Asker, Effect, LogIn};
 use crate::flow::Flow;
 use crate::hotdesk::{self, Dialled, Origin, Place, Surface};
-use crate::output::{Output, Report};
 use crate::phone;
-use crate::proxy::{self, InDialog, Plan, Target};
+use crate::proxy::{self, InDialog, Plan};
 use crate::query::{Pin, Proof};
 use crate::refusal::Refusal;
 use crate::return_path::ORIGINAL_LENGTH_MAX;
@@ -38,8 +37,9 @@ impl Rooms {
             return self.on_in_dialog_request(work, flow, request, headers, key);
         }
         let uri = headers.request_uri.expect("a request has a Request-URI");
-        let is_sos = uri.scheme == sip::Scheme::Urn && is_service_sos(uri.opaque());
-        if !matches!(uri.scheme, sip::Scheme::Sip | sip::Scheme::Sips | sip::Scheme::Tel) && !is_sos {
+        if !matches!(uri.scheme, sip::Scheme::Sip | sip::Scheme::Sips | sip::Scheme::Tel)
+            && !emergency::is_service_sos(&uri)
+        {
             return work.answer(flow, request, Answer::new(416, "Unsupported URI Scheme"));
         }
         let own_routes = proxy::own_routes(work.ctx, request);
@@ -50,15 +50,8 @@ impl Rooms {
         let user = uri.user_unescaped();
         let invite = request.method() == Some(sip::Method::Invite);
 
-        if invite {
-            let number = match hotdesk::emergency(&user, &tenant.emergency) {
-                None if is_sos => Some(request.request_uri()),
-                number => number.map(str::as_bytes),
-            };
-            if let Some(number) = number {
-                let number = String::from_utf8_lossy(number).into_owned();
-                return self.on_emergency(work, flow, request, headers, key, &tenant, &number, own_routes);
-            }
+        if invite && let Some(number) = emergency::number(&tenant, &uri) {
+            return self.on_emergency(work, flow, request, headers, key, &tenant, &number, own_routes);
         }
         if request.header(sip::Name::ProxyRequire).is_some() {
             return refuse_extensions(work, flow, request, sip::Name::ProxyRequire);
@@ -204,7 +197,7 @@ impl Rooms {
     }
 
     /// Begins the server transaction and forwards.
-    fn forward(
+    pub(super) fn forward(
         &mut self,
         work: &mut Work<'_>,
         flow: &Flow,
@@ -223,71 +216,6 @@ impl Rooms {
         let mut effects = std::mem::take(&mut self.effects);
         self.proxy.begin(work, server, request, headers, plan, &mut effects);
         self.effects = effects;
-    }
-
-    /// An emergency call: before any seat, base state or PIN; its caller is the place (RULES §6).
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the facts of one request, each found once on the way here"
-    )]
-    fn on_emergency(
-        &mut self,
-        work: &mut Work<'_>,
-        flow: &Flow,
-        request: &sip::Message<'_>,
-        headers: &sip::Mandatory<'_>,
-        key: Key,
-        tenant: &Arc<Tenant>,
-        number: &str,
-        own_routes: usize,
-    ) {
-        let from_user = headers.from_uri.user_unescaped();
-        // Right credentials tell which phone it is; from a known place the call must not fail over wrong ones.
-        let proved = prove(work, request, tenant).ok().map(|(account, _)| account);
-        let mut caller = proxy::emergency_caller(work.ctx, tenant, flow, &from_user, proved, work.now);
-        if !caller.known {
-            let Some(account) = authenticate(work, flow, request, headers, tenant, true) else { return };
-            caller = proxy::emergency_caller(work.ctx, tenant, flow, &from_user, Some(account), work.now);
-        }
-        work.ctx.counters.emergency_calls += 1;
-        let account: Box<str> = caller.account.map_or("", |account| tenant.credentials(account).0).into();
-        let targets = emergency_targets(work, tenant, number);
-        let reason = if targets.is_empty() { "no-route" } else { "routed" };
-        let origin = Origin::of_request(flow.remote, headers.call_id);
-        let mut event = Event::new(Kind::EmergencyCall, reason, &tenant.id, work.now.wall)
-            .asked_by(&origin)
-            .with("number", number);
-        event.site = caller.site.map(|site| (&*site.id).into());
-        match (caller.device, caller.account) {
-            (Some(device), _) => event.device = Some((&*device.id).into()),
-            (None, Some(_)) => event.extension = Some((&*account).into()),
-            (None, None) => {}
-        }
-        work.out.push(Output::Report(Report::Event(Box::new(event.into_owned()))));
-        if targets.is_empty() {
-            work.ctx.counters.emergency_unrouted += 1;
-            let answer =
-                Answer::with(500, "No Emergency Route", sip::Name::Warning, proxy::EMERGENCY_WARNING);
-            return work.answer(flow, request, answer);
-        }
-        let shown = caller.site.and_then(|site| site.emergency_caller.as_deref());
-        // A call for help is not refused for its From: the number of the place is asserted all the same.
-        let replacing = shown.filter(|_| can_come_back(headers));
-        let from = replacing.map_or(proxy::From::Kept, |shown| proxy::of_place(tenant, caller.device, shown));
-        let plan = Plan {
-            opener: (!account.is_empty()).then(|| account.clone()),
-            opener_device: caller.device.map(|device| Place::new(&tenant.id, &device.id)),
-            extension: None,
-            targets,
-            asserted: shown.map(|shown| proxy::addr("", shown, tenant.realm())),
-            from,
-            to: None,
-            emergency: true,
-            own_routes,
-            in_dialog: false,
-            tenant: Arc::clone(tenant),
-        };
-        self.forward(work, flow, request, headers, key, plan);
     }
 
     /// A call to a code: log-in or log-out.
@@ -350,7 +278,7 @@ impl Rooms {
 }
 
 /// True if From can be replaced and put back within the dialog, for which it is kept in a Record-Route.
-fn can_come_back(headers: &sip::Mandatory<'_>) -> bool {
+pub(super) fn can_come_back(headers: &sip::Mandatory<'_>) -> bool {
     headers.from.addr_raw.len() <= ORIGINAL_LENGTH_MAX
 }
 
@@ -417,30 +345,4 @@ fn table_full(work: &mut Work<'_>, flow: &Flow, request: &sip::Message<'_>, emer
         Answer::with(503, "Too Many Transactions", sip::Name::RetryAfter, "10")
     };
     work.answer(flow, request, answer);
-}
-
-fn is_service_sos(opaque: &[u8]) -> bool {
-    let opaque = opaque.to_ascii_lowercase();
-    opaque == b"service:sos" || opaque.starts_with(b"service:sos.")
-}
-
-/// Where an emergency call goes: every address of the route, one after the other.
-fn emergency_targets(work: &Work<'_>, tenant: &Tenant, number: &str) -> Vec<Target> {
-    let Some(route) = &tenant.emergency.route else { return Vec::new() };
-    let uri = if number.starts_with("urn:") {
-        number.to_owned()
-    } else {
-        let host = route.uri.strip_prefix("sip:").unwrap_or(&route.uri);
-        let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-        format!("sip:{number}@{host}")
-    };
-    route
-        .addresses
-        .iter()
-        .zip((0..=1000_u16).rev())
-        .filter_map(|(address, q)| {
-            let listener = work.ctx.listener_for(address)?;
-            Some(Target::peer(uri.as_bytes().into(), Flow::datagram(listener, *address), q))
-        })
-        .collect()
 }

@@ -2,6 +2,7 @@
 
 mod calls;
 mod credentials;
+mod emergency;
 mod register;
 mod seats;
 
