@@ -5,6 +5,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod durations;
+pub mod media;
 pub mod server;
 pub mod telemetry;
 pub mod transport;

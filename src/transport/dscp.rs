@@ -14,6 +14,8 @@ impl Dscp {
     pub const MAX: u8 = 63;
     /// What most telephone networks expect of signalling. RFC 4594 §4.2 would have it be CS5, 40.
     pub const CS3: Self = Self(24);
+    /// Expedited forwarding, for sound (RFC 4594 §4.1).
+    pub const EF: Self = Self(46);
 
     /// `None` above [`Self::MAX`].
     pub const fn new(code_point: u8) -> Option<Self> {
@@ -22,7 +24,7 @@ impl Dscp {
 
     /// Has all that leaves by `socket` carry it, and all that leaves by connections accepted from it.
     /// `address`, to which it is or will be bound, tells the family.
-    pub(super) fn set(self, socket: &Socket, address: SocketAddr) -> io::Result<()> {
+    pub(crate) fn set(self, socket: &Socket, address: SocketAddr) -> io::Result<()> {
         // It stands above the two bits of ECN, which are the system's (RFC 3168 §5).
         let octet = u32::from(self.0) << 2;
         match address {

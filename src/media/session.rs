@@ -1,0 +1,575 @@
+//! One session: what is sent at each tick, and what a packet of the phone means. It holds no socket and knows no time but
+//! what it is told.
+//!
+//! ```text
+//!          Connect                       first packet that fits
+//!  opened ─────────► sends to the SDP's ───────────────────────► sends to where that came from, hears nobody else
+//!                       ▲                                              │
+//!                       └──────────── Connect with another address ────┘
+//! ```
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use dataplane::media::{CLIPS_MAX, Clip, Codec, Connection, Heard, SessionId};
+
+use super::counters::Counters;
+use super::g711;
+use super::keys::Keys;
+use super::prompts::{Prompts, Sound};
+use super::rtp::{FRAME_SAMPLES, Header, Numbering};
+use super::srtp;
+use super::tones::Tones;
+
+/// A phone that sends sound sends fifty packets a second; one that sends none for this long, in milliseconds, is most
+/// likely gone. It is told once for each such time.
+pub(super) const SILENT_MILLIS: u64 = 30_000;
+
+/// Keys of one session in a second: a phone that dials a stored number sends fewer than ten, and what a hostile one sends
+/// must not fill the way to its worker.
+const KEYS_PER_SECOND_MAX: u32 = 32;
+
+/// A session of sound.
+pub(super) struct Session {
+    pub(super) id: SessionId,
+    connected: Option<Connected>,
+    numbering: Numbering,
+    playing: Option<Playing>,
+    /// When the phone's last packet came, milliseconds.
+    heard_at: u64,
+    pace: KeyPace,
+}
+
+/// How many keys were told in the second that runs.
+#[derive(Debug, Default)]
+struct KeyPace {
+    second: u64,
+    keys: u32,
+}
+
+impl KeyPace {
+    fn admits(&mut self, now: u64) -> bool {
+        if now / 1_000 != self.second {
+            *self = Self { second: now / 1_000, keys: 0 };
+        }
+        self.keys += 1;
+        self.keys <= KEYS_PER_SECOND_MAX
+    }
+}
+
+/// What holds from the agreement of offer and answer on.
+struct Connected {
+    agreed: Connection,
+    /// Where the phone's sound comes from.
+    locked: Option<SocketAddr>,
+    keys: Keys,
+    tones: Option<Tones>,
+    /// To protect what is sent, and to unprotect what comes.
+    srtp: Option<(srtp::Context, srtp::Context)>,
+}
+
+impl Session {
+    pub(super) fn new(id: SessionId, random: [u8; 10], now: u64) -> Self {
+        Self {
+            id,
+            connected: None,
+            numbering: Numbering::new(random),
+            playing: None,
+            heard_at: now,
+            pace: KeyPace::default(),
+        }
+    }
+
+    pub(super) fn connect(&mut self, agreed: Connection) {
+        let before = self.connected.take();
+        // What the phone did not change goes on: its place, its presses, how far its SRTP has come.
+        let (mut locked, mut keys, mut srtp) = (None, Keys::default(), None);
+        if let Some(before) = before {
+            locked = before.locked.filter(|_| before.agreed.remote == agreed.remote);
+            srtp = before.srtp.filter(|_| before.agreed.srtp == agreed.srtp);
+            keys = before.keys;
+        }
+        if srtp.is_none() {
+            let contexts = |(ours, theirs): &_| (srtp::Context::new(ours), srtp::Context::new(theirs));
+            srtp = agreed.srtp.as_ref().map(contexts);
+        }
+        let tones = agreed.in_band.then(Tones::new);
+        self.connected = Some(Connected { agreed, locked, keys, tones, srtp });
+    }
+
+    pub(super) fn play(
+        &mut self,
+        prompts: &Prompts,
+        language: &str,
+        clips: &[Clip],
+        counters: &mut Counters,
+    ) {
+        let mut parts = Vec::with_capacity(clips.len().min(CLIPS_MAX));
+        for clip in clips.iter().take(CLIPS_MAX) {
+            match Part::of(*clip, prompts, language) {
+                Some(part) => parts.push(part),
+                None => counters.prompts_missing += 1,
+            }
+        }
+        self.playing = Some(Playing { parts, part: 0, at: 0 });
+    }
+
+    pub(super) fn stop(&mut self) {
+        self.playing = None;
+    }
+
+    /// Whether a packet to this address leaves with the next frame.
+    fn destination(&self) -> Option<SocketAddr> {
+        let connected = self.connected.as_ref().filter(|connected| connected.agreed.sends)?;
+        let to = connected.locked.unwrap_or(connected.agreed.remote);
+        (to.port() != 0 && !to.ip().is_unspecified()).then_some(to)
+    }
+
+    /// Time passes for `frames` frames that are not sent.
+    pub(super) fn skip(&mut self, frames: u32) {
+        self.numbering.skip(frames);
+    }
+
+    /// The next 20 ms, written to `packet`, and where they go. While the phone holds, nothing goes and what plays
+    /// waits.
+    pub(super) fn frame(
+        &mut self,
+        now: u64,
+        packet: &mut Vec<u8>,
+        mut tell: impl FnMut(Heard),
+    ) -> Option<SocketAddr> {
+        if now.saturating_sub(self.heard_at) >= SILENT_MILLIS {
+            self.heard_at = now;
+            tell(Heard::Silent);
+        }
+        let Some(to) = self.destination() else {
+            self.numbering.skip(1);
+            return None;
+        };
+        let connected = self.connected.as_mut()?;
+        packet.clear();
+        self.numbering.write(connected.agreed.codec.payload_type(), packet);
+        let mut left = FRAME_SAMPLES;
+        if let Some(playing) = &mut self.playing {
+            left -= playing.write(connected.agreed.codec, left, packet);
+            if playing.is_over() {
+                self.playing = None;
+                tell(Heard::Played);
+            }
+        }
+        packet.resize(packet.len() + left, silence(connected.agreed.codec));
+        if let Some((ours, _)) = &mut connected.srtp {
+            ours.protect(packet);
+        }
+        Some(to)
+    }
+
+    /// What a packet that came from `from` says. It may be decrypted in place.
+    pub(super) fn receive(
+        &mut self,
+        now: u64,
+        from: SocketAddr,
+        packet: &mut [u8],
+        counters: &mut Counters,
+        mut tell: impl FnMut(Heard),
+    ) {
+        let Some(connected) = &mut self.connected else {
+            counters.dropped_early += 1;
+            return;
+        };
+        if connected.locked.is_some_and(|locked| locked != from) {
+            counters.dropped_stranger += 1;
+            return;
+        }
+        let fits = |packet: &[u8]| {
+            let header = Header::parse(packet)?;
+            let agreed = &connected.agreed;
+            let known =
+                [Some(agreed.codec.payload_type()), agreed.events].contains(&Some(header.payload_type));
+            known.then_some(header)
+        };
+        let Some(header) = fits(packet) else {
+            counters.dropped_unfit += 1;
+            return;
+        };
+        let packet = match &mut connected.srtp {
+            None => packet,
+            Some((_, theirs)) => {
+                let length = theirs.unprotect(packet);
+                let Some(packet) = length.and_then(|length| packet.get(..length)) else {
+                    counters.dropped_forged += 1;
+                    return;
+                };
+                packet
+            }
+        };
+        let Some(payload) = header.payload(packet).and_then(|payload| packet.get(payload)) else {
+            counters.dropped_unfit += 1;
+            return;
+        };
+        counters.packets_received += 1;
+        self.heard_at = now;
+        connected.locked = Some(from);
+        let pace = &mut self.pace;
+        let mut key = |key| {
+            if pace.admits(now) {
+                counters.keys += 1;
+                tell(Heard::Key(key));
+            } else {
+                counters.keys_dropped += 1;
+            }
+        };
+        if connected.agreed.events == Some(header.payload_type) {
+            // A phone that sends events may leave the tones in its sound: they are the same keys.
+            connected.tones = None;
+            if let Some(press) = connected.keys.hear(header.marker, header.ssrc, header.timestamp, payload) {
+                key(press);
+            }
+        } else if let Some(tones) = &mut connected.tones {
+            let table = match connected.agreed.codec {
+                Codec::Pcmu => &g711::MU,
+                Codec::Pcma => &g711::A,
+            };
+            tones.hear(payload.iter().filter_map(|octet| table.get(usize::from(*octet)).copied()), key);
+        }
+    }
+}
+
+fn silence(codec: Codec) -> u8 {
+    match codec {
+        Codec::Pcmu => g711::SILENCE_MU,
+        Codec::Pcma => g711::SILENCE_A,
+    }
+}
+
+/// Clips one after the other, sample by sample: a frame may end one and begin the next.
+struct Playing {
+    parts: Vec<Part>,
+    part: usize,
+    /// Samples of the part that were sent.
+    at: usize,
+}
+
+enum Part {
+    Sound(Arc<Sound>),
+    /// Silence of so many samples.
+    Pause(usize),
+}
+
+impl Part {
+    fn of(clip: Clip, prompts: &Prompts, language: &str) -> Option<Self> {
+        let find = |name: &str| prompts.find(language, name).cloned().map(Self::Sound);
+        match clip {
+            Clip::Word(name) => find(name),
+            Clip::Digit(b'*') => find("star"),
+            Clip::Digit(b'#') => find("hash"),
+            Clip::Digit(digit) => find(&format!("digit-{}", char::from(digit))),
+            Clip::Pause(millis) => Some(Self::Pause(usize::from(millis) * 8)),
+        }
+    }
+
+    fn samples(&self) -> usize {
+        match self {
+            // Both codecs have an octet for each sample.
+            Self::Sound(sound) => sound.octets(Codec::Pcmu).len(),
+            Self::Pause(samples) => *samples,
+        }
+    }
+}
+
+impl Playing {
+    /// Writes at most `samples` samples; says how many.
+    fn write(&mut self, codec: Codec, samples: usize, packet: &mut Vec<u8>) -> usize {
+        let mut left = samples;
+        while let Some(part) = self.parts.get(self.part) {
+            let count = left.min(part.samples() - self.at);
+            match part {
+                Part::Sound(sound) => {
+                    let octets = sound.octets(codec).get(self.at..self.at + count);
+                    packet.extend_from_slice(octets.unwrap_or_default());
+                }
+                Part::Pause(_) => packet.resize(packet.len() + count, silence(codec)),
+            }
+            left -= count;
+            self.at += count;
+            if self.at < part.samples() {
+                break;
+            }
+            (self.part, self.at) = (self.part + 1, 0);
+        }
+        samples - left
+    }
+
+    fn is_over(&self) -> bool {
+        self.part >= self.parts.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dataplane::flow::WorkerId;
+    use dataplane::media::SrtpKey;
+
+    use super::*;
+
+    fn session() -> Session {
+        Session::new(SessionId { worker: WorkerId(0), call: 7 }, [0; 10], 0)
+    }
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    fn connection() -> Connection {
+        Connection {
+            remote: address("192.0.2.1:4000"),
+            codec: Codec::Pcmu,
+            events: Some(101),
+            sends: true,
+            in_band: false,
+            srtp: None,
+        }
+    }
+
+    /// The octets sent as sound, where they went, and what was told, frame by frame.
+    fn frames(session: &mut Session, count: u64) -> (Vec<u8>, Vec<SocketAddr>, Vec<Heard>) {
+        let (mut sound, mut to, mut told) = (Vec::new(), Vec::new(), Vec::new());
+        let mut packet = Vec::new();
+        for n in 0..count {
+            if let Some(address) = session.frame(20 * n, &mut packet, |heard| told.push(heard)) {
+                assert_eq!(packet.len(), 172);
+                sound.extend_from_slice(&packet[12..]);
+                to.push(address);
+            }
+        }
+        (sound, to, told)
+    }
+
+    fn packet(payload_type: u8, timestamp: u32, payload: &[u8]) -> Vec<u8> {
+        let mut packet = vec![0x80, payload_type, 0, 1];
+        packet.extend_from_slice(&timestamp.to_be_bytes());
+        packet.extend_from_slice(&[0, 0, 0, 9]);
+        packet.extend_from_slice(payload);
+        packet
+    }
+
+    fn receive(session: &mut Session, from: &str, mut packet: Vec<u8>) -> (Counters, Vec<Heard>) {
+        let (mut counters, mut told) = (Counters::default(), Vec::new());
+        session.receive(0, address(from), &mut packet, &mut counters, |heard| told.push(heard));
+        (counters, told)
+    }
+
+    const KEY_5: [u8; 4] = [5, 10, 0, 160];
+
+    #[test]
+    fn nothing_is_sent_or_heard_before_the_connection() {
+        let mut session = session();
+        session.play(&Prompts::shipped(), "en", &[Clip::Word("goodbye")], &mut Counters::default());
+
+        assert_eq!(frames(&mut session, 100), (vec![], vec![], vec![]));
+        let (counters, told) = receive(&mut session, "192.0.2.1:4000", packet(101, 0, &KEY_5));
+        assert_eq!((counters.dropped_early, told), (1, vec![]));
+    }
+
+    #[test]
+    fn clips_follow_one_another_to_the_sample() {
+        for codec in [Codec::Pcmu, Codec::Pcma] {
+            let prompts = Prompts::shipped();
+            let mut session = session();
+            session.connect(Connection { codec, ..connection() });
+            let clips = [Clip::Word("logged-in"), Clip::Digit(b'1'), Clip::Pause(33), Clip::Digit(b'*')];
+
+            session.play(&prompts, "de", &clips, &mut Counters::default());
+            let (sound, _, told) = frames(&mut session, 400);
+
+            let clip = |name| prompts.find("de", name).unwrap().octets(codec).to_vec();
+            let mut expected =
+                [clip("logged-in"), clip("digit-1"), vec![silence(codec); 264], clip("star")].concat();
+            expected.resize(sound.len(), silence(codec));
+            assert_eq!(sound.len(), 400 * FRAME_SAMPLES);
+            assert_eq!(sound, expected);
+            assert_eq!(told, [Heard::Played]);
+        }
+    }
+
+    #[test]
+    fn what_plays_later_takes_the_place_of_what_plays() {
+        let prompts = Prompts::shipped();
+        let mut session = session();
+        session.connect(connection());
+        let play = |session: &mut Session, word| {
+            session.play(&prompts, "en", &[Clip::Word(word)], &mut Counters::default());
+        };
+
+        play(&mut session, "enter-extension");
+        assert_eq!(frames(&mut session, 3).2, []);
+        play(&mut session, "goodbye");
+        let (sound, _, told) = frames(&mut session, 100);
+        play(&mut session, "goodbye");
+        session.stop();
+        let (silent, _, none) = frames(&mut session, 100);
+
+        assert!(sound.starts_with(prompts.find("en", "goodbye").unwrap().octets(Codec::Pcmu)));
+        assert_eq!((told, none), (vec![Heard::Played], vec![]));
+        assert!(silent.iter().all(|octet| *octet == g711::SILENCE_MU));
+    }
+
+    #[test]
+    fn nothing_to_say_is_said_at_once() {
+        let mut session = session();
+        session.connect(connection());
+        let mut counters = Counters::default();
+
+        session.play(&Prompts::shipped(), "en", &[Clip::Word("no such clip")], &mut counters);
+
+        assert_eq!(frames(&mut session, 2).2, [Heard::Played]);
+        assert_eq!(counters.prompts_missing, 1);
+    }
+
+    #[test]
+    fn a_held_call_is_silent_and_goes_on_where_it_was() {
+        let prompts = Prompts::shipped();
+        let mut session = session();
+        session.connect(connection());
+        session.play(&prompts, "en", &[Clip::Word("enter-pin")], &mut Counters::default());
+        let (mut sound, ..) = frames(&mut session, 10);
+
+        session.connect(Connection { sends: false, ..connection() });
+        let (held, ..) = frames(&mut session, 50);
+        let key = receive(&mut session, "192.0.2.1:4000", packet(101, 0, &KEY_5)).1;
+        session.connect(connection());
+        let (rest, _, told) = frames(&mut session, 200);
+
+        sound.extend(rest);
+        assert!(held.is_empty());
+        assert_eq!(key, [Heard::Key(b'5')]);
+        assert!(sound.starts_with(prompts.find("en", "enter-pin").unwrap().octets(Codec::Pcmu)));
+        assert_eq!(told, [Heard::Played]);
+    }
+
+    #[test]
+    fn sound_goes_to_where_the_phones_comes_from_and_stays_there() {
+        let mut session = session();
+        session.connect(connection());
+        assert_eq!(frames(&mut session, 1).1, [address("192.0.2.1:4000")]);
+
+        receive(&mut session, "203.0.113.9:6000", packet(0, 0, &[0xFF; 160]));
+        let (spoofed, told) = receive(&mut session, "203.0.113.66:6000", packet(101, 0, &KEY_5));
+        let after = frames(&mut session, 1).1;
+        session.connect(Connection { codec: Codec::Pcma, ..connection() });
+        let same = frames(&mut session, 1).1;
+        session.connect(Connection { remote: address("192.0.2.2:4000"), ..connection() });
+        let moved = frames(&mut session, 1).1;
+
+        assert_eq!((spoofed.dropped_stranger, spoofed.packets_received, told), (1, 0, vec![]));
+        assert_eq!([after, same], [[address("203.0.113.9:6000")], [address("203.0.113.9:6000")]]);
+        assert_eq!(moved, [address("192.0.2.2:4000")]);
+    }
+
+    #[test]
+    fn what_does_not_fit_locks_nothing_and_says_nothing() {
+        let mut session = session();
+        session.connect(connection());
+        let mut version = packet(101, 0, &KEY_5);
+        version[0] = 0x40;
+        let mut padded = packet(101, 0, &[5, 10, 0, 255]);
+        padded[0] |= 0x20;
+
+        for unfit in
+            [vec![], vec![0x80; 11], version, padded, packet(8, 0, &[0xD5; 160]), packet(102, 0, &KEY_5)]
+        {
+            let (counters, told) = receive(&mut session, "203.0.113.66:6000", unfit);
+            assert_eq!((counters.dropped_unfit, told), (1, vec![]));
+        }
+
+        assert_eq!(frames(&mut session, 1).1, [address("192.0.2.1:4000")]);
+    }
+
+    #[test]
+    fn keys_are_heard_as_events_or_as_tones_never_twice() {
+        let tone: Vec<u8> = (0..800)
+            .map(|n| {
+                let wave = |frequency: f32| (std::f32::consts::TAU * frequency * n as f32 / 8_000.0).sin();
+                g711::encode_mu(((wave(770.0) + wave(1_336.0)) * 6_000.0) as i16)
+            })
+            .collect();
+        let mut session = session();
+        let hear_tone = |session: &mut Session| {
+            let hear = |part: &[u8]| receive(session, "192.0.2.1:4000", packet(0, 0, part)).1;
+            tone.chunks(160).flat_map(hear).collect::<Vec<_>>()
+        };
+
+        session.connect(connection());
+        assert_eq!(hear_tone(&mut session), []);
+        session.connect(Connection { in_band: true, ..connection() });
+        assert_eq!(hear_tone(&mut session), [Heard::Key(b'5')]);
+        session.connect(Connection { in_band: true, ..connection() });
+        let event = receive(&mut session, "192.0.2.1:4000", packet(101, 0, &KEY_5)).1;
+        assert_eq!(event, [Heard::Key(b'5')]);
+        assert_eq!(hear_tone(&mut session), []);
+        // The same press, told again after a re-INVITE.
+        session.connect(connection());
+        assert_eq!(receive(&mut session, "192.0.2.1:4000", packet(101, 0, &KEY_5)).1, []);
+    }
+
+    #[test]
+    fn a_flood_of_keys_is_cut_off() {
+        let mut session = session();
+        session.connect(connection());
+
+        let mut press = |n: u32| receive(&mut session, "192.0.2.1:4000", packet(101, 800 * n, &KEY_5));
+        let told = (0..10_000).filter(|n| press(*n).1 == [Heard::Key(b'5')]).count();
+
+        assert_eq!(told, KEYS_PER_SECOND_MAX as usize);
+    }
+
+    #[test]
+    fn a_phone_that_says_nothing_is_told_once_in_a_while() {
+        let mut session = session();
+        session.connect(connection());
+        let mut silent = Vec::new();
+
+        for now in (0..100_000).step_by(20) {
+            if now == 5_000 {
+                let mut sound = packet(0, 0, &[0xFF; 160]);
+                session.receive(now, connection().remote, &mut sound, &mut Counters::default(), |_| ());
+            }
+            session.frame(now, &mut Vec::new(), |_| silent.push(now));
+        }
+
+        assert_eq!(silent, [35_000, 65_000, 95_000]);
+    }
+
+    #[test]
+    fn srtp_is_spoken_and_nothing_else_is_heard() {
+        let (ours, theirs) = (SrtpKey::new([1; 30], false), SrtpKey::new([2; 30], true));
+        let agreed = Connection { srtp: Some((ours.clone(), theirs.clone())), ..connection() };
+        let mut session = session();
+        session.connect(agreed.clone());
+        let (mut to_phone, mut from_phone) = (srtp::Context::new(&ours), srtp::Context::new(&theirs));
+        let mut press = |timestamp| {
+            let mut press = packet(101, timestamp, &KEY_5);
+            from_phone.protect(&mut press);
+            press
+        };
+        let mut sent = Vec::new();
+
+        let to = session.frame(0, &mut sent, |_| ());
+        let length = to_phone.unprotect(&mut sent).unwrap();
+        let plain = receive(&mut session, "203.0.113.66:6000", packet(101, 0, &KEY_5));
+        let first = press(800);
+        let heard = receive(&mut session, "203.0.113.9:6000", first.clone());
+        session.connect(agreed);
+        let again = receive(&mut session, "203.0.113.9:6000", first);
+
+        assert_eq!(to, Some(address("192.0.2.1:4000")));
+        assert_eq!(sent[12..length], [g711::SILENCE_MU; 160]);
+        assert_eq!((plain.0.dropped_forged, plain.1), (1, vec![]));
+        assert_eq!(heard.1, [Heard::Key(b'5')]);
+        assert_eq!(
+            (again.0.dropped_forged, again.1),
+            (1, vec![]),
+            "a re-INVITE is no second chance for a replay"
+        );
+    }
+}

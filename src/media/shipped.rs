@@ -1,0 +1,50 @@
+//! The prompts in the binary, so that an edge speaks without a folder of prompts. `scripts/prompts` makes the files.
+
+/// Clips of a language: name and WAV file.
+type Clips = &'static [(&'static str, &'static [u8])];
+
+macro_rules! shipped {
+    ($($name:literal)*) => {
+        /// By language.
+        pub(super) const SHIPPED: [(&str, Clips); 2] = [
+            ("en", &[$(($name, include_bytes!(concat!("../../configs/prompts/en/", $name, ".wav"))),)*]),
+            ("de", &[$(($name, include_bytes!(concat!("../../configs/prompts/de/", $name, ".wav"))),)*]),
+        ];
+    };
+}
+
+shipped! {
+    "enter-extension"
+    "enter-pin"
+    "logged-in"
+    "logged-out"
+    "you-are"
+    "nobody"
+    "at-desk"
+    "already-here"
+    "in-use"
+    "ask-take-over"
+    "phone-reloads"
+    "wrong"
+    "try-again"
+    "locked"
+    "not-permitted"
+    "disabled"
+    "too-many"
+    "busy"
+    "unavailable"
+    "emergency-hold"
+    "goodbye"
+    "digit-0"
+    "digit-1"
+    "digit-2"
+    "digit-3"
+    "digit-4"
+    "digit-5"
+    "digit-6"
+    "digit-7"
+    "digit-8"
+    "digit-9"
+    "star"
+    "hash"
+}
