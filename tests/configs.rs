@@ -129,7 +129,9 @@ fn key() -> Key {
 /// A folder with these secrets.
 fn folder_with<'a>(secrets: impl IntoIterator<Item = &'a str>) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder for temporary files");
-    fs::create_dir(folder.path().join("secrets")).expect("the folder is ours");
+    for name in ["secrets", "prompts"] {
+        fs::create_dir(folder.path().join(name)).expect("the folder is ours");
+    }
     for secret in secrets {
         write(&folder, secret, "a-secret-of-32-octets-0123456789\n", 0o600);
     }
@@ -196,6 +198,8 @@ fn complete_file_shows_the_defaults() {
 
     assert_eq!(complete.server.name, small.server.name);
     assert_eq!(complete.server.log, small.server.log);
+    assert_eq!(complete.server.media.setup, small.server.media.setup);
+    assert_eq!(complete.server.media.prompts, small.server.media.prompts);
     assert_eq!(complete.server.listeners[0].dscp, small.server.listeners[0].dscp);
     let (complete_store, small_store) = (&complete.server.store, &small.server.store);
     assert_eq!(*complete_store, StoreKind::Embedded { path: folder.path().join("var/hotdesk.db") });

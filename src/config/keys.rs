@@ -38,7 +38,7 @@ impl Section {
 }
 
 pub(super) static TOP: Section =
-    Section::one("", &["edge", "listen", "store", "control", "timers", "pins", "log", "tenant"]);
+    Section::one("", &["edge", "listen", "store", "control", "timers", "pins", "media", "log", "tenant"]);
 pub(super) static EDGE: Section = Section::one("edge", &["name", "workers"]).at_start(&["workers"]);
 pub(super) static LISTEN: Section =
     Section::many("listen", &["protocol", "address", "advertise", "dscp", "tenant"])
@@ -51,6 +51,12 @@ pub(super) static TIMERS: Section =
 pub(super) static PINS: Section = Section::one("pins", &["pepper", "seal_key"]);
 pub(super) static PEPPER: Section = Section::one("pins.pepper", &["file"]);
 pub(super) static SEAL_KEY: Section = Section::one("pins.seal_key", &["file"]);
+pub(super) static MEDIA: Section =
+    Section::one("media", &["ports", "sessions_max", "dscp", "address", "advertise", "prompts"]).at_start(&[
+        "ports",
+        "sessions_max",
+        "dscp",
+    ]);
 pub(super) static LOG: Section = Section::one("log", &["level", "format"]).at_start(&["level", "format"]);
 pub(super) static TENANT: Section = Section::many(
     "tenant",
@@ -113,7 +119,7 @@ pub(super) static PIN: Section = Section::one("tenant.extension.pin", &["hash", 
 pub(super) static EXTENSION_PASSWORD: Section = Section::one("tenant.extension.password", &["file"]);
 
 /// Every table a file may hold, in the order of the documentation.
-pub static SECTIONS: [&Section; 23] = [
+pub static SECTIONS: [&Section; 24] = [
     &TOP,
     &EDGE,
     &LISTEN,
@@ -124,6 +130,7 @@ pub static SECTIONS: [&Section; 23] = [
     &PINS,
     &PEPPER,
     &SEAL_KEY,
+    &MEDIA,
     &LOG,
     &TENANT,
     &CODES,

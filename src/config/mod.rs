@@ -14,6 +14,7 @@ mod control;
 mod duration;
 mod emergency;
 pub mod keys;
+mod media;
 mod name;
 mod read;
 mod report;
@@ -30,12 +31,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use dataplane::media::MediaAddress;
 use dataplane::settings::{Listener, Peer, Settings, Tenant, Timers};
 use toml::de::DeTable;
 use zeroize::Zeroizing;
 
 pub use control::{Control, TOKENS_MAX, Token};
 pub use emergency::{Resolve, addresses_of};
+pub use media::Media;
 pub use report::Report;
 pub use server::{LISTENERS_MAX, Listen, Log, LogFormat, LogLevel, Server, WORKERS_MAX};
 
@@ -164,14 +167,17 @@ impl Loaded {
             Arc::new(tenant)
         });
         let durable = matches!(self.server.store, StoreKind::Embedded { .. });
-        Settings::new(
+        let mut settings = Settings::new(
             generation,
             &self.server.name,
             listeners.collect(),
             tenants.collect(),
             self.timers,
             durable,
-        )
+        );
+        let Media { address, advertise, .. } = self.server.media;
+        settings.media = MediaAddress { bind: address, advertise };
+        settings
     }
 }
 

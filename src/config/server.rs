@@ -1,5 +1,5 @@
 //! What concerns the process and not one tenant: `[edge]`, `[[listen]]`, `[store]`, `[timers]`, `[pins]`,
-//! `[log]`.
+//! `[log]`. `[media]` has a file of its own.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -10,6 +10,7 @@ use dataplane::settings::{Protocol, Timers};
 
 use super::control::{self, Control};
 use super::keys;
+use super::media::{self, Media};
 use super::name;
 use super::read::{Choice, Table, Text};
 use super::report::{Problem, Span};
@@ -40,6 +41,8 @@ pub struct Server {
     pub control: Option<Control>,
     /// The keys of PINs.
     pub keys: Keys,
+    /// The attendant's sound.
+    pub media: Media,
     /// What is logged, and how.
     pub log: Log,
 }
@@ -57,6 +60,7 @@ impl Server {
             ("listen.protocol, listen.address, listen.dscp", sockets(self) != sockets(other)),
             ("store", self.store != other.store),
             ("control.address", control(self) != control(other)),
+            ("media.ports, media.sessions_max, media.dscp", self.media.setup != other.media.setup),
             ("log", self.log != other.log),
         ]
         .into_iter()
@@ -133,6 +137,7 @@ pub(super) fn read(top: &Table<'_>, base: &Path, secrets: &Secrets<'_>) -> Serve
         control,
         store: store(top, base),
         keys: top.table("pins", &keys::PINS).map_or_else(Keys::default, |pins| pin_keys(&pins, secrets)),
+        media: media::read(top, base),
         log: top.table("log", &keys::LOG).map_or_else(Log::default, |table| log(&table)),
         listeners: listeners.into_iter().map(|(listen, _)| listen).collect(),
     }

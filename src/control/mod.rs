@@ -115,6 +115,7 @@ impl Edge for Controls {
             turns: counts.turns,
             location: self.tables.location.census(),
             store: self.store.health(),
+            media: self.media.figures(),
         }
     }
 }

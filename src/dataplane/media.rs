@@ -15,6 +15,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::flow::WorkerId;
+use crate::settings::Listener;
 
 /// Names a session: whose worker, and which of its calls. Never used twice within a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -113,6 +114,31 @@ impl SrtpKey {
 impl std::fmt::Debug for SrtpKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("SrtpKey(…)")
+    }
+}
+
+/// Where the attendant's sound comes from; without either, from the address of the listener that the call came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MediaAddress {
+    /// What is bound, where the listener is of the same family.
+    pub bind: Option<IpAddr>,
+    /// What phones are told in SDP; IPv6 in brackets.
+    pub advertise: Option<Box<str>>,
+}
+
+impl MediaAddress {
+    /// The address to bind for a call that came to `listener`, and the host to write into its SDP: an address, IPv6
+    /// without brackets, or a name if the operator advertises one.
+    pub fn of(&self, listener: &Listener) -> (IpAddr, Box<str>) {
+        let local = listener.local.ip();
+        let bound = self.bind.filter(|address| address.is_ipv4() == local.is_ipv4());
+        let told = match (&self.advertise, bound) {
+            (Some(host), _) => host.clone(),
+            (None, Some(address)) => address.to_string().into(),
+            (None, None) => listener.advertise_host.clone(),
+        };
+        let bare = told.strip_prefix('[').and_then(|told| told.strip_suffix(']'));
+        (bound.unwrap_or(local), bare.map_or(told.clone(), Box::from))
     }
 }
 

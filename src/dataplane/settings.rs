@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use crate::auth::RegistrarUris;
 use crate::flow::ListenerId;
 use crate::hash::NameHasher;
+use crate::media::MediaAddress;
 pub use crate::secret::{SipSecret, StoredPin};
 
 /// Everything the edge was told, one generation of it.
@@ -29,6 +30,8 @@ pub struct Settings {
     pub timers: Timers,
     /// True where the store outlives the process: log-ins, new and removed bindings wait for it.
     pub durable: bool,
+    /// Where sound comes from, if not from the listeners' addresses.
+    pub media: MediaAddress,
     by_domain: HashMap<Box<str>, TenantIndex, NameHasher>,
     by_id: HashMap<Box<str>, TenantIndex, NameHasher>,
     /// How each listener names itself, by its index.
@@ -88,6 +91,7 @@ impl Settings {
             tenants,
             timers,
             durable,
+            media: MediaAddress::default(),
             by_domain,
             by_id,
         }

@@ -17,6 +17,7 @@ use super::handoff::{Certain, Ring};
 use crate::backend::store::StoreHandle;
 use crate::config::Server;
 use crate::durations::Durations;
+use crate::media::Media;
 use crate::transport;
 
 /// Commands under way at a time. Each waits for a commit of the store, some milliseconds, so this is tens of
@@ -38,6 +39,8 @@ pub struct Controls {
     pub counts: Arc<Counts>,
     /// How the store fares: `store.health()`.
     pub store: StoreHandle,
+    /// Sound: `media.figures()`.
+    pub media: Arc<Media>,
     /// The clock that all stored instants are of.
     pub clock: Clock,
     /// What the edge is doing; `/ready` is 200 while it serves.

@@ -43,6 +43,7 @@ pub(super) fn run(shell: &Arc<Shell>, id: WorkerId) {
             Err(_) => error!(worker = id.0, "the worker panicked and starts anew"),
         }
         shell.counts.panicked();
+        shell.media.forget(id);
         std::thread::sleep(ERROR_PAUSE);
     }
 }

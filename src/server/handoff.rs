@@ -2,8 +2,9 @@
 //!
 //! Two lanes. The lossy one carries what a network might have lost as well: octets for a flow of another worker,
 //! responses that came to the wrong one, notices. It is bounded, and what finds it full is dropped and counted.
-//! The certain one carries what must arrive: answers, commands, settings. Each of these was admitted elsewhere
-//! (a bounded queue of questions, a bounded number of commands), so the lane needs no bound of its own.
+//! The certain one carries what must arrive: answers, commands, settings, what is heard. Each of these was admitted
+//! elsewhere (a bounded queue of questions, a bounded number of commands, of sessions and of keys a second), so the lane
+//! needs no bound of its own.
 //!
 //! A worker is woken once a drain, and only if it sleeps.
 
@@ -14,6 +15,7 @@ use std::time::Duration;
 use crossbeam_queue::{ArrayQueue, SegQueue};
 use dataplane::flow::{ConnectionId, Flow};
 use dataplane::input::{Notice, Order};
+use dataplane::media::Heard;
 use dataplane::output::Done;
 use dataplane::query::{Answer, QueryId};
 use dataplane::refusal::Refusal;
@@ -53,6 +55,8 @@ pub enum Handed {
 pub enum Certain {
     /// The answer to a question of the receiving worker.
     Answered(QueryId, Answer),
+    /// What the sound of a call has to say.
+    Heard(u64, Heard),
     /// Something the control plane wants done, and where the reply goes.
     Commanded(Order, oneshot::Sender<Result<Done, Refusal>>),
     /// New settings.

@@ -34,7 +34,8 @@ use tracing::{error, info, warn};
 
 use crate::backend::pin::desk::PinDesk;
 use crate::backend::store::{OpenError, Secrets, StoreHandle};
-use crate::config::{Loaded, Server};
+use crate::config::{self, Loaded, Server};
+use crate::media::Media;
 use clock::Clock;
 use controls::{Commander, Controls, Counts, Phase};
 use handoff::{Certain, Ring};
@@ -121,6 +122,7 @@ impl Edge {
         let pins = Arc::new(PinDesk::new(changed));
         forget_pins(&store, pins.configure(&settings, &plans, server.keys.clone()));
         let questions = Questions::start(store.clone(), Arc::clone(&pins), clock)?;
+        let media = Arc::new(start_media(&server.media, &rings)?);
         let keys = watch::Sender::new(Arc::new(keys::routing_keys(&secrets)));
         let settings = watch::Sender::new(settings);
         let server = watch::Sender::new(server);
@@ -132,6 +134,7 @@ impl Edge {
             server: server.subscribe(),
             counts: Arc::clone(&counts),
             store,
+            media: Arc::clone(&media),
             clock,
             phase: phase.subscribe(),
         };
@@ -140,6 +143,7 @@ impl Edge {
             rings,
             counts,
             questions,
+            media,
             tables,
             settings: settings.subscribe(),
             keys: keys.subscribe(),
@@ -208,6 +212,7 @@ impl Edge {
         if let Some(house) = self.house.take() {
             house.close();
         }
+        self.shell.media.stop();
         self.shell.questions.stop();
         self.controls.store.clone().flush_and_close();
         info!("stopped");
@@ -251,6 +256,16 @@ fn open_control(address: SocketAddr) -> Result<TcpListener, StartError> {
     open().map_err(|source| StartError::Control { address, source })
 }
 
+/// Whatever is heard goes to the worker whose call it is.
+fn start_media(media: &config::Media, rings: &Arc<[Arc<Ring>]>) -> io::Result<Media> {
+    let rings = Arc::clone(rings);
+    Media::start(&media.setup, Arc::clone(&media.prompts), move |session, heard| {
+        if let Some(ring) = rings.get(usize::from(session.worker.0)) {
+            ring.deliver(Certain::Heard(session.call, heard));
+        }
+    })
+}
+
 /// Calls sealed under a key that the store does not have would lose their way at a restart.
 fn save_first_keys(store: &StoreHandle, secrets: &Secrets) {
     let (done, saved) = mpsc::sync_channel(1);
@@ -270,7 +285,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::{self, Source};
+    use crate::config::Source;
 
     const DEADLINE: Duration = Duration::from_secs(10);
 

@@ -37,6 +37,7 @@ use super::sockets::Sockets;
 use super::streams::{Bounds, Streams};
 use super::{random, report};
 use crate::durations::Durations;
+use crate::media::Media;
 use crate::transport::Counters;
 use crate::transport::stream::Piece;
 use crate::transport::udp::{BATCH_MAX, Receiver, Sender};
@@ -53,6 +54,7 @@ pub(super) struct Shell {
     pub(super) rings: Arc<[Arc<Ring>]>,
     pub(super) counts: Arc<Counts>,
     pub(super) questions: Questions,
+    pub(super) media: Arc<Media>,
     pub(super) tables: Arc<Tables>,
     pub(super) settings: watch::Receiver<Arc<Settings>>,
     pub(super) keys: watch::Receiver<Arc<RoutingKeys>>,
@@ -231,6 +233,7 @@ impl Worker {
     fn take_certain(&mut self, now: Now, certain: Certain) -> Result<(), Panicked> {
         match certain {
             Certain::Answered(query, answer) => self.guarded.handle(now, Input::Answered { query, answer }),
+            Certain::Heard(call, heard) => self.guarded.handle(now, Input::Heard { call, heard }),
             Certain::Commanded(order, to) => {
                 if self.replies.len() >= REPLIES_MAX {
                     self.replies.retain(|_, to| !to.is_closed());
@@ -258,10 +261,11 @@ impl Worker {
         }
     }
 
-    /// After a panic nobody will reply to what was asked before.
+    /// After a panic nobody will reply to what was asked before, and nobody knows the calls that there is sound for.
     fn forget_replies(&mut self, panics: usize) {
         for _ in 0..panics {
             self.shell.counts.panicked();
+            self.shell.media.forget(self.id);
             self.replies.clear();
         }
     }
@@ -353,8 +357,7 @@ impl Worker {
                     ring.offer(Handed::Tell(notice.clone()));
                 }
             }
-            // Sessions that were told to open and do not are what calls to the attendant do without.
-            Output::Media(..) => {}
+            Output::Media(session, order) => self.shell.media.order(session, order),
             Output::Reply(reply, outcome) => {
                 if let Some(to) = self.replies.remove(&reply) {
                     // Whoever asked may have gone.

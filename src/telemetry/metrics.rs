@@ -15,7 +15,7 @@ use dataplane::settings::Settings;
 
 use crate::backend::store::Health;
 use crate::durations::Durations;
-use crate::transport;
+use crate::{media, transport};
 
 /// The type of a page.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -43,6 +43,8 @@ pub struct Figures {
     pub location: Census,
     /// How the store fares.
     pub store: Health,
+    /// The attendant's sound.
+    pub media: media::Figures,
 }
 
 /// One page. Seats are told by tenant, those of `settings` also where nobody sits.
@@ -71,6 +73,10 @@ pub fn page(figures: &Figures, settings: &Settings, seats: &[Arc<Seat>]) -> Stri
     }
     for (name, help, count) in figures.transport.each() {
         page.counter(&format!("hotdesk_transport_{name}_total"), help, count);
+    }
+    page.gauge("hotdesk_media_sessions", "Sessions of sound that are open.", figures.media.sessions);
+    for (name, help, count) in figures.media.counters.each() {
+        page.counter(&format!("hotdesk_media_{name}_total"), help, count);
     }
     page.counter(
         "hotdesk_handoffs_dropped_total",
