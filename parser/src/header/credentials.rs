@@ -12,10 +12,23 @@ use nom::Parser;
 /// came.
 #[derive(Debug, Clone, Copy)]
 struct AuthParams<'a> {
-    scheme: &'a [u8],
+    /// Scheme and parameters.
     raw: &'a [u8],
-    /// The values of the known parameters, found in the one pass that checks the grammar.
-    known: [Option<&'a [u8]>; KNOWN],
+    /// Octets of the scheme.
+    scheme: u16,
+    /// Where the values of the known parameters are, found in the one pass that checks the grammar.
+    known: [Span; KNOWN],
+}
+
+/// Where a value is, without its quotes. Nothing stands before a scheme, so that one from 0 on is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Span {
+    start: u16,
+    end: u16,
+}
+
+impl Span {
+    const NONE: Self = Self { start: 0, end: 0 };
 }
 
 /// How many parameters RFC 7616 gives credentials and challenges. Each may be there once: of two nonces, two
@@ -109,32 +122,52 @@ fn unusual_name(input: &[u8]) -> Parsed<'_, Option<usize>> {
 
 impl<'a> AuthParams<'a> {
     fn read(input: &'a [u8]) -> Parsed<'a, Self> {
-        let input = octets::trim_start(input);
-        let (rest, scheme) = octets::run(TOKEN).parse(input)?;
-        let raw = octets::trim_start(rest);
-        let mut rest = raw;
-        let mut known = [None; KNOWN];
+        let raw = octets::trim_start(input);
+        if raw.len() > usize::from(u16::MAX) {
+            return fault(raw);
+        }
+        let (rest, scheme) = octets::run(TOKEN).parse(raw)?;
+        let mut params = AuthParams { raw, scheme: scheme.len() as u16, known: [Span::NONE; KNOWN] };
+        let mut rest = octets::trim_start(rest);
         loop {
-            let (after, place) = name(rest)?;
-            let (after, value) = match after.first() {
-                Some(b'"') => octets::quoted(after)?,
-                _ => octets::run(octets::VALUE).parse(after)?,
+            let (value, place) = name(rest)?;
+            let (after, length, quotes) = match value {
+                [b'"', ..] => {
+                    let (after, string) = octets::quoted(value)?;
+                    (after, string.len() - 2, 1)
+                }
+                _ => {
+                    let (after, word) = octets::run(octets::VALUE).parse(value)?;
+                    (after, word.len(), 0)
+                }
             };
-            if let Some(place) = place
-                && known[place].replace(unquote(value)).is_some()
-            {
-                return fault(rest);
+            if let Some(place) = place {
+                let start = raw.len() - value.len() + quotes;
+                let known = &mut params.known[place];
+                if *known != Span::NONE {
+                    return fault(rest);
+                }
+                *known = Span { start: start as u16, end: (start + length) as u16 };
             }
             let after = octets::trim_start(after);
-            match after.split_first() {
-                Some((b',', next)) => rest = octets::trim_start(next),
-                _ => return Ok((after, AuthParams { scheme, raw: octets::trim_end(raw), known })),
+            match after {
+                [b',', next @ ..] => rest = octets::trim_start(next),
+                _ => return Ok((after, params)),
             }
         }
     }
 
+    fn known(&self, place: usize) -> Option<&'a [u8]> {
+        let Span { start, end } = self.known[place];
+        (start > 0).then(|| &self.raw[usize::from(start)..usize::from(end)])
+    }
+
+    fn scheme(&self) -> &'a [u8] {
+        &self.raw[..usize::from(self.scheme)]
+    }
+
     fn get(&self, name: &str) -> Option<&'a [u8]> {
-        let mut rest = self.raw;
+        let mut rest = octets::trim(&self.raw[usize::from(self.scheme)..]);
         while !rest.is_empty() {
             let Ok((after, found)) = octets::run(TOKEN).parse(rest) else { return None };
             let Ok((after, ())) = octets::separator(b'=')(after) else { return None };
@@ -165,21 +198,21 @@ macro_rules! accessors {
             $(
                 #[doc = $doc]
                 #[must_use]
-                pub const fn $name(&self) -> Option<&'a [u8]> {
-                    self.0.known[$place]
+                pub fn $name(&self) -> Option<&'a [u8]> {
+                    self.0.known($place)
                 }
             )*
 
             /// The scheme as written; compare it in any case.
             #[must_use]
-            pub const fn scheme(&self) -> &'a [u8] {
-                self.0.scheme
+            pub fn scheme(&self) -> &'a [u8] {
+                self.0.scheme()
             }
 
             /// Whether the scheme is `Digest`.
             #[must_use]
-            pub const fn is_digest(&self) -> bool {
-                self.0.scheme.eq_ignore_ascii_case(b"Digest")
+            pub fn is_digest(&self) -> bool {
+                self.0.scheme().eq_ignore_ascii_case(b"Digest")
             }
 
             /// Any parameter by its name, without quotes.
@@ -200,6 +233,7 @@ accessors! { Credentials:
     "The algorithm; none means MD5." algorithm ALGORITHM;
     "The quality of protection chosen." qop QOP;
     "The client's nonce." cnonce CNONCE;
+    "The nonce count as written, well formed or not; see [`Self::nc`]." nc_raw NC;
     "The server's opaque string, given back." opaque OPAQUE;
 }
 
@@ -215,7 +249,8 @@ impl<'a> Credentials<'a> {
     /// Reads one value.
     ///
     /// # Errors
-    /// [`ErrorKind::Malformed`], where the grammar fails or a parameter is there twice.
+    /// [`ErrorKind::Malformed`], where the grammar fails, a parameter is there twice, or the value has more octets than
+    /// a message's head may have, 65,535.
     pub fn parse(value: &'a [u8]) -> Result<Self, ParseError> {
         Self::of(Name::Authorization, value)
     }
@@ -227,14 +262,8 @@ impl<'a> Credentials<'a> {
     /// The nonce count: exactly eight hexadecimal digits (RFC 7616 §3.4); anything else is none.
     #[must_use]
     pub fn nc(&self) -> Option<u32> {
-        let digits = self.0.known[NC].filter(|digits| digits.len() == 8)?;
+        let digits: &[u8; 8] = self.nc_raw()?.try_into().ok()?;
         digits.iter().try_fold(0, |count, &digit| Some(count << 4 | (digit as char).to_digit(16)?))
-    }
-
-    /// Whether a nonce count is there, well formed or not.
-    #[must_use]
-    pub const fn has_nc(&self) -> bool {
-        self.0.known[NC].is_some()
     }
 }
 
@@ -242,7 +271,8 @@ impl<'a> Challenge<'a> {
     /// Reads one value.
     ///
     /// # Errors
-    /// [`ErrorKind::Malformed`], where the grammar fails or a parameter is there twice.
+    /// [`ErrorKind::Malformed`], where the grammar fails, a parameter is there twice, or the value has more octets than
+    /// a message's head may have, 65,535.
     pub fn parse(value: &'a [u8]) -> Result<Self, ParseError> {
         Self::of(Name::WwwAuthenticate, value)
     }
@@ -254,7 +284,7 @@ impl<'a> Challenge<'a> {
     /// Whether only the nonce was too old and the secret is right.
     #[must_use]
     pub fn is_stale(&self) -> bool {
-        self.0.known[STALE].is_some_and(|value| value.eq_ignore_ascii_case(b"true"))
+        self.0.known(STALE).is_some_and(|value| value.eq_ignore_ascii_case(b"true"))
     }
 }
 
@@ -307,7 +337,7 @@ mod tests {
             let credentials = Credentials::parse(value.as_bytes()).expect("good");
 
             assert_eq!(credentials.nc(), count, "{text}");
-            assert!(credentials.has_nc());
+            assert_eq!(credentials.nc_raw(), Some(text.as_bytes()));
         }
     }
 
@@ -339,6 +369,20 @@ mod tests {
         ] {
             assert!(Credentials::parse(value.as_bytes()).is_err(), "{value:?}");
         }
+    }
+
+    #[test]
+    fn a_value_is_read_up_to_the_longest_a_head_can_hold() {
+        let of_length = |length: usize| {
+            let before = "Digest realm=\"a\", opaque=\"";
+            format!("{before}{}\"", "x".repeat(length - before.len() - 1))
+        };
+
+        let longest = of_length(usize::from(u16::MAX));
+        let credentials = Credentials::parse(longest.as_bytes()).expect("good");
+        assert_eq!(credentials.realm(), Some(&b"a"[..]));
+        assert_eq!(credentials.opaque(), longest.as_bytes().get(26..longest.len() - 1));
+        assert!(Credentials::parse(of_length(usize::from(u16::MAX) + 1).as_bytes()).is_err());
     }
 
     #[test]
