@@ -137,6 +137,7 @@ pub(crate) fn fault<T>(input: &[u8]) -> Parsed<'_, T> {
 }
 
 /// Runs `grammar` over the whole of `value`; surrounding white space may remain, anything else is a fault.
+#[inline]
 pub(crate) fn whole<'a, T>(
     value: &'a [u8],
     kind: ErrorKind,
@@ -151,6 +152,22 @@ pub(crate) fn whole<'a, T>(
         Err(nom::Err::Error(fault) | nom::Err::Failure(fault)) => Err(at(fault.left)),
         Err(nom::Err::Incomplete(_)) => unreachable!("no streaming grammar is used"),
     }
+}
+
+/// The same for the first value of a list: a comma and others may follow it.
+#[inline]
+pub(crate) fn first_of_list<'a, T>(
+    line: &'a [u8],
+    kind: ErrorKind,
+    grammar: impl FnOnce(&'a [u8]) -> Parsed<'a, T>,
+) -> Result<T, ParseError> {
+    whole(line, kind, |line| {
+        let (rest, parsed) = grammar(line)?;
+        match crate::octets::trim_start(rest) {
+            [b',', ..] => Ok((b"", parsed)),
+            _ => Ok((rest, parsed)),
+        }
+    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! A message: the octets, the index over them, and the views of what a caller wants to read.
 
-use crate::error::{ErrorKind, ParseError};
+use crate::error::{ErrorKind, ParseError, first_of_list};
 use crate::header::contact::ContactValue;
 use crate::header::credentials::{Challenge, Credentials};
 use crate::header::cseq::CSeq;
@@ -50,6 +50,7 @@ impl<'a> Message<'a> {
     /// # Errors
     /// What is wrong with the start line, the shape of the header lines, or Content-Length. Nothing else has
     /// been looked at: see [`Message::validate`].
+    #[inline]
     pub fn parse(bytes: &'a [u8], limits: &Limits) -> Result<Self, ParseError> {
         let skipped = leading_breaks(bytes);
         // A message is built where it will stay; what it says before `fill` is done is never seen.
@@ -65,6 +66,7 @@ impl<'a> Message<'a> {
         }
     }
 
+    #[inline(never)]
     fn fill(&mut self, limits: &Limits) -> Result<(), ParseError> {
         let bytes = self.bytes;
         self.index.fill(bytes, limits, OnFault::Refuse, |end| {
@@ -181,8 +183,16 @@ impl<'a> Message<'a> {
     ///
     /// # Errors
     /// There is none, or it is malformed.
+    #[inline]
     pub fn top_via(&self) -> Result<Via<'a>, ParseError> {
-        self.vias().next().unwrap_or(Err(ParseError::new(ErrorKind::Missing(Name::Via), 0)))
+        match self.index.first(Name::Via) {
+            Some(line) if line.value != line.value_end => {
+                let kind = ErrorKind::Malformed(Name::Via);
+                self.placed(line, first_of_list(line.value_in(self.bytes), kind, Via::read))
+            }
+            // An empty line of a list adds nothing to it.
+            _ => self.vias().next().unwrap_or(Err(ParseError::new(ErrorKind::Missing(Name::Via), 0))),
+        }
     }
 
     /// All Via values, topmost first.

@@ -144,7 +144,7 @@ pub(crate) fn quoted(input: &[u8]) -> Parsed<'_, &[u8]> {
         return crate::error::fault(input);
     }
     let mut at = 1;
-    while let Some(found) = find_either(&input[at.min(input.len())..], b'"', b'\\') {
+    while let Some(found) = find_any(&input[at.min(input.len())..], [b'"', b'\\']) {
         at += found;
         if input[at] == b'"' {
             let (string, rest) = input.split_at(at + 1);
@@ -155,13 +155,13 @@ pub(crate) fn quoted(input: &[u8]) -> Parsed<'_, &[u8]> {
     crate::error::fault(&input[input.len()..])
 }
 
-/// Where the first of two octets stands, neither of them NUL. What is searched here is short, and a call of `memchr`
+/// Where the first of these octets stands, none of them NUL. What is searched here is short, and a call of `memchr`
 /// costs more than it saves.
 #[inline]
-fn find_either(text: &[u8], a: u8, b: u8) -> Option<usize> {
+pub(crate) fn find_any<const N: usize>(text: &[u8], wanted: [u8; N]) -> Option<usize> {
     let mut from = 0;
     while from < text.len() {
-        match first_of([a, b], &window_of(&text[from..])) {
+        match first_of(wanted, &window_of(&text[from..])) {
             WINDOW => from += WINDOW,
             at => return Some(from + at),
         }
@@ -332,14 +332,15 @@ mod tests {
     }
 
     #[test]
-    fn either_octet_is_found_wherever_it_stands() {
+    fn an_octet_is_found_wherever_it_stands() {
         for length in 0..40 {
             for at in 0..length {
                 let mut text = vec![b'!'; length];
                 text[at..].fill(b'#');
-                assert_eq!(find_either(&text, b'#', b'"'), Some(at));
-                assert_eq!(find_either(&text, b'\xff', b'#'), Some(at));
-                assert_eq!(find_either(&text, b'"', b'\xff'), None);
+                assert_eq!(find_any(&text, [b'#', b'"']), Some(at));
+                assert_eq!(find_any(&text, [b'\xff', b'#']), Some(at));
+                assert_eq!(find_any(&text, [b'#']), Some(at));
+                assert_eq!(find_any(&text, [b'"', b'\xff']), None);
             }
         }
     }

@@ -133,7 +133,7 @@ impl<'a> Uri<'a> {
     #[must_use]
     pub fn user_unescaped(&self) -> Cow<'a, [u8]> {
         let user = self.user.unwrap_or_default();
-        if memchr::memchr(b'%', user).is_none() {
+        if octets::find_any(user, [b'%']).is_none() {
             return Cow::Borrowed(user);
         }
         Cow::Owned(unescape(user).collect())
@@ -185,15 +185,19 @@ fn fault_in(raw: &[u8], left: usize) -> ParseError {
 #[inline]
 fn split_userinfo(opaque: &[u8]) -> (Option<&[u8]>, Option<&[u8]>, &[u8]) {
     let none = (None, None, opaque);
-    let user = octets::span(opaque, USER);
-    match opaque[user..] {
-        [b'@', ref rest @ ..] => (Some(&opaque[..user]), None, rest),
-        // A password, or else the port of a URI without a user.
-        [b':', ref after @ ..] => match after.split_at(octets::span(after, USERINFO)) {
-            (password, [b'@', rest @ ..]) => (Some(&opaque[..user]), Some(password), rest),
-            _ => none,
-        },
-        _ => none,
+    let Some(at) = octets::find_any(opaque, [b'@']) else { return none };
+    let (userinfo, rest) = (&opaque[..at], &opaque[at + 1..]);
+    if octets::all(userinfo, USER) {
+        return (Some(userinfo), None, rest);
+    }
+    let user = octets::span(userinfo, USER);
+    match userinfo[user..].split_first() {
+        None => (Some(userinfo), None, rest),
+        Some((b':', password)) if octets::span(password, USERINFO) == password.len() => {
+            (Some(&userinfo[..user]), Some(password), rest)
+        }
+        // What cannot stand in front of it: the `@` is somewhere behind the host.
+        Some(_) => none,
     }
 }
 

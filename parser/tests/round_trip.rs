@@ -97,7 +97,7 @@ proptest! {
         prop_assert_eq!(response.status(), Some(code));
         prop_assert_eq!(answered.via.branch, asked.via.branch);
         prop_assert_eq!(answered.via.host, asked.via.host);
-        prop_assert_eq!(answered.via.maddr, None);
+        prop_assert_eq!(answered.via.maddr(), None);
         if let Some(received) = answered.via.received_ip() {
             prop_assert_eq!(received, source.ip().to_canonical());
         }

@@ -87,7 +87,7 @@ impl<'a> NameAddr<'a> {
             }
         };
         let Some(inside) = bracket.strip_prefix(b"<") else { return fault(bracket) };
-        let Some(end) = memchr::memchr(b'>', inside) else { return fault(bracket) };
+        let Some(end) = octets::find_any(inside, [b'>']) else { return fault(bracket) };
         let uri = octets::trim(&inside[..end]);
         // RFC 4475 §3.1.2.14: no white space inside the brackets.
         if uri.is_empty() || (reading.strict && uri.len() != end) {

@@ -21,14 +21,8 @@ pub struct Via<'a> {
     pub port: Option<u16>,
     /// The transaction id.
     pub branch: Option<&'a [u8]>,
-    /// The address the request is said to have come from.
-    pub received: Option<&'a [u8]>,
     /// `Some(None)`: the sender asks for it; `Some(Some(port))`: it is filled in.
     pub rport: Option<Option<u16>>,
-    /// Where a response is said to belong. Never a reason to send something there.
-    pub maddr: Option<&'a [u8]>,
-    /// The multicast scope.
-    pub ttl: Option<u8>,
     /// All parameters.
     pub params: Params<'a>,
     /// The whole value.
@@ -57,6 +51,7 @@ impl<'a> Via<'a> {
         whole(value, ErrorKind::Malformed(crate::Name::Via), Self::read)
     }
 
+    #[inline]
     pub(crate) fn read(input: &'a [u8]) -> Parsed<'a, Self> {
         let input = octets::trim_start(input);
         let rest = match input.strip_prefix(b"SIP/2.0/") {
@@ -74,10 +69,7 @@ impl<'a> Via<'a> {
             host,
             port,
             branch: None,
-            received: None,
             rport: None,
-            maddr: None,
-            ttl: None,
             params: Params::default(),
             raw: b"",
             claims: Claims::None,
@@ -100,17 +92,8 @@ impl<'a> Via<'a> {
                 };
                 self.rport = self.rport.or(Some(value.and_then(decimal)));
             }
-            8 if is(b"received") => {
-                self.claims = Claims::Several;
-                self.received = self.received.or(value);
-            }
-            5 if is(b"maddr") => {
-                self.claims = Claims::Several;
-                self.maddr = self.maddr.or(value);
-            }
-            3 if is(b"ttl") && self.ttl.is_none() => {
-                self.ttl = value.and_then(decimal);
-            }
+            8 if is(b"received") => self.claims = Claims::Several,
+            5 if is(b"maddr") => self.claims = Claims::Several,
             _ => {}
         }
     }
@@ -121,10 +104,28 @@ impl<'a> Via<'a> {
         self.branch.is_some_and(|branch| branch.len() > COOKIE.len() && branch.starts_with(COOKIE))
     }
 
+    /// The address the request is said to have come from.
+    #[must_use]
+    pub fn received(&self) -> Option<&'a [u8]> {
+        self.params.get("received")?
+    }
+
+    /// Where a response is said to belong. Never a reason to send something there.
+    #[must_use]
+    pub fn maddr(&self) -> Option<&'a [u8]> {
+        self.params.get("maddr")?
+    }
+
+    /// The multicast scope.
+    #[must_use]
+    pub fn ttl(&self) -> Option<u8> {
+        decimal(self.params.get("ttl")??)
+    }
+
     /// The address in `received`, with or without brackets (RFC 5118 §4.5).
     #[must_use]
     pub fn received_ip(&self) -> Option<IpAddr> {
-        Host::from_bytes(self.received?)?.ip()
+        Host::from_bytes(self.received()?)?.ip()
     }
 
     /// Appends this value as the hop that took the request from `source` has to write it: `received` is the
