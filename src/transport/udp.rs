@@ -9,8 +9,10 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
+use rustix::net::sockopt::{Ipv4PathMtuDiscovery, set_ip_mtu_discover};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::Dscp;
@@ -31,8 +33,16 @@ const RECEIVE_BUFFER_OCTETS: usize = 8 << 20;
 /// What the kernel is asked to hold of ours before it says `WouldBlock`.
 const SEND_BUFFER_OCTETS: usize = 4 << 20;
 
+/// A datagram leaves whole or is refused: what nobody will fragment needs no identification (RFC 6864 §4.1), and to find
+/// one for each datagram is more than 2 % of all the work of a REGISTER refresh.
+const WHOLE: Ipv4PathMtuDiscovery = Ipv4PathMtuDiscovery::DO;
+
+/// A datagram longer than the MTU of its path leaves in fragments.
+const IN_FRAGMENTS: Ipv4PathMtuDiscovery = Ipv4PathMtuDiscovery::WANT;
+
 /// Binds a non-blocking socket that shares `address` with those of the other workers (`SO_REUSEPORT`): the
-/// kernel hashes source and destination, so one phone always reaches the same socket.
+/// kernel hashes source and destination, so one phone always reaches the same socket. [`Sender::send`] is how to send by
+/// it: an IPv4 socket by itself refuses what is longer than the MTU of the path.
 ///
 /// An IPv6 socket takes no IPv4 (`IPV6_V6ONLY`), so that the two never hide behind mapped addresses and a
 /// wildcard of each family can be bound beside the other.
@@ -43,6 +53,10 @@ pub fn bind(address: SocketAddr, dscp: Dscp) -> io::Result<UdpSocket> {
     }
     socket.set_reuse_port(true)?;
     dscp.set(&socket, address)?;
+    // In IPv6 only what is fragmented has an identification (RFC 8200 §4.5), so there the system's default stays.
+    if address.is_ipv4() {
+        set_ip_mtu_discover(&socket, WHOLE)?;
+    }
     // The kernel clamps these to its limits without an error; a small buffer is no reason not to serve.
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER_OCTETS);
     let _ = socket.set_send_buffer_size(SEND_BUFFER_OCTETS);
@@ -140,13 +154,14 @@ impl Sender {
         Self { names: [Name::EMPTY; BATCH_MAX], headers: [EMPTY_HEADER; BATCH_MAX] }
     }
 
-    /// Sends messages in their order, 64 a call, and stops early where the socket would block. A destination that cannot be reached costs the others
-    /// nothing.
+    /// Sends messages in their order, 64 a call, and stops early where the socket would block. A message longer than the
+    /// MTU of its path is sent in fragments; a destination that cannot be reached costs the others nothing.
     pub fn send<'m>(
         &mut self,
         socket: &impl AsFd,
         messages: impl Iterator<Item = (SocketAddr, &'m [u8])>,
     ) -> Sent {
+        let socket = socket.as_fd();
         let mut sent = Sent::default();
         let mut messages = messages.peekable();
         while messages.peek().is_some() {
@@ -159,12 +174,12 @@ impl Sender {
             }
             let mut first = 0;
             while first < count {
-                let result = sendmmsg(
-                    socket.as_fd(),
-                    &buffers[first..count],
-                    &mut self.names[first..count],
-                    &mut self.headers[first..count],
-                );
+                let result = match self.dispatch(socket, &buffers, first..count) {
+                    Err(error) if error.raw_os_error() == Some(libc::EMSGSIZE) => {
+                        in_fragments(socket, || self.dispatch(socket, &buffers, first..first + 1))
+                    }
+                    result => result,
+                };
                 match result {
                     Ok(moved) => {
                         first += moved;
@@ -185,6 +200,26 @@ impl Sender {
         }
         sent
     }
+
+    /// One system call for the messages in these slots, whose headers are written.
+    fn dispatch(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        buffers: &[IoSlice<'_>],
+        slots: Range<usize>,
+    ) -> io::Result<usize> {
+        sendmmsg(socket, &buffers[slots.clone()], &mut self.names[slots.clone()], &mut self.headers[slots])
+    }
+}
+
+/// Has `send` try once more what did not fit the path whole. The socket stays, so the message leaves from the same address
+/// and port; it belongs to one worker, so nothing else leaves meanwhile. An IPv6 socket refuses: what it would not send is
+/// longer than any datagram.
+fn in_fragments<R>(socket: BorrowedFd<'_>, send: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+    set_ip_mtu_discover(socket, IN_FRAGMENTS)?;
+    let sent = send();
+    set_ip_mtu_discover(socket, WHOLE)?;
+    sent
 }
 
 impl Default for Sender {
@@ -344,7 +379,10 @@ fn sendmmsg(
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
     use std::time::Duration;
+
+    use rustix::net::sockopt::ip_mtu_discover;
 
     use super::*;
 
@@ -428,6 +466,69 @@ mod tests {
         assert_eq!(sent, Sent { done: 3, refused: 1, blocked: false });
         let received: Vec<Vec<u8>> = receive_all(&phone, 2).into_iter().map(|(_, octets)| octets).collect();
         assert_eq!(received, [b"one", b"two"]);
+    }
+
+    #[test]
+    fn a_message_longer_than_any_datagram_costs_an_ipv6_batch_nothing() {
+        let edge = bind("[::1]:0".parse().unwrap(), Dscp::CS3).unwrap();
+        let phone = bind("[::1]:0".parse().unwrap(), Dscp::CS3).unwrap();
+        let to = phone.local_addr().unwrap();
+        let too_long = vec![0; 65_528];
+
+        let sent = Sender::new().send(&edge, [(to, &too_long[..]), (to, b"one")].into_iter());
+
+        assert_eq!(sent, Sent { done: 2, refused: 1, blocked: false });
+        assert_eq!(receive_all(&phone, 1)[0].1, b"one");
+    }
+
+    /// Passes the test of this name in a network of its own, whose loopback has the MTU of an Ethernet. True: this is that
+    /// network. Where one may not be made, or without `unshare` and `ip`, the test is left out, and says so.
+    fn is_in_ethernet(test: &str) -> bool {
+        const INSIDE: &str = "HOTDESK_TEST_IN_ETHERNET";
+        if std::env::var_os(INSIDE).is_some() {
+            return true;
+        }
+        let network = |then: &str| {
+            let mut command = Command::new("unshare");
+            command.args(["--map-root-user", "--net", "sh", "-c"]);
+            command
+                .arg(format!("ip link set lo mtu 1500 up && {then}"))
+                .arg(std::env::current_exe().unwrap());
+            command
+        };
+        if !network("true").status().is_ok_and(|status| status.success()) {
+            eprintln!("left out: no network of one's own can be made here");
+            return false;
+        }
+        let name = format!("{}::{test}", module_path!().split_once("::").expect("a crate").1);
+        let passed =
+            network("exec \"$0\" --exact \"$1\" --nocapture").arg(name).env(INSIDE, "").output().unwrap();
+        let output = String::from_utf8_lossy(&passed.stdout);
+        assert!(passed.status.success() && output.contains("1 passed"), "{output}");
+        false
+    }
+
+    #[test]
+    fn what_does_not_fit_the_path_leaves_in_fragments_and_in_its_turn() {
+        if !is_in_ethernet("what_does_not_fit_the_path_leaves_in_fragments_and_in_its_turn") {
+            return;
+        }
+        let edge = bind("127.0.0.1:0".parse().unwrap(), Dscp::CS3).unwrap();
+        let phone = bind("127.0.0.1:0".parse().unwrap(), Dscp::CS3).unwrap();
+        let to = phone.local_addr().unwrap();
+        // The longest that fits (RFC 791 §3.1: 20 octets of header, and 8 of UDP), the next, and much longer ones.
+        let lengths = [3, 1_472, 1_473, 9_000, 4, 60_000, 65_507, 65_508, 5];
+        let messages = lengths.map(|length| vec![length as u8; length]);
+        assert_eq!(edge.send_to(&messages[2], to).unwrap_err().raw_os_error(), Some(libc::EMSGSIZE));
+
+        let sent = Sender::new().send(&edge, messages.iter().map(|octets| (to, octets.as_slice())));
+
+        assert_eq!(sent, Sent { done: 9, refused: 1, blocked: false });
+        let received = receive_all(&phone, 8);
+        assert!(received.iter().all(|(from, _)| *from == edge.local_addr().unwrap()));
+        let sendable = messages.iter().filter(|octets| octets.len() <= 65_507);
+        assert!(received.iter().map(|(_, octets)| octets).eq(sendable));
+        assert_eq!(ip_mtu_discover(&edge).unwrap(), WHOLE);
     }
 
     #[test]
