@@ -16,9 +16,9 @@ use std::net::Ipv4Addr;
 use super::answer::{write_answer, write_empty, write_session};
 use super::calling::{Caller, Requests};
 use super::line::Line;
-use super::reading::{Heard, Start};
+use super::reading::Heard;
 use super::roster::{read_user, write_source, write_user};
-use super::stage::{Awaited, BRANCH, Next, Play, Stage, Time};
+use super::stage::{Awaited, Next, Play, Stage, Time};
 use super::tally::unexpected;
 use crate::in_memory::Role;
 
@@ -92,11 +92,34 @@ impl Calling {
         let again = step == Step::Proving;
         self.requests.invite(stage, Self::line(number), &mut pair.caller, &Self::callee(number), again);
     }
+}
 
-    fn answered(&mut self, stage: &mut Stage, (party, serial): (u32, u32), heard: &Heard<'_>, octets: &[u8]) {
-        let number = Line::of_party(party).0 as usize / 2;
+impl Play for Calling {
+    fn begin(&mut self, stage: &mut Stage, due: Time) -> Next {
+        let number = self.next;
+        let Some(pair) = self.pairs.get_mut(number) else { return Next::Over };
+        if pair.step != Step::Idle {
+            return Next::Busy;
+        }
+        (pair.due, pair.rang, pair.acknowledged, pair.left) = (due, false, false, false);
+        self.next = if self.once { number + 1 } else { (number + 1) % self.pairs.len() };
+        stage.begin();
+        self.invite(stage, number, Step::Inviting);
+        Next::Begun
+    }
+
+    fn answered(
+        &mut self,
+        stage: &mut Stage,
+        awaited: Awaited,
+        _address: Ipv4Addr,
+        heard: &Heard<'_>,
+        octets: &[u8],
+    ) {
+        let number = Line::of_party(awaited.party).0 as usize / 2;
         let pair = self.pairs.get_mut(number);
-        let Some(pair) = pair.filter(|pair| pair.step != Step::Idle && pair.caller.cseq == serial) else {
+        let Some(pair) = pair.filter(|pair| pair.step != Step::Idle && pair.caller.cseq == awaited.serial)
+        else {
             stage.tally.strays += 1;
             return;
         };
@@ -168,35 +191,6 @@ impl Calling {
                 pair.left |= method == b"BYE";
                 stage.send(phone, |_, _, out| write_answer(out, heard, "200 OK", phone, write_empty));
             }
-        }
-    }
-}
-
-impl Play for Calling {
-    fn begin(&mut self, stage: &mut Stage, due: Time) -> Next {
-        let number = self.next;
-        let Some(pair) = self.pairs.get_mut(number) else { return Next::Over };
-        if pair.step != Step::Idle {
-            return Next::Busy;
-        }
-        (pair.due, pair.rang, pair.acknowledged, pair.left) = (due, false, false, false);
-        self.next = if self.once { number + 1 } else { (number + 1) % self.pairs.len() };
-        stage.begin();
-        self.invite(stage, number, Step::Inviting);
-        Next::Begun
-    }
-
-    fn hear(&mut self, stage: &mut Stage, address: Ipv4Addr, octets: &[u8]) {
-        let Some(heard) = Heard::read(octets) else {
-            stage.tally.strays += 1;
-            return;
-        };
-        match heard.start {
-            Start::Request(method, _) => self.asked(stage, address, method, &heard),
-            Start::Response(_) => match heard.ticket(BRANCH) {
-                Some(ticket) => self.answered(stage, ticket, &heard, octets),
-                None => stage.tally.strays += 1,
-            },
         }
     }
 

@@ -1,6 +1,7 @@
 //! The loop: begins units at their pace, takes in what comes, gives up what does not come.
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,8 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::time::TimeSpec;
 
 use super::datagrams::Receiver;
-use super::stage::{Next, Play, Stage, Time};
+use super::reading::{Heard, Start};
+use super::stage::{Awaited, BRANCH, Next, Play, Stage, Time};
 use crate::deadline;
 
 /// Units begun before what came is looked at: half a batch of most servers.
@@ -166,7 +168,7 @@ impl Driver {
             let datagrams = self.receiver.receive(&stage.sockets()[event.data() as usize])?;
             stage.now = since(self.started);
             for (address, octets) in datagrams {
-                play.hear(stage, address, octets);
+                tell(play, stage, address, octets);
             }
         }
         Ok(count > 0)
@@ -198,6 +200,24 @@ impl Driver {
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         let uniform = (((mixed ^ (mixed >> 31)) >> 11) + 1) as f64 / (1u64 << 53) as f64;
         (mean * -uniform.ln()) as Time
+    }
+}
+
+/// Tells `play` what came for a phone at `address`. What is no SIP message, and a response to nothing that a phone sent,
+/// is a stray.
+fn tell(play: &mut dyn Play, stage: &mut Stage, address: Ipv4Addr, octets: &[u8]) {
+    let Some(heard) = Heard::read(octets) else {
+        stage.tally.strays += 1;
+        return;
+    };
+    match heard.start {
+        Start::Request(method, _) => play.asked(stage, address, method, &heard),
+        Start::Response(_) => match heard.ticket(BRANCH) {
+            Some((party, serial)) => {
+                play.answered(stage, Awaited { party, serial }, address, &heard, octets);
+            }
+            None => stage.tally.strays += 1,
+        },
     }
 }
 

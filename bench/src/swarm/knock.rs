@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::reading::Heard;
-use super::stage::{Awaited, BRANCH, Next, Play, Stage, Time, fill};
+use super::stage::{Awaited, Next, Play, Stage, Time, fill};
 use super::template::{Gap, Template};
 
 /// Where OPTIONS of this play come from, in place of a phone's number: answers that come late are nobody's then.
@@ -54,10 +54,15 @@ impl Play for Knocking {
         Next::Begun
     }
 
-    fn hear(&mut self, _stage: &mut Stage, _address: Ipv4Addr, octets: &[u8]) {
-        let heard = Heard::read(octets);
-        self.answered |=
-            heard.is_some_and(|heard| heard.status().is_some() && heard.ticket(BRANCH).is_some());
+    fn answered(
+        &mut self,
+        _stage: &mut Stage,
+        _awaited: Awaited,
+        _address: Ipv4Addr,
+        _heard: &Heard<'_>,
+        _octets: &[u8],
+    ) {
+        self.answered = true;
     }
 
     fn give_up(&mut self, _stage: &mut Stage, _awaited: Awaited) {}

@@ -13,7 +13,7 @@ use std::net::Ipv4Addr;
 
 use super::line::{Line, Memory, Registers, Task};
 use super::reading::Heard;
-use super::stage::{Awaited, BRANCH, Next, Play, Stage, Time};
+use super::stage::{Awaited, Next, Play, Stage, Time};
 use super::tally::unexpected;
 use crate::in_memory::Role;
 
@@ -108,17 +108,19 @@ impl Play for Registering {
         Next::Begun
     }
 
-    fn hear(&mut self, stage: &mut Stage, address: Ipv4Addr, octets: &[u8]) {
-        let heard = Heard::read(octets);
-        let ticket = heard.as_ref().and_then(|heard| heard.ticket(BRANCH));
-        let Some((heard, (party, serial))) = heard.zip(ticket) else {
-            stage.tally.strays += 1;
-            return;
-        };
-        let (number, _) = Line::of_party(party);
+    fn answered(
+        &mut self,
+        stage: &mut Stage,
+        awaited: Awaited,
+        address: Ipv4Addr,
+        heard: &Heard<'_>,
+        octets: &[u8],
+    ) {
+        let (number, _) = Line::of_party(awaited.party);
         let line = self.line(number);
         let phone = self.phones.get_mut(number as usize);
-        let Some(phone) = phone.filter(|phone| phone.step != Step::Idle && phone.memory.cseq == serial)
+        let Some(phone) =
+            phone.filter(|phone| phone.step != Step::Idle && phone.memory.cseq == awaited.serial)
         else {
             stage.tally.strays += 1;
             return;
@@ -130,13 +132,13 @@ impl Play for Registering {
             }
             (Some(200), ..) => {
                 phone.step = Step::Idle;
-                match self.registers.fault(stage, line, &phone.memory, self.task, (address, &heard)) {
+                match self.registers.fault(stage, line, &phone.memory, self.task, (address, heard)) {
                     None => stage.finish(phone.due, stage.now),
                     Some(fault) => stage.fail(fault, octets),
                 }
             }
             (Some(401 | 407), Step::Asked | Step::Proved, Proving::Reusing | Proving::EachTime) => {
-                let proof = line.proof(&heard);
+                let proof = line.proof(heard);
                 if proof.is_none() {
                     phone.step = Step::Idle;
                     stage.fail("a challenge that MD5 does not answer", octets);
@@ -150,7 +152,7 @@ impl Play for Registering {
             (Some(100..200), ..) => {}
             _ => {
                 phone.step = Step::Idle;
-                stage.fail(unexpected(&heard), octets);
+                stage.fail(unexpected(heard), octets);
             }
         }
     }

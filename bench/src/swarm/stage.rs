@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use nix::sys::socket::SockaddrIn;
 
 use super::datagrams;
+use super::reading::Heard;
 use super::roster::{Roster, Source, write_host, write_source};
 use super::tally::Tally;
 use super::template::{Gap, write_decimal, write_hex};
@@ -22,8 +23,21 @@ pub(super) trait Play {
     /// Begins one unit that was due then.
     fn begin(&mut self, stage: &mut Stage, due: Time) -> Next;
 
-    /// A datagram came for a phone at `address`.
-    fn hear(&mut self, stage: &mut Stage, address: Ipv4Addr, octets: &[u8]);
+    /// A response came for a phone at `address`: `octets`, as `heard`. By its branch it is an answer to `awaited`,
+    /// which may be over.
+    fn answered(
+        &mut self,
+        stage: &mut Stage,
+        awaited: Awaited,
+        address: Ipv4Addr,
+        heard: &Heard<'_>,
+        octets: &[u8],
+    );
+
+    /// A request came for a phone at `address`. Phones that only register are not asked for anything.
+    fn asked(&mut self, stage: &mut Stage, _address: Ipv4Addr, _method: &[u8], _heard: &Heard<'_>) {
+        stage.tally.strays += 1;
+    }
 
     /// Nobody has answered `awaited`, if it is still waited for.
     fn give_up(&mut self, stage: &mut Stage, awaited: Awaited);

@@ -19,9 +19,9 @@ use super::answer::{write_answer, write_empty};
 use super::calling::{Caller, Requests};
 use super::line::{Line, Memory, Registers, Task};
 use super::options::Surface;
-use super::reading::{Heard, Start};
+use super::reading::Heard;
 use super::roster::{read_user, write_user};
-use super::stage::{Awaited, BRANCH, Next, Play, Stage, Time};
+use super::stage::{Awaited, Next, Play, Stage, Time};
 use super::tally::unexpected;
 use crate::in_memory::Role;
 
@@ -154,21 +154,55 @@ impl Swapping {
     }
 
     /// The person that waits for this answer.
-    fn waiting(&self, (party, serial): (u32, u32)) -> Option<u32> {
-        let desk = Line::of_party(party).0;
+    fn waiting(&self, awaited: Awaited) -> Option<u32> {
+        let desk = Line::of_party(awaited.party).0;
         let person = desk.checked_rem(self.half())?;
         let waits = self.people[person as usize].step != Step::Idle;
-        (waits && self.desk(person) == desk && self.cseq(desk) == serial).then_some(person)
+        (waits && self.desk(person) == desk && self.cseq(desk) == awaited.serial).then_some(person)
+    }
+
+    fn end_if_over(&mut self, stage: &mut Stage, number: u32) {
+        let person = &mut self.people[number as usize];
+        if person.step == Step::Ending && person.pending == Pending::default() {
+            person.step = Step::Idle;
+            stage.finish(person.due, person.answered);
+        }
+    }
+}
+
+impl Play for Swapping {
+    fn begin(&mut self, stage: &mut Stage, due: Time) -> Next {
+        if self.left == Some(0) {
+            return Next::Over;
+        }
+        let number = self.next;
+        let (dialling, told) = (self.surface == Surface::Dialling, !self.first);
+        let person = &mut self.people[number as usize];
+        if person.step != Step::Idle {
+            return Next::Busy;
+        }
+        person.second = !person.second;
+        person.due = due;
+        person.pending = Pending { other_told: told, told: told && dialling, bye: told && dialling };
+        self.next = (number + 1) % self.half();
+        self.left = self.left.map(|left| left - 1);
+        stage.begin();
+        self.ask(stage, number, Step::Asking);
+        Next::Begun
     }
 
     fn answered(
         &mut self,
         stage: &mut Stage,
-        number: u32,
+        awaited: Awaited,
         address: Ipv4Addr,
         heard: &Heard<'_>,
         octets: &[u8],
     ) {
+        let Some(number) = self.waiting(awaited) else {
+            stage.tally.strays += 1;
+            return;
+        };
         let line = self.line(number);
         let step = self.people[number as usize].step;
         if self.surface == Surface::Dialling
@@ -243,52 +277,8 @@ impl Swapping {
         }
     }
 
-    fn end_if_over(&mut self, stage: &mut Stage, number: u32) {
-        let person = &mut self.people[number as usize];
-        if person.step == Step::Ending && person.pending == Pending::default() {
-            person.step = Step::Idle;
-            stage.finish(person.due, person.answered);
-        }
-    }
-}
-
-impl Play for Swapping {
-    fn begin(&mut self, stage: &mut Stage, due: Time) -> Next {
-        if self.left == Some(0) {
-            return Next::Over;
-        }
-        let number = self.next;
-        let (dialling, told) = (self.surface == Surface::Dialling, !self.first);
-        let person = &mut self.people[number as usize];
-        if person.step != Step::Idle {
-            return Next::Busy;
-        }
-        person.second = !person.second;
-        person.due = due;
-        person.pending = Pending { other_told: told, told: told && dialling, bye: told && dialling };
-        self.next = (number + 1) % self.half();
-        self.left = self.left.map(|left| left - 1);
-        stage.begin();
-        self.ask(stage, number, Step::Asking);
-        Next::Begun
-    }
-
-    fn hear(&mut self, stage: &mut Stage, address: Ipv4Addr, octets: &[u8]) {
-        let Some(heard) = Heard::read(octets) else {
-            stage.tally.strays += 1;
-            return;
-        };
-        match heard.start {
-            Start::Request(method, _) => self.asked(stage, address, method, &heard),
-            Start::Response(_) => match heard.ticket(BRANCH).and_then(|ticket| self.waiting(ticket)) {
-                Some(person) => self.answered(stage, person, address, &heard, octets),
-                None => stage.tally.strays += 1,
-            },
-        }
-    }
-
     fn give_up(&mut self, stage: &mut Stage, awaited: Awaited) {
-        let Some(number) = self.waiting((awaited.party, awaited.serial)) else { return };
+        let Some(number) = self.waiting(awaited) else { return };
         let person = &mut self.people[number as usize];
         match person.step {
             Step::Ending if person.pending.other_told => stage.fail("the other desk was not told", b""),
