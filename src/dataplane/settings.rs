@@ -3,6 +3,7 @@
 //! `config/` makes it from TOML; a reload makes a new one and swaps the `Arc`.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, BuildHasherDefault};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use ipnet::IpNet;
 
 use crate::auth::RegistrarUris;
 use crate::flow::ListenerId;
-use crate::hash::NameHasher;
+use crate::hash::{Identity, NameHasher};
 use crate::media::MediaAddress;
 pub use crate::secret::{SipSecret, StoredPin};
 
@@ -32,7 +33,8 @@ pub struct Settings {
     pub durable: bool,
     /// Where sound comes from, if not from the listeners' addresses.
     pub media: MediaAddress,
-    by_domain: HashMap<Box<str>, TenantIndex, NameHasher>,
+    /// By domain in small letters.
+    by_domain: HashMap<Box<[u8]>, TenantIndex, NameHasher>,
     by_id: HashMap<Box<str>, TenantIndex, NameHasher>,
     /// How each listener names itself, by its index.
     faces: Vec<Face>,
@@ -80,7 +82,7 @@ impl Settings {
             let index = TenantIndex(index as u32);
             by_id.entry(tenant.id.clone()).or_insert(index);
             for domain in &tenant.domains {
-                by_domain.entry(domain.to_ascii_lowercase().into()).or_insert(index);
+                by_domain.entry(domain.as_bytes().to_ascii_lowercase().into()).or_insert(index);
             }
         }
         Self {
@@ -99,12 +101,18 @@ impl Settings {
 
     /// The tenant that serves `domain`, any case.
     pub fn tenant_of_domain(&self, domain: &[u8]) -> Option<&Arc<Tenant>> {
+        let index = self.by_domain.get(domain).copied().or_else(|| self.in_small_letters(domain))?;
+        self.tenants.get(index.0 as usize)
+    }
+
+    /// Looks again for a domain that was written with capitals, which hardly anybody does.
+    #[cold]
+    fn in_small_letters(&self, domain: &[u8]) -> Option<TenantIndex> {
         let mut lower = [0_u8; 255]; // RFC 1035 §2.3.4: a name has at most 255 octets.
         let lower = lower.get_mut(..domain.len())?;
         lower.copy_from_slice(domain);
         lower.make_ascii_lowercase();
-        let index = self.by_domain.get(std::str::from_utf8(lower).ok()?)?;
-        self.tenants.get(index.0 as usize)
+        self.by_domain.get(&*lower).copied()
     }
 
     /// The tenant called `id`.
@@ -258,7 +266,9 @@ pub struct Tenant {
     pub extensions: Vec<Extension>,
     /// What a digest for a REGISTER at its domains begins with.
     pub(crate) registrar_uris: RegistrarUris,
-    accounts: HashMap<Box<[u8]>, Account, NameHasher>,
+    /// By the hash of the SIP user, which stands with the account alone: a look-up follows one pointer less, and a million
+    /// accounts take 40 MB less. See [`Self::account`].
+    accounts: HashMap<u64, Account, BuildHasherDefault<Identity>>,
 }
 
 /// The parts of a [`Tenant`], to build one from.
@@ -314,16 +324,8 @@ impl Tenant {
             devices,
             extensions,
         } = parts;
-        let mut accounts =
-            HashMap::with_capacity_and_hasher(devices.len() + extensions.len(), NameHasher::default());
-        for (index, device) in devices.iter().enumerate() {
-            accounts.entry(device.id.as_bytes().into()).or_insert(Account::Device(index as u32));
-        }
-        for (index, extension) in extensions.iter().enumerate() {
-            accounts.entry(extension.number.as_bytes().into()).or_insert(Account::Extension(index as u32));
-        }
         let customer = if customer.is_empty() { id.clone() } else { customer };
-        Self {
+        let mut tenant = Self {
             id,
             customer,
             registrar_uris: RegistrarUris::of(&domains),
@@ -334,10 +336,21 @@ impl Tenant {
             registrar,
             trusted_networks,
             sites,
+            accounts: HashMap::with_capacity_and_hasher(
+                devices.len() + extensions.len(),
+                BuildHasherDefault::default(),
+            ),
             devices,
             extensions,
-            accounts,
+        };
+        let devices = (0..tenant.devices.len()).map(|index| Account::Device(index as u32));
+        let extensions = (0..tenant.extensions.len()).map(|index| Account::Extension(index as u32));
+        for account in devices.chain(extensions) {
+            if let Err(key) = tenant.look_up(tenant.credentials(account).0.as_bytes()) {
+                tenant.accounts.insert(key, account);
+            }
         }
+        tenant
     }
 
     /// The digest realm, and the domain of URIs the edge composes.
@@ -347,7 +360,20 @@ impl Tenant {
 
     /// The account whose SIP user is exactly `user` (unescaped octets, case-sensitive: RFC 3261 §19.1.4).
     pub fn account(&self, user: &[u8]) -> Option<Account> {
-        self.accounts.get(user).copied()
+        self.look_up(user).ok()
+    }
+
+    /// The account, or the key under which it would be.
+    fn look_up(&self, user: &[u8]) -> Result<Account, u64> {
+        let mut key = NameHasher::default().hash_one(user);
+        // Of names with the same hash, which nobody has seen yet, each has the next key.
+        while let Some(account) = self.accounts.get(&key) {
+            if self.credentials(*account).0.as_bytes() == user {
+                return Ok(*account);
+            }
+            key = key.wrapping_add(1);
+        }
+        Err(key)
     }
 
     /// The device called `id`.
@@ -587,4 +613,80 @@ pub struct Extension {
     pub own_phones_max: u32,
     /// Off: it cannot log in, register or be called.
     pub enabled: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hash::Hasher as _;
+
+    use super::*;
+
+    fn extension(number: &str) -> Extension {
+        Extension {
+            number: number.into(),
+            name: "".into(),
+            pin: None,
+            secret: SipSecret::default(),
+            devices_max: 1,
+            own_phones_max: 1,
+            enabled: true,
+        }
+    }
+
+    fn settings(domain: &str, numbers: &[&str]) -> Settings {
+        let tenant = Tenant::new(TenantParts {
+            id: "demo".into(),
+            domains: vec![domain.into()],
+            extensions: numbers.iter().map(|number| extension(number)).collect(),
+            ..TenantParts::default()
+        });
+        Settings::new(1, "edge", Vec::new(), vec![Arc::new(tenant)], Timers::default(), false)
+    }
+
+    #[test]
+    fn a_domain_is_known_in_any_case() {
+        let settings = settings("Demo.Example", &[]);
+
+        for domain in ["demo.example", "Demo.Example", "DEMO.EXAMPLE"] {
+            assert!(settings.tenant_of_domain(domain.as_bytes()).is_some(), "{domain}");
+        }
+        for domain in ["", "demo.example.", "demo", &"D".repeat(256)] {
+            assert!(settings.tenant_of_domain(domain.as_bytes()).is_none(), "{domain}");
+        }
+    }
+
+    /// A name of sixteen octets with the hash of `name`: its second half makes up for what its first half changes.
+    fn twin_of(name: &str) -> String {
+        let after_half = |half: &[u8]| {
+            let mut hasher = NameHasher::default().build_hasher();
+            hasher.write_usize(16);
+            hasher.write(half);
+            hasher.finish()
+        };
+        let (first, second) = name.as_bytes().split_at(8);
+        let second = u64::from_le_bytes(second.try_into().unwrap()) ^ after_half(first);
+        let twins = (0..).map(|number| {
+            let first = format!("{number:08}");
+            let second = second ^ after_half(first.as_bytes());
+            [first.as_bytes(), &second.to_le_bytes()].concat()
+        });
+        twins.flat_map(String::from_utf8).find(|twin| twin != name).unwrap()
+    }
+
+    #[test]
+    fn names_with_the_same_hash_are_told_apart() {
+        let name = "reception-desk-1";
+        let twin = twin_of(name);
+        let hash = |name: &str| NameHasher::default().hash_one(name.as_bytes());
+        assert_eq!(hash(name), hash(&twin));
+
+        let both = settings("demo.example", &[name, &twin, name]);
+        let one = settings("demo.example", &[name]);
+
+        let account = |settings: &Settings, name: &str| settings.tenants[0].account(name.as_bytes());
+        assert_eq!(account(&both, name), Some(Account::Extension(0)));
+        assert_eq!(account(&both, &twin), Some(Account::Extension(1)));
+        assert_eq!(account(&one, name), Some(Account::Extension(0)));
+        assert_eq!(account(&one, &twin), None);
+    }
 }

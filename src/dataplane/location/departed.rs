@@ -5,8 +5,8 @@ use std::hash::BuildHasherDefault;
 
 use dashmap::DashMap;
 
-use super::Identity;
 use super::stored::Aor;
+use crate::hash::Identity;
 
 /// Instances of device accounts that have no binding any more: the last of each device, so there are never more than
 /// there are devices, and none of one that is registered.

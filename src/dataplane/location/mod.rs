@@ -21,7 +21,7 @@ mod stored;
 mod wheel;
 mod window;
 
-use std::hash::{BuildHasherDefault, Hash as _, Hasher};
+use std::hash::{BuildHasherDefault, Hash as _, Hasher as _};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use dashmap::DashMap;
@@ -30,6 +30,7 @@ use smallvec::SmallVec;
 
 use crate::auth::Proof;
 use crate::flow::Flow;
+use crate::hash::Identity;
 use crate::now::{Mono, Now};
 use crate::query::Record;
 
@@ -47,24 +48,6 @@ const SHARDS: usize = 1024;
 
 /// Octets of tenant id and user, or instance, together, as they come: a `urn:uuid` has 45.
 const KEY_LENGTH_TYPICAL: usize = 96;
-
-/// The keys of the tables are keyed hashes already.
-#[derive(Clone, Copy, Debug, Default)]
-struct Identity(u64);
-
-impl Hasher for Identity {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _: &[u8]) {
-        unreachable!("keys are u64");
-    }
-
-    fn write_u64(&mut self, key: u64) {
-        self.0 = key;
-    }
-}
 
 /// How much there is. Bindings count until their expiry was worked off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
