@@ -51,14 +51,19 @@ impl Refused {
 /// One contact of a request.
 pub(super) struct Wanted<'a> {
     pub(super) uri: &'a [u8],
-    /// Without quotes and brackets; empty: none.
-    pub(super) instance: &'a [u8],
+    /// As it came, without quotes and brackets; empty: none. What is bound has been vetted: see [`Self::instance`].
+    pub(super) instance_raw: &'a [u8],
     pub(super) q: u16,
     /// What is granted; 0 removes.
     pub(super) seconds: u32,
 }
 
-impl Wanted<'_> {
+impl<'a> Wanted<'a> {
+    /// What the phone itself is known by: empty if it has none that can be written back.
+    pub(super) fn instance(&self) -> &'a [u8] {
+        if is_instance(self.instance_raw) { self.instance_raw } else { b"" }
+    }
+
     /// Whether the URI may be bound at all. A contact that is bound already needs no second look: a refresh does
     /// without taking its URI apart.
     pub(super) fn vet(&self, register: &Register<'_>, tenant: &Tenant) -> Result<(), Refused> {
@@ -76,8 +81,9 @@ impl Wanted<'_> {
     /// The phone itself is known by its instance (RFC 5626 §4.1): two with the same private address behind different
     /// NATs are two. Without, contacts are compared as URIs (§10.3 step 7, §19.1.4).
     pub(super) fn is_same(&self, uri: &[u8], instance: &[u8]) -> bool {
-        if !self.instance.is_empty() && !instance.is_empty() {
-            return self.instance == instance;
+        let own = self.instance();
+        if !own.is_empty() && !instance.is_empty() {
+            return own == instance;
         }
         self.uri == uri
             || matches!((sip::Uri::parse(self.uri), sip::Uri::parse(uri)), (Ok(a), Ok(b)) if a.matches(&b))
@@ -139,7 +145,7 @@ impl<'a> Register<'a> {
             Ok(Contacts::Each(wanted)) => wanted,
             Ok(Contacts::All) | Err(_) => &[],
         };
-        each.iter().map(|contact| contact.instance).filter(|instance| !instance.is_empty())
+        each.iter().map(Wanted::instance).filter(|instance| !instance.is_empty())
     }
 }
 
@@ -162,13 +168,15 @@ fn contacts<'a>(request: &sip::Message<'a>, policy: &RegistrarPolicy) -> Result<
         let seconds = granted(contact.expires.or(header), policy)?;
         let wanted = Wanted {
             uri: contact.addr.uri_raw,
-            instance: contact.instance.filter(|instance| is_instance(instance)).unwrap_or_default(),
+            instance_raw: contact.instance.unwrap_or_default(),
             // Without q all contacts are equal, at the top.
             q: contact.q.unwrap_or(1000),
             seconds,
         };
         // Of two that are the same contact the last counts.
-        each.retain(|earlier| !earlier.is_same(wanted.uri, wanted.instance));
+        if !each.is_empty() {
+            each.retain(|earlier| !earlier.is_same(wanted.uri, wanted.instance()));
+        }
         each.push(wanted);
     }
     match stars {

@@ -113,7 +113,8 @@ fn renew(
     if contact.seconds == 0 {
         return None;
     }
-    let (uri, instance) = (Cow::Borrowed(contact.uri), Cow::Borrowed(contact.instance));
+    // One that may not be bound is like none that is: the slow way finds out.
+    let (uri, instance) = (Cow::Borrowed(contact.uri), Cow::Borrowed(contact.instance_raw));
     let renewed = Renewed {
         binding: contact.binding(uri, instance, registration, &Stamp::of(registration), now),
         proof,
@@ -289,7 +290,7 @@ fn update_each(
     for (contact, place) in pairs() {
         if let Some(place) = place.filter(|_| contact.seconds > 0) {
             let old = &draft.bindings()[place];
-            let (uri, instance) = (kept(&old.uri, contact.uri), kept(&old.instance, contact.instance));
+            let (uri, instance) = (kept(&old.uri, contact.uri), kept(&old.instance, contact.instance()));
             let binding = contact.binding(uri, instance, registration, stamp, now);
             refreshed += usize::from(draft.refresh(place, binding));
         }
@@ -300,7 +301,7 @@ fn update_each(
         !is_removed(place - 1) && !yielding.contains(&(place - 1))
     });
     for (contact, _) in pairs().filter(|(contact, place)| place.is_none() && contact.seconds > 0) {
-        let (uri, instance) = (Cow::Owned(contact.uri.to_vec()), Cow::Owned(contact.instance.to_vec()));
+        let (uri, instance) = (Cow::Owned(contact.uri.to_vec()), Cow::Owned(contact.instance().to_vec()));
         let fits = draft.add(contact.binding(uri, instance, registration, stamp, now));
         debug_assert!(fits, "room and lengths were checked");
     }

@@ -167,6 +167,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         ";+sip.instance=\"<urn:uuid:1>\"",
         ";+sip.instance=\"<urn:uuid:1>\"",
         ";+sip.instance=\"<urn:uuid:2>\"",
+        // What cannot be written back is none.
+        ";+sip.instance=\"<urn uuid:1>\"",
         ";expires=0",
         ";expires=61",
     ]);
