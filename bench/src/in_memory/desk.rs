@@ -93,7 +93,10 @@ impl Desk {
     }
 
     /// An INVITE to `callee`, with credentials of the device.
-    pub(super) fn invite(&mut self, callee: &str) -> Vec<u8> {
+    ///
+    /// # Panics
+    /// If no challenge was kept for the device.
+    pub fn invite(&mut self, callee: &str) -> Vec<u8> {
         let user = Role::Device.user(self.number);
         let uri = format!("sip:{callee}@{DOMAIN}");
         let credentials = self.credentials(Role::Device, "Proxy-Authorization", "INVITE", &uri);
@@ -128,7 +131,7 @@ impl Desk {
     }
 
     /// An answer to a request it was sent.
-    pub(super) fn answer(&self, request: &Message, status: &str) -> Vec<u8> {
+    pub fn answer(&self, request: &Message, status: &str) -> Vec<u8> {
         let lines = |name: &str| -> String {
             request.values(name).iter().map(|value| format!("{name}: {value}\r\n")).collect()
         };
