@@ -1,0 +1,471 @@
+//! The file, on a disk that breaks when a test says so.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dataplane::hotdesk::{Cause, Origin, SeatChange, Surface};
+use dataplane::query::Record;
+use proptest::prelude::*;
+
+use super::super::RoutingKey;
+use super::super::disk::Disk;
+use super::*;
+
+impl fmt::Debug for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InUse => f.write_str("in use"),
+            Self::Format(format) => write!(f, "format {format}"),
+            Self::Other(error) => error.fmt(f),
+        }
+    }
+}
+
+fn open(disk: &Disk) -> (Embedded, Restored, Secrets) {
+    let disk = disk.clone();
+    let mut read = BindingsRead::new();
+    let reopen = Box::new(move || database(disk.clone()));
+    let (store, restored, secrets) = Embedded::over(reopen, |bindings| read.extend(bindings)).unwrap();
+    (store, Restored { bindings: read, ..restored }, secrets)
+}
+
+fn open_file(path: &Path) -> Result<(Embedded, Restored, Secrets), OpenError> {
+    let mut read = BindingsRead::new();
+    let (store, restored, secrets) = Embedded::open(path, |bindings| read.extend(bindings))?;
+    Ok((store, Restored { bindings: read, ..restored }, secrets))
+}
+
+fn append(store: &mut Embedded, group: &[Entry]) -> Result<(), SaveError> {
+    store.append(&group.iter().collect::<Vec<_>>())
+}
+
+fn fold_whole(store: &mut Embedded) {
+    while store.fold_step().unwrap() {}
+}
+
+fn bindings(aor: &str, record: Option<&[u8]>) -> Entry {
+    Entry::Record(Record::Bindings { aor: aor.into(), record: record.map(Into::into) })
+}
+
+fn seat(device: &str, extension: &str, epoch: u64) -> Seat {
+    Seat {
+        device: Place::new("demo", device),
+        extension: Place::new("demo", extension),
+        epoch,
+        since: epoch * 1000,
+        surface: Surface::Dialled,
+    }
+}
+
+/// What ought to be in the store.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Model {
+    seats: BTreeMap<Place, Seat>,
+    marks: BTreeMap<Place, Place>,
+    epoch: u64,
+    bindings: BTreeMap<Box<str>, Box<[u8]>>,
+    secrets: Secrets,
+}
+
+impl Model {
+    /// `extension` logs in at `device` and nowhere else; `None`: an administrator ends the seat there.
+    fn change(&mut self, device: &str, extension: Option<&str>) -> Entry {
+        let cause = if extension.is_some() { Cause::LogIn } else { Cause::Forced };
+        self.make(device, extension, cause, Surface::Api)
+    }
+
+    fn un_register(&mut self, device: &str) -> Entry {
+        self.make(device, None, Cause::LogOut, Surface::Native)
+    }
+
+    fn make(&mut self, device: &str, extension: Option<&str>, cause: Cause, surface: Surface) -> Entry {
+        self.epoch += 1;
+        let device = Place::new("demo", device);
+        let loses =
+            |_: &Place, seat: &mut Seat| seat.device == device || Some(seat.extension.name()) == extension;
+        let ended: Vec<_> = self.seats.extract_if(.., loses).map(|(_, seat)| seat).collect();
+        if let Some(extension) = extension {
+            self.marks.remove(&device);
+            self.seats.insert(device.clone(), seat(device.name(), extension, self.epoch));
+        }
+        if cause != Cause::LogOut {
+            self.marks.extend(ended.iter().map(|seat| (seat.device.clone(), seat.extension.clone())));
+        } else if !ended.is_empty() {
+            self.marks.remove(&device);
+        }
+        Entry::Record(Record::Seats(Arc::new(SeatChange {
+            customer: "demo".into(),
+            epoch: self.epoch,
+            ended,
+            begun: extension.map(|_| self.seats[&device].clone()),
+            cause,
+            surface,
+            at: self.epoch,
+            origin: Origin::UNKNOWN,
+        })))
+    }
+
+    fn bind(&mut self, aor: &str, record: Option<&[u8]>) -> Entry {
+        match record {
+            Some(record) => drop(self.bindings.insert(aor.into(), record.into())),
+            None => drop(self.bindings.remove(aor)),
+        }
+        bindings(aor, record)
+    }
+
+    fn key(&mut self, id: u8) -> Entry {
+        self.secrets.routing_keys.insert(0, RoutingKey { id, made_at: 1, key: [id; 32] });
+        self.secrets.routing_keys.truncate(3);
+        Entry::Secrets(self.secrets.clone())
+    }
+
+    fn restored(restored: Restored, secrets: Secrets) -> Self {
+        assert!(restored.epochs.len() <= 1);
+        let rows = (restored.seats.len(), restored.marks.len(), restored.bindings.len());
+        let model = Self {
+            seats: restored.seats.into_iter().map(|seat| (seat.device.clone(), seat)).collect(),
+            marks: restored.marks.into_iter().collect(),
+            epoch: restored.epochs.first().map_or(0, |(_, epoch)| *epoch),
+            bindings: restored.bindings.into_iter().collect(),
+            secrets,
+        };
+        assert_eq!(
+            (model.seats.len(), model.marks.len(), model.bindings.len()),
+            rows,
+            "nothing comes back twice"
+        );
+        model
+    }
+}
+
+fn found(disk: &Disk) -> Model {
+    let (_, restored, secrets) = open(disk);
+    Model::restored(restored, secrets)
+}
+
+#[test]
+fn a_file_opened_again_holds_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("var/hotdesk.db");
+    let mut model = Model::default();
+    let group = [model.change("desk-1", Some("1001")), model.bind("demo/1001", Some(b"b")), model.key(1)];
+
+    let (mut store, restored, _) = open_file(&path).unwrap();
+    append(&mut store, &group).unwrap();
+    drop(store);
+    let (_, again, secrets) = open_file(&path).unwrap();
+
+    assert_eq!(Model::restored(restored, Secrets::default()), Model::default());
+    assert_eq!(Model::restored(again, secrets), model);
+}
+
+#[test]
+fn a_file_of_before_marks_were_kept_is_read_and_keeps_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hotdesk.db");
+    let mut model = Model::default();
+    let (mut store, ..) = open_file(&path).unwrap();
+    append(&mut store, &[model.change("desk-1", Some("1001"))]).unwrap();
+    store
+        .attempt(|_, database| {
+            let transaction = database.begin_write()?;
+            transaction.delete_table(MARKS)?;
+            Ok(transaction.commit()?)
+        })
+        .unwrap();
+    drop(store);
+
+    let (mut store, restored, secrets) = open_file(&path).unwrap();
+    assert_eq!(Model::restored(restored, secrets), model);
+    append(&mut store, &[model.change("desk-1", None)]).unwrap();
+    fold_whole(&mut store);
+    drop(store);
+
+    let (_, again, secrets) = open_file(&path).unwrap();
+    assert_eq!(model.marks[&Place::new("demo", "desk-1")], Place::new("demo", "1001"));
+    assert_eq!(Model::restored(again, secrets), model);
+}
+
+#[cfg(unix)]
+#[test]
+fn only_its_user_may_read_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hotdesk.db");
+
+    drop(open_file(&path).unwrap());
+
+    let mode = std::os::unix::fs::PermissionsExt::mode(&path.metadata().unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn a_file_in_use_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hotdesk.db");
+    let _first = open_file(&path).unwrap();
+
+    let second = open_file(&path);
+
+    assert!(matches!(second, Err(OpenError::InUse { .. })));
+}
+
+#[test]
+fn what_is_no_store_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notes.txt");
+    std::fs::write(&path, b"Dear diary, ".repeat(1000)).unwrap();
+
+    let opened = open_file(&path);
+
+    assert!(matches!(opened, Err(OpenError::Damaged { .. })));
+    assert_eq!(std::fs::read(&path).unwrap(), b"Dear diary, ".repeat(1000));
+}
+
+#[test]
+fn a_folder_in_place_of_the_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+
+    let opened = open_file(folder.path());
+
+    assert!(matches!(opened, Err(OpenError::File { .. })));
+}
+
+#[test]
+fn a_database_of_another_program_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("other.db");
+    let other = Database::create(&path).unwrap();
+    let transaction = other.begin_write().unwrap();
+    transaction.open_table(TableDefinition::<u64, u64>::new("cats")).unwrap();
+    transaction.commit().unwrap();
+    drop(other);
+
+    let opened = open_file(&path);
+
+    assert!(matches!(opened, Err(OpenError::Damaged { source: SaveError::Form(FormError::Foreign), .. })));
+}
+
+#[test]
+fn a_later_format_is_refused_by_its_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hotdesk.db");
+    let (mut store, ..) = open_file(&path).unwrap();
+    store
+        .attempt(|_, database| {
+            let transaction = database.begin_write()?;
+            transaction.open_table(META)?.insert(FORMAT_KEY, &2_u32.to_le_bytes()[..])?;
+            Ok(transaction.commit()?)
+        })
+        .unwrap();
+    drop(store);
+
+    let opened = open_file(&path).map(drop).unwrap_err();
+
+    assert!(matches!(opened, OpenError::Format { found: 2, known: 1, .. }));
+    assert!(opened.to_string().ends_with("hotdesk.db has format 2, this version reads format 1"));
+}
+
+#[test]
+fn an_acknowledged_group_is_there_after_kill_9_and_after_a_power_cut() {
+    let disk = Disk::default();
+    let (mut store, ..) = open(&disk);
+    let mut model = Model::default();
+
+    for round in 0..20 {
+        let group = [
+            model.change("desk-1", Some(["1001", "1002"][round % 2])),
+            model.bind(&format!("demo/{round}"), Some(&[round as u8; 300])),
+        ];
+        append(&mut store, &group).unwrap();
+
+        assert_eq!(found(&disk.after_kill()), model);
+        assert_eq!(found(&disk.after_power_cut(round as u64)), model);
+    }
+}
+
+#[test]
+fn a_group_is_one_wait_for_the_disk() {
+    let disk = Disk::default();
+    let (mut store, ..) = open(&disk);
+    let group: Vec<_> = (0..1000).map(|n| bindings(&format!("demo/{n}"), Some(&[0; 100]))).collect();
+    let before = disk.syncs();
+
+    append(&mut store, &group).unwrap();
+
+    assert_eq!(disk.syncs() - before, 1);
+}
+
+#[test]
+fn a_group_larger_than_a_row_is_kept_whole() {
+    let disk = Disk::default();
+    let (mut store, ..) = open(&disk);
+    let mut model = Model::default();
+    let group: Vec<_> = (0..5000).map(|n| model.bind(&format!("demo/{n}"), Some(&[n as u8; 1000]))).collect();
+
+    append(&mut store, &group).unwrap();
+
+    assert_eq!(found(&disk.after_kill()), model);
+    assert_eq!(open(&disk.after_kill()).0.unfolded(), 5000);
+}
+
+#[test]
+fn what_failed_for_want_of_room_is_not_there_when_room_returns() {
+    let disk = Disk::default();
+    let (mut store, ..) = open(&disk);
+    let mut model = Model::default();
+    let kept = [model.change("desk-1", Some("1001"))];
+    append(&mut store, &kept).unwrap();
+    let refused = [bindings("demo/large", Some(&vec![1; 8 << 20]))];
+
+    disk.leave_room(Some(0));
+    let full = append(&mut store, &refused);
+    let away = append(&mut store, &kept);
+    disk.leave_room(None);
+    store.recover().unwrap();
+    let more = [model.change("desk-2", Some("1002"))];
+    append(&mut store, &more).unwrap();
+
+    assert!(matches!(full, Err(SaveError::File(error)) if error.kind() == io::ErrorKind::StorageFull));
+    assert!(matches!(away, Err(SaveError::Away)));
+    assert_eq!(found(&disk.after_kill()), model);
+}
+
+#[test]
+fn a_commit_that_failed_at_the_last_moment_does_not_come_back() {
+    let disk = Disk::default();
+    let (mut store, ..) = open(&disk);
+    let mut model = Model::default();
+    append(&mut store, &[model.bind("demo/1001", Some(b"kept"))]).unwrap();
+    // As after a sync that reported an error though all of it was written: the row is in the file, and
+    // its group was refused.
+    append(&mut store, &[bindings("demo/1001", Some(b"refused"))]).unwrap();
+    store.next_row -= 1;
+
+    store.recover().unwrap();
+
+    assert_eq!(store.unfolded(), 1);
+    assert_eq!(found(&disk.after_kill()), model);
+}
+
+#[test]
+fn a_short_journal_is_left_alone_and_a_long_one_folded() {
+    let disk = Disk::default();
+    let (mut store, ..) = open(&disk);
+    let mut model = Model::default();
+    append(&mut store, &[model.bind("demo/0", Some(b"0"))]).unwrap();
+
+    assert!(!store.fold(true).unwrap());
+    let group: Vec<_> =
+        (0..JOURNAL_WORTH_FOLDING).map(|n| model.bind(&format!("demo/{}", n % 100), Some(b"1"))).collect();
+    append(&mut store, &group).unwrap();
+    assert!(!store.fold(false).unwrap());
+    while store.fold(true).unwrap() {}
+
+    assert_eq!(store.unfolded(), 0);
+    assert_eq!(found(&disk.after_kill()), model);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Append(Vec<Act>),
+    Fold,
+    FoldWhole,
+    Reopen,
+    Kill,
+    PowerCut(u64),
+    Break { act: Act, wait_for_room: bool },
+}
+
+#[derive(Clone, Debug)]
+enum Act {
+    LogIn(u8, u8),
+    End(u8),
+    UnRegister(u8),
+    Bind(u8, Vec<u8>),
+    Unbind(u8),
+    Key(u8),
+}
+
+impl Act {
+    fn entry(&self, model: &mut Model) -> Entry {
+        match self {
+            Self::LogIn(device, extension) => {
+                model.change(&format!("desk-{device}"), Some(&format!("100{extension}")))
+            }
+            Self::End(device) => model.change(&format!("desk-{device}"), None),
+            Self::UnRegister(device) => model.un_register(&format!("desk-{device}")),
+            Self::Bind(aor, record) => model.bind(&format!("demo/{aor}"), Some(record)),
+            Self::Unbind(aor) => model.bind(&format!("demo/{aor}"), None),
+            Self::Key(id) => model.key(*id),
+        }
+    }
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        (0..6_u8, 0..6_u8).prop_map(|(device, extension)| Act::LogIn(device, extension)),
+        (0..6_u8).prop_map(Act::End),
+        (0..6_u8).prop_map(Act::UnRegister),
+        (0..12_u8, prop::collection::vec(any::<u8>(), 0..600))
+            .prop_map(|(aor, record)| Act::Bind(aor, record)),
+        (0..12_u8).prop_map(Act::Unbind),
+        any::<u8>().prop_map(Act::Key),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => prop::collection::vec(act(), 1..8).prop_map(Step::Append),
+        6 => Just(Step::Fold),
+        1 => Just(Step::FoldWhole),
+        1 => Just(Step::Reopen),
+        1 => Just(Step::Kill),
+        2 => any::<u64>().prop_map(Step::PowerCut),
+        1 => (act(), any::<bool>()).prop_map(|(act, wait_for_room)| Step::Break { act, wait_for_room }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// Whatever happens in whatever order, the store holds what it acknowledged and nothing else.
+    #[test]
+    fn the_store_agrees_with_a_model(steps in prop::collection::vec(step(), 1..40)) {
+        let mut disk = Disk::default();
+        let mut model = Model::default();
+        let (mut store, ..) = open(&disk);
+        for step in steps {
+            match step {
+                Step::Append(acts) => {
+                    let group: Vec<_> = acts.iter().map(|act| act.entry(&mut model)).collect();
+                    append(&mut store, &group).unwrap();
+                }
+                Step::Fold => drop(store.fold_step().unwrap()),
+                Step::FoldWhole => fold_whole(&mut store),
+                Step::Reopen => {
+                    drop(store);
+                    store = open(&disk).0;
+                }
+                Step::Kill => {
+                    disk = disk.after_kill();
+                    store = open(&disk).0;
+                }
+                Step::PowerCut(seed) => {
+                    disk = disk.after_power_cut(seed);
+                    store = open(&disk).0;
+                }
+                Step::Break { act, wait_for_room } => {
+                    let entry = act.entry(&mut model.clone());
+                    disk.set_broken(true);
+                    append(&mut store, &[entry]).unwrap_err();
+                    if wait_for_room {
+                        store.recover().unwrap_err();
+                    }
+                    disk.set_broken(false);
+                    store.recover().unwrap();
+                }
+            }
+            prop_assert_eq!(&found(&disk.after_kill()), &model);
+        }
+    }
+}
