@@ -268,3 +268,25 @@ fn a_phones_challenge_is_answered_for_our_realm_alone() {
     assert_eq!(answered("Digest realm=\"demo.hotdesk\",qop=\"auth\""), None);
     assert_eq!(answered("Other realm=\"demo.hotdesk\",nonce=\"n\""), None);
 }
+
+#[test]
+fn every_digit_of_a_response_counts_and_their_case_does_not() {
+    for octets in [&[0x1a; 16][..], &[0x1a; 32]] {
+        let digest = Hex::of(octets);
+        let right = digest.as_bytes().to_vec();
+
+        assert!(digest.is(&right));
+        assert!(digest.is(&right.to_ascii_uppercase()));
+        for at in 0..right.len() {
+            for digit in (*b"0123456789abcdef").into_iter().filter(|digit| *digit != right[at]) {
+                let mut wrong = right.clone();
+                wrong[at] = digit;
+                assert!(!digest.is(&wrong));
+                assert!(!digest.is(&wrong.to_ascii_uppercase()));
+            }
+        }
+        for length in (0..80).filter(|length| *length != right.len()) {
+            assert!(!digest.is(&b"1a".repeat(40)[..length]), "{length}");
+        }
+    }
+}
