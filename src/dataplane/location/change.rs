@@ -12,6 +12,9 @@ use super::{Location, is_name, record};
 use crate::flow::Flow;
 use crate::now::Mono;
 
+/// Octets of most records with one binding or two: room to write one in.
+const RECORD_LENGTH_TYPICAL: usize = 512;
+
 impl Location {
     /// [`Self::update`] at a given key; without `upkeep` the record is put on no wheel and not queued for the store.
     pub(super) fn update_at<R>(
@@ -84,6 +87,32 @@ impl Location {
             }
         }
         result
+    }
+
+    /// Puts a whole record where there is none, on no wheel and not queued for the store: as [`Self::update_at`] would,
+    /// but with bindings that borrow from elsewhere, and written once. False, and nothing is done, if the place is taken
+    /// or there is nothing in `draft`.
+    pub(super) fn insert_at(
+        &self,
+        key: u64,
+        tenant: &str,
+        user: &[u8],
+        now: Mono,
+        draft: &Draft<'_>,
+    ) -> bool {
+        let live = draft.bindings().len();
+        let Entry::Vacant(entry) = self.records.entry(key) else { return false };
+        if live == 0 {
+            return false;
+        }
+        if draft.is_indexed() {
+            self.reindex(key, (tenant, user), &[], draft, now);
+        }
+        self.count(0, live);
+        let mut record = Vec::with_capacity(RECORD_LENGTH_TYPICAL);
+        record::encode(draft, tenant, user, &mut record);
+        entry.insert(record.as_slice().into());
+        true
     }
 
     /// Makes the indexes tell of `draft` instead of `old`.

@@ -272,14 +272,17 @@ impl Location {
     /// seconds; bindings over streams have no flow until their phone is back. An account that is here already stays as
     /// it is. [`Self::adopt`] must follow.
     pub fn import(&self, aor: &str, bytes: &[u8], now: Now, expires_max: u32) -> Result<usize, ImportError> {
-        let aor = Aor::from_key(aor).ok_or(ImportError::Key)?;
-        let user = aor.user.as_bytes();
-        if !is_name(&aor.tenant, user) {
+        let (tenant, user) = stored::names(aor).ok_or(ImportError::Key)?;
+        let user = user.as_bytes();
+        if !is_name(&tenant, user) {
             return Err(ImportError::Key);
         }
         let stored = stored::read(bytes, now, expires_max).ok_or(ImportError::Record)?;
-        let key = self.key(&aor.tenant, user);
-        let live = self.update_at(key, &aor.tenant, user, now.mono, None, |draft| {
+        let key = self.key(&tenant, user);
+        if self.insert_at(key, &tenant, user, now.mono, &stored) {
+            return Ok(stored.bindings().len());
+        }
+        let live = self.update_at(key, &tenant, user, now.mono, None, |draft| {
             if draft.bindings().is_empty() {
                 draft.set_device_account(stored.device_account);
                 stored.bindings().iter().filter(|binding| draft.add(binding.to_owned_texts())).count()

@@ -187,6 +187,8 @@ pub(super) struct Renewal {
     /// Where the nonce of the proof begins, and what becomes of its highest count and its window.
     nonce: Option<(usize, u32, u64)>,
     due: Mono,
+    /// There is no other binding.
+    is_only: bool,
 }
 
 impl Renewal {
@@ -229,7 +231,12 @@ impl Renewal {
             Some(proof) => Some(next_count(record, proof)?),
             None => None,
         };
-        Some(Self { binding: place?, nonce, due })
+        Some(Self { binding: place?, nonce, due, is_only: record[3] == 1 })
+    }
+
+    /// True if the account has this binding alone.
+    pub(super) fn is_only(&self) -> bool {
+        self.is_only
     }
 
     /// When the first binding ends.

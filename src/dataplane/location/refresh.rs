@@ -43,7 +43,12 @@ impl Location {
         let armed = upkeep.arm(key, record::armed(record), renewal.due(), now);
         let lagging_since = upkeep.lag(key, record::lagging_since(record), now);
         renewal.write(record, &renewed.binding, armed, lagging_since);
-        record::bindings(record).for_each(|binding| show(&binding));
+        if renewal.is_only() {
+            // As it stands in the record, but for the fraction of a second by which that is later.
+            show(&renewed.binding);
+        } else {
+            record::bindings(record).for_each(|binding| show(&binding));
+        }
         true
     }
 }

@@ -1,6 +1,7 @@
 //! The bindings of one address-of-record as the store keeps them: a version, flags, a count, and each binding as in
 //! memory but with its expiry on the wall clock. Nonces are not stored: their key dies with the process.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::binding::Binding;
@@ -44,10 +45,19 @@ impl Aor {
 
     /// Reads what [`Self::key`] wrote.
     pub fn from_key(key: &str) -> Option<Self> {
-        let (tenant, user) = key.split_once('/')?;
-        let tenant = tenant.replace("%2F", "/").replace("%25", "%");
+        let (tenant, user) = names(key)?;
         Some(Self { tenant: tenant.into(), user: user.into() })
     }
+}
+
+/// Tenant and user of a key in the store. Hardly a tenant's id has anything escaped.
+pub(super) fn names(key: &str) -> Option<(Cow<'_, str>, &str)> {
+    let (tenant, user) = key.split_once('/')?;
+    let tenant = match tenant.contains('%') {
+        true => Cow::Owned(tenant.replace("%2F", "/").replace("%25", "%")),
+        false => Cow::Borrowed(tenant),
+    };
+    Some((tenant, user))
 }
 
 /// The stored form of what is live in `draft`; `None` if nothing is.

@@ -146,7 +146,7 @@ struct Step {
     call_id: bool,
     cseq: u32,
     lines: String,
-    seconds: u64,
+    milliseconds: u64,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -174,15 +174,15 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     ]);
     let lines = (host, tail).prop_map(|(host, tail)| format!("Contact: <sip:1001@{host}>{tail}\r\n"));
     let proof = prop::option::of((1_u64..3, 1_u32..80));
-    let step = (sender, 6000_u16..6002, proof, prop::bool::weighted(0.9), 1_u32..9, lines, 0_u64..90);
-    let step = step.prop_map(|(sender, port, proof, call_id, cseq, lines, seconds)| Step {
+    let step = (sender, 6000_u16..6002, proof, prop::bool::weighted(0.9), 1_u32..9, lines, 0_u64..90_000);
+    let step = step.prop_map(|(sender, port, proof, call_id, cseq, lines, milliseconds)| Step {
         sender,
         port,
         proof,
         call_id,
         cseq,
         lines,
-        seconds,
+        milliseconds,
     });
     prop::collection::vec(step, 1..40)
 }
@@ -198,7 +198,7 @@ proptest! {
             cseq += step.cseq.saturating_sub(2);
             let seen = desks.each_mut().map(|desk| {
                 (desk.sender, desk.flow, desk.proof) = (step.sender, udp(step.port), None);
-                desk.now = desk.now + Duration::from_secs(step.seconds);
+                desk.now = desk.now + Duration::from_millis(step.milliseconds);
                 if let Some((nonce, count)) = step.proof {
                     desk.proved(nonce, count);
                 }
