@@ -174,6 +174,10 @@ impl<'o> Compose<'o> {
 
     /// Writes Content-Length, the empty line and the body.
     pub fn finish(&mut self) {
+        if self.body.is_empty() {
+            self.out.extend_from_slice(b"Content-Length: 0\r\n\r\n");
+            return;
+        }
         self.header_decimal(Name::ContentLength, self.body.len() as u64);
         self.out.extend_from_slice(b"\r\n");
         self.out.extend_from_slice(self.body);

@@ -342,6 +342,48 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_known_as_a_whole_in_any_case() {
+        let names = [
+            "username",
+            "realm",
+            "nonce",
+            "uri",
+            "response",
+            "algorithm",
+            "qop",
+            "cnonce",
+            "nc",
+            "opaque",
+            "stale",
+            "domain",
+            "userhash",
+        ];
+        let places_of = |name: &str| {
+            let value = format!("Digest {name}=x");
+            let params = AuthParams::read(value.as_bytes()).expect("good").1;
+            (0..KNOWN).filter(|&place| params.known(place).is_some()).collect::<Vec<_>>()
+        };
+
+        for (place, name) in names.iter().enumerate() {
+            assert_eq!(places_of(name), [place], "{name}");
+            assert_eq!(places_of(&name.to_uppercase()), [place], "{name}");
+            // Of whatever length, in steps of the window as well.
+            for more in 1..40 {
+                assert_eq!(places_of(&format!("{name}{}", "x".repeat(more))), [0; 0], "{name} and {more}");
+            }
+            for at in 0..name.len() {
+                for octet in (0..=127_u8).filter(|octet| octets::is(*octet, TOKEN)) {
+                    let mut other = name.as_bytes().to_vec();
+                    other[at] = octet;
+                    let other = String::from_utf8(other).expect("ASCII");
+                    let same = other.eq_ignore_ascii_case(name);
+                    assert_eq!(places_of(&other).is_empty(), !same, "{other}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn garbage_is_refused() {
         for value in [
             "",
