@@ -2,6 +2,8 @@
 //!
 //! `config/` makes it from TOML; a reload makes a new one and swaps the `Arc`.
 
+mod listener;
+
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, BuildHasherDefault};
 use std::net::{IpAddr, SocketAddr};
@@ -15,6 +17,8 @@ use crate::flow::ListenerId;
 use crate::hash::{Identity, NameHasher};
 use crate::media::MediaAddress;
 pub use crate::secret::{SipSecret, StoredPin};
+use listener::Face;
+pub use listener::{Listener, Protocol};
 
 /// Everything the edge was told, one generation of it.
 #[derive(Debug)]
@@ -38,27 +42,6 @@ pub struct Settings {
     by_id: HashMap<Box<str>, TenantIndex, NameHasher>,
     /// How each listener names itself, by its index.
     faces: Vec<Face>,
-}
-
-/// How a listener names itself to peers: written once, since it goes into every message.
-#[derive(Debug)]
-struct Face {
-    via: Box<[u8]>,
-    uri: Box<str>,
-}
-
-impl Face {
-    fn of(listener: &Listener) -> Self {
-        let Listener { protocol, advertise_host, advertise_port, .. } = listener;
-        let transport = match protocol {
-            Protocol::Udp => "",
-            Protocol::Tcp => ";transport=tcp",
-        };
-        Self {
-            via: format!("SIP/2.0/{} {advertise_host}:{advertise_port}", protocol.via()).into_bytes().into(),
-            uri: format!("sip:{advertise_host}:{advertise_port}{transport}").into(),
-        }
-    }
 }
 
 /// Index into [`Settings::tenants`]; of one generation of settings only.
@@ -161,49 +144,6 @@ impl Settings {
                     && listener.advertise_host.as_bytes().eq_ignore_ascii_case(host.raw()))
         })
     }
-}
-
-/// How a listener speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Protocol {
-    /// SIP over UDP.
-    Udp,
-    /// SIP over TCP.
-    Tcp,
-}
-
-impl Protocol {
-    /// As a Via says it (RFC 3261 §20.42).
-    pub fn via(self) -> &'static str {
-        match self {
-            Self::Udp => "UDP",
-            Self::Tcp => "TCP",
-        }
-    }
-
-    /// As a URI's `transport` parameter says it (RFC 3261 §19.1.1).
-    pub fn param(self) -> &'static str {
-        match self {
-            Self::Udp => "udp",
-            Self::Tcp => "tcp",
-        }
-    }
-}
-
-/// One `[[listen]]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listener {
-    /// How it speaks.
-    pub protocol: Protocol,
-    /// The address it is bound to, the port as the system gave it.
-    pub local: SocketAddr,
-    /// The host peers are told (Via, Record-Route, Contact, SDP): `advertise`, else the bound address. IPv6 stands in brackets.
-    pub advertise_host: Box<str>,
-    /// The port peers are told.
-    pub advertise_port: u16,
-    /// The tenant of requests that name no domain of ours.
-    pub tenant: Option<Box<str>>,
 }
 
 /// SIP timers (RFC 3261 Table 4) and the edge's own limits of time.

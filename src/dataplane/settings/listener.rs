@@ -1,0 +1,67 @@
+//! Where the edge listens, and how it names itself there.
+
+use std::net::SocketAddr;
+
+/// How a listener speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// SIP over UDP.
+    Udp,
+    /// SIP over TCP.
+    Tcp,
+}
+
+impl Protocol {
+    /// As a Via says it (RFC 3261 §20.42).
+    pub fn via(self) -> &'static str {
+        match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+        }
+    }
+
+    /// As a URI's `transport` parameter says it (RFC 3261 §19.1.1).
+    pub fn param(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        }
+    }
+}
+
+/// One `[[listen]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// How it speaks.
+    pub protocol: Protocol,
+    /// The address it is bound to, the port as the system gave it.
+    pub local: SocketAddr,
+    /// The host peers are told (Via, Record-Route, Contact, SDP): `advertise`, else the bound address. IPv6 stands in brackets.
+    pub advertise_host: Box<str>,
+    /// The port peers are told.
+    pub advertise_port: u16,
+    /// The tenant of requests that name no domain of ours.
+    pub tenant: Option<Box<str>>,
+}
+
+/// How a listener names itself to peers: written once, since it goes into every message.
+#[derive(Debug)]
+pub(super) struct Face {
+    pub(super) via: Box<[u8]>,
+    pub(super) uri: Box<str>,
+}
+
+impl Face {
+    pub(super) fn of(listener: &Listener) -> Self {
+        let Listener { protocol, advertise_host, advertise_port, .. } = listener;
+        let transport = match protocol {
+            Protocol::Udp => "",
+            Protocol::Tcp => ";transport=tcp",
+        };
+        Self {
+            via: format!("SIP/2.0/{} {advertise_host}:{advertise_port}", protocol.via()).into_bytes().into(),
+            uri: format!("sip:{advertise_host}:{advertise_port}{transport}").into(),
+        }
+    }
+}
