@@ -66,7 +66,7 @@ pub fn bind(address: SocketAddr, dscp: Dscp) -> io::Result<UdpSocket> {
 
 /// The receive slots of one worker, 4 MiB that are touched only as far as datagrams fill them.
 pub struct Receiver {
-    slots: Box<[u8]>,
+    slots: Box<[[u8; SLOT_OCTETS]; BATCH_MAX]>,
     names: [Name; BATCH_MAX],
     headers: [libc::mmsghdr; BATCH_MAX],
 }
@@ -74,8 +74,9 @@ pub struct Receiver {
 impl Receiver {
     /// Reserves the slots.
     pub fn new() -> Self {
+        let slots = vec![[0; SLOT_OCTETS]; BATCH_MAX].into_boxed_slice();
         Self {
-            slots: vec![0; BATCH_MAX * SLOT_OCTETS].into_boxed_slice(),
+            slots: slots.try_into().expect("a batch of slots was asked for"),
             names: [Name::EMPTY; BATCH_MAX],
             headers: [EMPTY_HEADER; BATCH_MAX],
         }
@@ -83,9 +84,7 @@ impl Receiver {
 
     /// Takes up to [`BATCH_MAX`] datagrams off `socket` and lends them out; `WouldBlock` if there is none.
     pub fn receive(&mut self, socket: &impl AsFd) -> io::Result<Batch<'_>> {
-        let mut slots = self.slots.chunks_exact_mut(SLOT_OCTETS);
-        let mut buffers: [IoSliceMut<'_>; BATCH_MAX] =
-            std::array::from_fn(|_| IoSliceMut::new(slots.next().unwrap_or_default()));
+        let mut buffers = self.slots.each_mut().map(|slot| IoSliceMut::new(slot));
         let count = recvmmsg(socket.as_fd(), &mut buffers, &mut self.names, &mut self.headers)?;
         Ok(Batch { receiver: self, count })
     }
@@ -122,12 +121,10 @@ impl Batch<'_> {
     /// Each datagram with its source. One whose source is no internet address is left out.
     pub fn iter(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
         let Receiver { slots, names, headers } = self.receiver;
-        slots.chunks_exact(SLOT_OCTETS).zip(names).zip(headers).take(self.count).filter_map(
-            |((slot, name), header)| {
-                let octets = slot.get(..header.msg_len as usize)?;
-                Some((name.address(header.msg_hdr.msg_namelen)?, octets))
-            },
-        )
+        slots.iter().zip(names).zip(headers).take(self.count).filter_map(|((slot, name), header)| {
+            let octets = slot.get(..header.msg_len as usize)?;
+            Some((name.address(header.msg_hdr.msg_namelen)?, octets))
+        })
     }
 }
 
@@ -159,18 +156,20 @@ impl Sender {
     pub fn send<'m>(
         &mut self,
         socket: &impl AsFd,
-        messages: impl Iterator<Item = (SocketAddr, &'m [u8])>,
+        mut messages: impl Iterator<Item = (SocketAddr, &'m [u8])>,
     ) -> Sent {
         let socket = socket.as_fd();
         let mut sent = Sent::default();
-        let mut messages = messages.peekable();
-        while messages.peek().is_some() {
+        loop {
             let mut buffers = [IoSlice::new(&[]); BATCH_MAX];
             let mut count = 0;
             for (slot, (to, octets)) in messages.by_ref().take(BATCH_MAX).enumerate() {
                 buffers[slot] = IoSlice::new(octets);
                 self.headers[slot].msg_hdr.msg_namelen = self.names[slot].set(to);
                 count = slot + 1;
+            }
+            if count == 0 {
+                return sent;
             }
             let mut first = 0;
             while first < count {
@@ -198,7 +197,6 @@ impl Sender {
                 }
             }
         }
-        sent
     }
 
     /// One system call for the messages in these slots, whose headers are written.
