@@ -81,16 +81,15 @@ impl Keeper {
 
     pub(super) fn run(mut self) {
         loop {
-            let taken = self.queue.take(self.wake_at(), self.rest_until, self.behind.is_empty());
-            for save in &taken.saves {
+            let had_behind = !self.behind.is_empty();
+            let taken = self.queue.take(self.wake_at(), self.rest_until, &mut self.behind);
+            // What has just been taken is younger than every save.
+            for save in taken.saves.iter().filter(|_| had_behind) {
                 if let Entry::Record(record) = &save.entry
                     && let Some(aor) = record.aor()
                 {
                     self.behind.remove(aor);
                 }
-            }
-            if self.behind.is_empty() {
-                self.behind = taken.behind;
             }
             let saved = !taken.saves.is_empty();
             if taken.closing && !saved && self.owed.is_empty() && self.behind.is_empty() {
@@ -242,7 +241,7 @@ impl Drop for Keeper {
     fn drop(&mut self) {
         // Also on the way out of a panic: nobody may wait for a thread that is gone.
         self.queue.close();
-        drop(self.queue.take(None, now(), false).saves);
+        drop(self.queue.take(None, now(), &mut self.behind).saves);
     }
 }
 

@@ -29,6 +29,10 @@ pub(super) const OWED_MAX: usize = 16_384;
 /// earlier end.
 const BEHIND_MAX: usize = 262_144;
 
+/// A map with room for so many times what came is halved, each time: after a burst its room is given back in steps, and
+/// never while the burst goes on.
+const BEHIND_ROOM_UNUSED: usize = 16;
+
 /// With so many waiting a group is not worth waiting for any longer: the commit is then some microseconds a record, and
 /// twice as many would save little.
 pub(super) const GROUP_WORTH: usize = 128;
@@ -69,7 +73,6 @@ impl Drop for Save {
 /// What the keeper is to do next.
 pub(super) struct Taken {
     pub(super) saves: Vec<Save>,
-    pub(super) behind: Behind,
     /// No more will come.
     pub(super) closing: bool,
 }
@@ -154,30 +157,26 @@ impl Queue {
     }
 
     /// Waits until a save is there and the keeper has rested until `rest` or a group is worth it, refreshes are due,
-    /// `until` has come or the queue is closed; takes all saves, and the refreshes if they are due and `behind` says that
-    /// they are wanted.
-    pub(super) fn take(&self, until: Option<Instant>, rest: Instant, behind: bool) -> Taken {
+    /// `until` has come or the queue is closed; takes all saves, and the refreshes if they are due and `behind` is empty:
+    /// then the two maps change places, so that the workers never wait for one that grows again.
+    pub(super) fn take(&self, until: Option<Instant>, rest: Instant, behind: &mut Behind) -> Taken {
+        let wants_behind = behind.is_empty();
         let mut state = self.lock();
         loop {
             let now = now();
-            let due = state.behind_since.map(|since| since + BEHIND_DELAY).filter(|_| behind);
-            let behind_is_due = due.is_some_and(|due| due <= now) || behind && state.closed;
+            let due = state.behind_since.map(|since| since + BEHIND_DELAY).filter(|_| wants_behind);
+            let behind_is_due = due.is_some_and(|due| due <= now) || wants_behind && state.closed;
             let wanted = if rest <= now { 1 } else { GROUP_WORTH };
             if state.saves.len() >= wanted
                 || behind_is_due
                 || state.closed
                 || until.is_some_and(|until| until <= now)
             {
-                let mut taken = Taken {
-                    saves: std::mem::take(&mut state.saves),
-                    behind: Behind::new(),
-                    closing: state.closed,
-                };
                 if behind_is_due {
-                    taken.behind = std::mem::take(&mut state.behind);
+                    swap(&mut state.behind, behind);
                     state.behind_since = None;
                 }
-                return taken;
+                return Taken { saves: std::mem::take(&mut state.saves), closing: state.closed };
             }
             state.sleeps_until = Some(wanted);
             let rest = (rest > now).then_some(rest);
@@ -221,6 +220,15 @@ impl Queue {
     }
 }
 
+/// Exchanges what waits for a map that has been emptied, with about as much room as that needed.
+fn swap(waiting: &mut Behind, emptied: &mut Behind) {
+    std::mem::swap(waiting, emptied);
+    let room = waiting.capacity();
+    if emptied.len() < room / BEHIND_ROOM_UNUSED {
+        waiting.shrink_to(room / 2);
+    }
+}
+
 /// The clock of the store's thread, for its own pauses alone; nothing stored is told by it.
 #[expect(clippy::disallowed_methods, reason = "the store's thread is a drive loop of its own")]
 pub(super) fn now() -> Instant {
@@ -248,7 +256,7 @@ mod tests {
     /// How many saves a keeper takes that rests until then.
     fn taking(queue: &Arc<Queue>, rest: Instant) -> thread::JoinHandle<usize> {
         let queue = Arc::clone(queue);
-        thread::spawn(move || queue.take(None, rest, true).saves.len())
+        thread::spawn(move || queue.take(None, rest, &mut Behind::new()).saves.len())
     }
 
     #[test]
@@ -279,6 +287,27 @@ mod tests {
         let taken = taking(&queue, now() + Duration::from_millis(20));
 
         assert_eq!(taken.join().unwrap(), 3);
+    }
+
+    #[test]
+    fn refreshes_find_the_room_of_those_before_them_until_it_is_far_too_much() {
+        let come = |count: u32| (0..count).map(|number| (number.to_string().into(), None));
+        let (mut waiting, mut emptied): (Behind, Behind) = (come(10_000).collect(), Behind::new());
+        swap(&mut waiting, &mut emptied);
+        let room = emptied.capacity();
+        emptied.clear();
+
+        waiting.extend(come(1_000));
+        swap(&mut waiting, &mut emptied);
+        emptied.clear();
+        assert_eq!(waiting.capacity(), room);
+        for _ in 0..32 {
+            waiting.extend(come(10));
+            swap(&mut waiting, &mut emptied);
+            emptied.clear();
+        }
+
+        assert!(waiting.capacity().max(emptied.capacity()) < 1_000);
     }
 
     #[test]
