@@ -72,16 +72,25 @@ impl Tables {
                 self.marks.mark(&device, &extension, now.mono, tenant.seats.native_silence);
             }
         }
-        let mut unreadable = 0;
-        let expires_max =
-            settings.tenants.iter().map(|tenant| tenant.registrar.expires_max).max().unwrap_or_default();
-        for (aor, record) in restored.bindings {
-            if self.location.import(&aor, &record, now, expires_max).is_err() {
-                unreadable += 1;
-            }
-        }
+        let bindings = restored.bindings.iter().map(|(aor, record)| (&**aor, &**record));
+        let unreadable = self.restore_bindings(bindings, settings, now);
         let endings = seats.into_iter().map(|seat| Record::Seats(Arc::new(removed(seat, now)))).collect();
         Unplaced { unreadable, endings }
+    }
+
+    /// The same for bindings alone, by address-of-record in the stored form of `location`, on any number of threads;
+    /// returns how many addresses-of-record cannot be read.
+    pub fn restore_bindings<'s>(
+        &self,
+        bindings: impl IntoIterator<Item = (&'s str, &'s [u8])>,
+        settings: &Settings,
+        now: Now,
+    ) -> usize {
+        let tenants = settings.tenants.iter();
+        let expires_max = tenants.map(|tenant| tenant.registrar.expires_max).max().unwrap_or_default();
+        let imported =
+            bindings.into_iter().map(|(aor, record)| self.location.import(aor, record, now, expires_max));
+        imported.filter(Result::is_err).count()
     }
 }
 

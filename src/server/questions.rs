@@ -227,7 +227,7 @@ mod tests {
     }
 
     fn questions(gate: &Arc<Mutex<()>>) -> Questions {
-        let (store, ..) = StoreHandle::open(&StoreKind::Memory, |_| ()).unwrap();
+        let (store, ..) = StoreHandle::open(&StoreKind::Memory, |read| read).unwrap();
         let extension = Extension {
             number: "1001".into(),
             name: "".into(),

@@ -1,19 +1,18 @@
 //! What was stored comes back at start: the store is read on this thread while others put bindings into the tables.
 //!
 //! ```text
-//!  store ─ some thousand bindings ─► queue ─► importers ─► location
+//!  store ─ some hundred bindings ──► queue ─► importers ─► location
 //!        └ seats, marks, epochs ────────────────────────► seats      when all bindings are read
 //! ```
 //!
 //! Nothing is answered before all of it is there: a phone whose binding has not been read yet would be unknown to
 //! whoever calls it.
 
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use dataplane::now::Now;
-use dataplane::query::Restored;
 use dataplane::settings::Settings;
 use dataplane::{Tables, Unplaced};
 use tracing::{info, warn};
@@ -24,7 +23,7 @@ use crate::backend::pin::changed::Changed;
 use crate::backend::store::{BindingsRead, Secrets, StoreHandle, StoreKind};
 
 /// Readings that wait for an importer: enough that neither side waits for the other's slowest, some megabytes.
-const WAITING_MAX: usize = 8;
+const WAITING_MAX: usize = 16;
 
 /// Opens the store and puts all that is in it into `tables`. What the dataplane does not need is returned: keys, and PINs
 /// that were changed at a phone.
@@ -38,10 +37,13 @@ pub(super) fn open(
     let (opened, unreadable) = thread::scope(|scope| {
         let (read, waiting) = sync_channel(WAITING_MAX);
         let waiting = Arc::new(Mutex::new(waiting));
+        // As many as wait or are being read or imported.
+        let (spend, spent) = channel();
         let importers = (0..importers())
             .map(|n| {
                 let waiting = Arc::clone(&waiting);
-                let import = move || import(&waiting, tables, settings, now);
+                let spend = spend.clone();
+                let import = move || import(&waiting, &spend, tables, settings, now);
                 thread::Builder::new().name(format!("import-{n}")).spawn_scoped(scope, import)
             })
             .collect::<Result<Vec<_>, _>>()?;
@@ -50,6 +52,7 @@ pub(super) fn open(
         let opened = StoreHandle::open(kind, |bindings| {
             // It fails only if all importers panicked, which the join tells.
             let _ = read.send(bindings);
+            spent.try_recv().unwrap_or_default()
         });
         drop(read);
         let each =
@@ -76,15 +79,23 @@ fn importers() -> usize {
     thread::available_parallelism().map_or(1, |processors| processors.get().max(2) - 1)
 }
 
-/// Imports until nothing more is read; says how many bindings could not be.
-fn import(waiting: &Mutex<Receiver<BindingsRead>>, tables: &Tables, settings: &Settings, now: Now) -> usize {
+/// Imports until nothing more is read, and gives the room back; says how many bindings could not be.
+fn import(
+    waiting: &Mutex<Receiver<BindingsRead>>,
+    spend: &Sender<BindingsRead>,
+    tables: &Tables,
+    settings: &Settings,
+    now: Now,
+) -> usize {
     let mut unreadable = 0;
     loop {
         // The lock is held while waiting: the other importers queue behind it instead of at the channel.
         let read = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(bindings) = read else { return unreadable };
-        let restored = Restored { bindings, ..Restored::default() };
-        unreadable += tables.restore(restored, settings, now).unreadable;
+        let Ok(mut bindings) = read else { return unreadable };
+        unreadable += tables.restore_bindings(bindings.iter(), settings, now);
+        bindings.clear();
+        // Nobody wants it when all has been read.
+        let _ = spend.send(bindings);
     }
 }
 

@@ -57,9 +57,6 @@ const JOURNAL_LONG: u64 = 524_288;
 /// In quiet times a journal is folded from this length on.
 const JOURNAL_WORTH_FOLDING: u64 = JOURNAL_LONG / 4;
 
-/// Bindings read before they are handed on: some milliseconds of work.
-const BINDINGS_READ_MAX: usize = 4_096;
-
 type Reopen = Box<dyn Fn() -> Result<Database, DatabaseError> + Send>;
 
 /// A store in a file.
@@ -75,11 +72,15 @@ pub struct Embedded {
 
 impl Embedded {
     /// Opens the file at `path` and reads all of it; makes it, and its folder, if it is not there. Only the
-    /// user of this process may read it: it holds keys. Bindings go to `take` while they are read.
+    /// user of this process may read it: it holds keys. Bindings go to `take` while they are read; it returns
+    /// what is to be filled next, and empty.
     ///
     /// # Errors
     /// See [`OpenError`]; what `take` was given until then is of no use.
-    pub fn open(path: &Path, take: impl FnMut(BindingsRead)) -> Result<(Self, Restored, Secrets), OpenError> {
+    pub fn open(
+        path: &Path,
+        take: impl FnMut(BindingsRead) -> BindingsRead,
+    ) -> Result<(Self, Restored, Secrets), OpenError> {
         let file_error = |source| OpenError::File { path: path.to_owned(), source };
         make_file(path).map_err(file_error)?;
         let owned = path.to_owned();
@@ -94,7 +95,10 @@ impl Embedded {
         })
     }
 
-    fn over(reopen: Reopen, take: impl FnMut(BindingsRead)) -> Result<(Self, Restored, Secrets), StartError> {
+    fn over(
+        reopen: Reopen,
+        take: impl FnMut(BindingsRead) -> BindingsRead,
+    ) -> Result<(Self, Restored, Secrets), StartError> {
         let database = reopen().map_err(|error| match error {
             DatabaseError::DatabaseAlreadyOpen => StartError::InUse,
             error => SaveError::from(error).into(),
@@ -327,7 +331,7 @@ struct JournalEnd {
 /// Reads the tables with the journal over them; bindings go to `take`.
 fn restore(
     transaction: &ReadTransaction,
-    mut take: impl FnMut(BindingsRead),
+    mut take: impl FnMut(BindingsRead) -> BindingsRead,
 ) -> Result<(Restored, Secrets, JournalEnd), SaveError> {
     let seats = transaction.open_table(SEATS)?;
     let mut overlay = Overlay::default();
@@ -375,25 +379,26 @@ fn restore(
     restored.epochs.extend(overlay.epochs);
     // Both are sorted: a million bindings are read in one go, without a look-up for each.
     let mut above = overlay.bindings.into_iter().peekable();
-    let mut read = BindingsRead::with_capacity(BINDINGS_READ_MAX);
-    let mut push = |(aor, record): (Box<str>, Option<Box<[u8]>>)| {
-        read.extend(record.map(|record| (aor, record)));
-        if read.len() == BINDINGS_READ_MAX {
-            take(std::mem::replace(&mut read, BindingsRead::with_capacity(BINDINGS_READ_MAX)));
+    let mut read = BindingsRead::default();
+    let mut push = |aor: &str, record: Option<&[u8]>| {
+        let Some(record) = record else { return };
+        read.push(aor, record);
+        if read.is_full() {
+            read = take(std::mem::take(&mut read));
         }
     };
     for row in transaction.open_table(BINDINGS)?.iter()? {
         let (aor, record) = row?;
         let aor = aor.value();
-        while let Some(entry) = above.next_if(|(above, _)| **above < *aor) {
-            push(entry);
+        while let Some((aor, record)) = above.next_if(|(above, _)| **above < *aor) {
+            push(&aor, record.as_deref());
         }
         match above.next_if(|(above, _)| **above == *aor) {
-            Some(entry) => push(entry),
-            None => push((aor.into(), Some(record.value().into()))),
+            Some((aor, record)) => push(&aor, record.as_deref()),
+            None => push(aor, Some(record.value())),
         }
     }
-    above.for_each(push);
+    above.for_each(|(aor, record)| push(&aor, record.as_deref()));
     take(read);
     let secrets = match (overlay.secrets, transaction.open_table(META)?.get(SECRETS_KEY)?) {
         (Some(secrets), _) => secrets,

@@ -47,8 +47,48 @@ pub enum StoreKind {
     },
 }
 
-/// Some of the stored bindings, by address-of-record, in the stored form of `location`. Each address-of-record comes once.
-pub type BindingsRead = Vec<(Box<str>, Box<[u8]>)>;
+/// Some of the stored bindings, by address-of-record, in the stored form of `location`. Each address-of-record comes
+/// once. They lie one behind the other, and who has taken them may give their room back to be filled again: what is
+/// allocated on one thread and freed on another is dear.
+#[derive(Clone, Debug, Default)]
+pub struct BindingsRead {
+    aors: String,
+    records: Vec<u8>,
+    /// Where each address-of-record and its record end.
+    ends: Vec<(usize, usize)>,
+}
+
+impl BindingsRead {
+    fn push(&mut self, aor: &str, record: &[u8]) {
+        self.aors.push_str(aor);
+        self.records.extend_from_slice(record);
+        self.ends.push((self.aors.len(), self.records.len()));
+    }
+
+    fn is_full(&self) -> bool {
+        self.ends.len() >= BINDINGS_READ_MAX
+    }
+
+    /// Leaves nothing but the room.
+    pub fn clear(&mut self) {
+        self.aors.clear();
+        self.records.clear();
+        self.ends.clear();
+    }
+
+    /// Each address-of-record with its record.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let mut start = (0, 0);
+        self.ends.iter().map(move |end| {
+            let read = (&self.aors[start.0..end.0], &self.records[start.1..end.1]);
+            start = *end;
+            read
+        })
+    }
+}
+
+/// Bindings read before they are handed on: less than a millisecond of work.
+const BINDINGS_READ_MAX: usize = 1_024;
 
 /// What is written as one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -216,13 +256,14 @@ struct Shared {
 
 impl StoreHandle {
     /// Opens the store, reads all that is in it and starts its thread. Bindings, of which there are many, go to `take`
-    /// some thousand at a time while they are read, and [`Restored`] has none. Waits for the disk: call it at start.
+    /// some hundred at a time while they are read, and [`Restored`] has none; it returns what is to be filled next, and
+    /// empty. Waits for the disk: call it at start.
     ///
     /// # Errors
     /// See [`OpenError`]; each says which file it speaks of. What `take` was given until then is of no use.
     pub fn open(
         kind: &StoreKind,
-        take: impl FnMut(BindingsRead),
+        take: impl FnMut(BindingsRead) -> BindingsRead,
     ) -> Result<(Self, Restored, Secrets), OpenError> {
         match kind {
             StoreKind::Memory => {

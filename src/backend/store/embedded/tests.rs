@@ -23,16 +23,22 @@ impl fmt::Debug for StartError {
 
 fn open(disk: &Disk) -> (Embedded, Restored, Secrets) {
     let disk = disk.clone();
-    let mut read = BindingsRead::new();
+    let mut bindings = Vec::new();
     let reopen = Box::new(move || database(disk.clone()));
-    let (store, restored, secrets) = Embedded::over(reopen, |bindings| read.extend(bindings)).unwrap();
-    (store, Restored { bindings: read, ..restored }, secrets)
+    let (store, restored, secrets) = Embedded::over(reopen, |read| keep(read, &mut bindings)).unwrap();
+    (store, Restored { bindings, ..restored }, secrets)
 }
 
 fn open_file(path: &Path) -> Result<(Embedded, Restored, Secrets), OpenError> {
-    let mut read = BindingsRead::new();
-    let (store, restored, secrets) = Embedded::open(path, |bindings| read.extend(bindings))?;
-    Ok((store, Restored { bindings: read, ..restored }, secrets))
+    let mut bindings = Vec::new();
+    let (store, restored, secrets) = Embedded::open(path, |read| keep(read, &mut bindings))?;
+    Ok((store, Restored { bindings, ..restored }, secrets))
+}
+
+fn keep(mut read: BindingsRead, kept: &mut Vec<(Box<str>, Box<[u8]>)>) -> BindingsRead {
+    kept.extend(read.iter().map(|(aor, record)| (aor.into(), record.into())));
+    read.clear();
+    read
 }
 
 fn append(store: &mut Embedded, group: &[Entry]) -> Result<(), SaveError> {
