@@ -371,6 +371,19 @@ fn a_short_journal_is_left_alone_and_a_long_one_folded() {
     assert_eq!(found(&disk.after_kill()), model);
 }
 
+#[test]
+fn a_quiet_store_folds_a_journal_of_more_than_one_pass() {
+    let disk = Disk::default();
+    let (mut store, ..) = open(&disk);
+    let keys = 2 * JOURNAL_WORTH_FOLDING;
+    let group: Vec<_> = (0..keys).map(|n| bindings(&format!("demo/{n}"), Some(b"1"))).collect();
+    append(&mut store, &group).unwrap();
+
+    while store.fold(true).unwrap() {}
+
+    assert!(store.unfolded() < JOURNAL_WORTH_FOLDING, "{}", store.unfolded());
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Append(Vec<Act>),
