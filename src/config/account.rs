@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use dataplane::location::CONTACTS_PER_AOR_MAX;
 use dataplane::settings::{Device, Extension, Reload, SipSecret, Site, StoredPin, TenantParts};
 
+use super::attendant;
 use super::keys::{self, Section, nearest};
 use super::name;
 use super::read::{Choice, Table, Text};
@@ -166,6 +167,7 @@ fn extension(table: &Table<'_>, realm: &str, secrets: &Secrets<'_>, server: &Ser
         devices_max,
         own_phones_max,
         enabled: table.boolean("enabled").unwrap_or(true),
+        language: attendant::language(table),
         number,
     };
     (extension, span)

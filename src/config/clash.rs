@@ -4,6 +4,9 @@ use super::account::Accounts;
 use super::read::{Table, Text};
 use super::report::Problem;
 
+/// What a code is for.
+const CODES: [&str; 4] = ["login", "logout", "toggle", "who"];
+
 /// Reports every pair that clashes.
 pub(super) fn check(
     tenant: &Table<'_>,
@@ -19,14 +22,16 @@ pub(super) fn check(
         Some(Some(texts)) => texts.iter().map(|text| text.value).collect(),
         _ => default.iter().map(|prefix| &**prefix).collect(),
     };
-    let codes: Vec<Text<'_>> = texts(codes, "login").into_iter().chain(texts(codes, "logout")).collect();
+    let codes: Vec<Text<'_>> = CODES.into_iter().flat_map(|key| texts(codes, key)).collect();
 
-    if let [login, logout] = &codes[..]
-        && (login.value.starts_with(logout.value) || logout.value.starts_with(login.value))
-    {
-        let problem = Problem::error(format!("{} and {} begin alike", login.value, logout.value));
-        let help = "a phone or an edge that reads digit by digit cannot tell them apart";
-        tenant.add(problem.at(&login.span, "log-in").at(&logout.span, "log-out").help(help));
+    for (index, code) in codes.iter().enumerate() {
+        let alike =
+            |other: &&Text<'_>| other.value.starts_with(code.value) || code.value.starts_with(other.value);
+        for other in codes[index + 1..].iter().filter(alike) {
+            let problem = Problem::error(format!("{} and {} begin alike", code.value, other.value));
+            let help = "a phone or an edge that reads digit by digit cannot tell them apart";
+            tenant.add(problem.at(&code.span, "one code").at(&other.span, "another").help(help));
+        }
     }
     for code in &codes {
         if let Some(number) =

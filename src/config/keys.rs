@@ -67,6 +67,7 @@ pub(super) static TENANT: Section = Section::many(
         "registrar",
         "dial_pin",
         "codes",
+        "attendant",
         "emergency",
         "seats",
         "registration",
@@ -76,7 +77,11 @@ pub(super) static TENANT: Section = Section::many(
         "extension",
     ],
 );
-pub(super) static CODES: Section = Section::one("tenant.codes", &["login", "logout"]);
+pub(super) static CODES: Section = Section::one("tenant.codes", &["login", "logout", "toggle", "who"]);
+pub(super) static ATTENDANT: Section = Section::one(
+    "tenant.attendant",
+    &["language", "first_digit_timeout", "digit_timeout", "tries", "in_band"],
+);
 pub(super) static EMERGENCY: Section =
     Section::one("tenant.emergency", &["numbers", "prefixes", "route", "hold"]);
 pub(super) static SEATS: Section = Section::one(
@@ -89,6 +94,8 @@ pub(super) static SEATS: Section = Section::one(
         "native_logout_grace",
         "on_limit",
         "on_occupied",
+        "logout_pin",
+        "codes_from",
     ],
 );
 pub(super) static REGISTRATION: Section = Section::one(
@@ -96,7 +103,7 @@ pub(super) static REGISTRATION: Section = Section::one(
     &["expires_min", "expires_default", "expires_max", "digest", "third_party_contacts"],
 );
 pub(super) static SITE: Section =
-    Section::many("tenant.site", &["id", "name", "emergency_caller", "networks", "civic"]);
+    Section::many("tenant.site", &["id", "name", "language", "emergency_caller", "networks", "civic"]);
 /// The elements of a civic address: RFC 4119 §2.2.1 as extended by RFC 5139 §3.
 pub(super) static CIVIC: Section = Section::one(
     "tenant.site.civic",
@@ -113,13 +120,13 @@ pub(super) static DEVICE: Section = Section::many(
 pub(super) static DEVICE_PASSWORD: Section = Section::one("tenant.device.password", &["file"]);
 pub(super) static EXTENSION: Section = Section::many(
     "tenant.extension",
-    &["number", "name", "pin", "password", "devices_max", "own_phones_max", "enabled"],
+    &["number", "name", "pin", "password", "devices_max", "own_phones_max", "enabled", "language"],
 );
 pub(super) static PIN: Section = Section::one("tenant.extension.pin", &["hash", "sealed", "must_change"]);
 pub(super) static EXTENSION_PASSWORD: Section = Section::one("tenant.extension.password", &["file"]);
 
 /// Every table a file may hold, in the order of the documentation.
-pub static SECTIONS: [&Section; 24] = [
+pub static SECTIONS: [&Section; 25] = [
     &TOP,
     &EDGE,
     &LISTEN,
@@ -134,6 +141,7 @@ pub static SECTIONS: [&Section; 24] = [
     &LOG,
     &TENANT,
     &CODES,
+    &ATTENDANT,
     &EMERGENCY,
     &SEATS,
     &REGISTRATION,

@@ -9,6 +9,7 @@
 //! Leaves: [`Loaded`], or a [`Report`]. Loading waits for files and DNS and belongs on no worker.
 
 mod account;
+mod attendant;
 mod clash;
 mod control;
 mod duration;

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use dataplane::settings::{
-    Codes, NativeIdentify, OnLimit, OnOccupied, RegistrarPolicy, SeatPolicy, Site, Tenant, TenantParts,
+    AttendantPolicy, Codes, CodesFrom, NativeIdentify, OnLimit, OnOccupied, RegistrarPolicy, SeatPolicy,
+    Site, Tenant, TenantParts,
 };
 use ipnet::IpNet;
 
 use super::account::{self, Seen};
+use super::attendant;
 use super::clash;
 use super::emergency::{self, Resolve};
 use super::keys::{self, nearest};
@@ -95,8 +97,10 @@ fn tenant(
     let codes = codes.map_or_else(Codes::default, |table| {
         let code =
             |key| table.text(key).and_then(|text| name::code(&text, table.findings())).unwrap_or_default();
-        Codes { login: code("login"), logout: code("logout") }
+        Codes { login: code("login"), logout: code("logout"), toggle: code("toggle"), who: code("who") }
     });
+    let attendant = table.table("attendant", &keys::ATTENDANT);
+    let attendant = attendant.map_or_else(AttendantPolicy::default, |table| attendant::read(&table));
     warn_of_gaps(table, &codes, &seats, &sites, &accounts);
     warn_of_uneven_pins(table, &server.keys, &accounts);
     let registrar = table
@@ -106,6 +110,7 @@ fn tenant(
         customer: customer.unwrap_or_default(),
         codes,
         emergency: emergency.emergency,
+        attendant,
         seats,
         registrar,
         trusted_networks: trust::networks(table),
@@ -162,8 +167,13 @@ fn seats(table: &Table<'_>) -> SeatPolicy {
         [("flow", Some(NativeIdentify::Flow)), ("mac", Some(NativeIdentify::Mac))];
     const ON_LIMIT: [Choice<OnLimit>; 2] =
         [("displace", Some(OnLimit::Displace)), ("refuse", Some(OnLimit::Refuse))];
-    const ON_OCCUPIED: [Choice<OnOccupied>; 3] =
-        [("take-over", Some(OnOccupied::TakeOver)), ("refuse", Some(OnOccupied::Refuse)), ("ask", None)];
+    const ON_OCCUPIED: [Choice<OnOccupied>; 3] = [
+        ("take-over", Some(OnOccupied::TakeOver)),
+        ("refuse", Some(OnOccupied::Refuse)),
+        ("ask", Some(OnOccupied::Ask)),
+    ];
+    const CODES_FROM: [Choice<CodesFrom>; 2] =
+        [("pool", Some(CodesFrom::Pool)), ("any", Some(CodesFrom::Any))];
     const GRACE_MAX: Duration = Duration::from_secs(600);
 
     let defaults = SeatPolicy::default();
@@ -177,6 +187,8 @@ fn seats(table: &Table<'_>) -> SeatPolicy {
             .unwrap_or(defaults.native_logout_grace),
         on_limit: table.choice("on_limit", &ON_LIMIT).unwrap_or(defaults.on_limit),
         on_occupied: table.choice("on_occupied", &ON_OCCUPIED).unwrap_or(defaults.on_occupied),
+        logout_pin: table.boolean("logout_pin").unwrap_or(defaults.logout_pin),
+        codes_from: table.choice("codes_from", &CODES_FROM).unwrap_or(defaults.codes_from),
         ..defaults
     }
 }
@@ -262,6 +274,7 @@ fn sites(tenant: &Table<'_>) -> Vec<(Site, Span)> {
             id,
             emergency_caller: caller,
             networks: networks(table, "networks"),
+            language: attendant::language(table),
         };
         sites.push((site, span));
     }

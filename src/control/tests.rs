@@ -119,6 +119,7 @@ fn tenant(id: &str, devices: &[&str]) -> Tenant {
         devices_max: 1,
         own_phones_max: 0,
         enabled: true,
+        language: None,
     };
     Tenant::new(TenantParts {
         id: id.into(),

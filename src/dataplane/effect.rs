@@ -38,6 +38,23 @@ pub(crate) struct LogIn {
     pub(crate) surface: Surface,
     /// Who asked, for the audit trail.
     pub(crate) origin: Origin,
+    /// Whoever sits there is put out where the policy is to ask: it was asked.
+    pub(crate) force: bool,
+    /// The proof is for a log-out: the seats of the extension end.
+    pub(crate) leaves: bool,
+}
+
+impl LogIn {
+    /// A log-in that forces nobody out.
+    pub(crate) fn new(
+        asker: Asker,
+        device: Place,
+        extension: Place,
+        surface: Surface,
+        origin: Origin,
+    ) -> Self {
+        Self { asker, device, extension, surface, origin, force: false, leaves: false }
+    }
 }
 
 /// What one core wants of the others.

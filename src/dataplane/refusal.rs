@@ -50,6 +50,12 @@ pub enum Refusal {
     SettingsChanged,
     /// The caller hung up before it was done.
     Cancelled,
+    /// The extension sits nowhere.
+    NotLoggedIn,
+    /// The phone is nobody's to share: nobody logs in there (Q5).
+    NotASharedPhone,
+    /// No sound can be played or heard now: what has to be asked cannot be.
+    NoSound,
 }
 
 impl Refusal {
@@ -78,6 +84,9 @@ impl Refusal {
             Self::PinUnavailable => "pin-unavailable",
             Self::SettingsChanged => "settings-changed",
             Self::Cancelled => "cancelled",
+            Self::NotLoggedIn => "not-logged-in",
+            Self::NotASharedPhone => "not-a-shared-phone",
+            Self::NoSound => "no-sound",
         }
     }
 
@@ -105,6 +114,9 @@ impl Refusal {
             Self::PinUnavailable => "PIN cannot be checked now",
             Self::SettingsChanged => "Settings changed, try again",
             Self::Cancelled => "Cancelled",
+            Self::NotLoggedIn => "This extension is logged in nowhere",
+            Self::NotASharedPhone => "Only shared phones log in",
+            Self::NoSound => "Nothing can be asked now, dial it all",
         }
     }
 
@@ -117,6 +129,7 @@ impl Refusal {
             | Self::StoreUnavailable
             | Self::PinUnavailable
             | Self::SettingsChanged
+            | Self::NoSound
             | Self::EmergencyHold => 603,
             Self::Cancelled => 487,
             _ => 403,

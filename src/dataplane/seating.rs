@@ -22,7 +22,7 @@ use crate::output::{Output, Report};
 use crate::pending::{Pending, Waiting};
 use crate::query::{PinReject, PinRequest, PinVerdict, Proof, Query, Record, SaveVerdict};
 use crate::refusal::Refusal;
-use crate::settings::{Device, Extension, Settings, StoredPin, Tenant};
+use crate::settings::{Device, Extension, OnOccupied, Settings, StoredPin, Tenant};
 use crate::tables::Tables;
 
 /// A person at a phone waits no longer for his PIN to be checked.
@@ -82,7 +82,10 @@ impl Seating {
         if pending.is_full() {
             return Some(refused(log_in, Refusal::Busy));
         }
-        if let Err(refusal) = may_log_in(&work.ctx.settings, &log_in) {
+        // A log-out needs no device, and is open to whoever has a PIN.
+        if !log_in.leaves
+            && let Err(refusal) = may_log_in(&work.ctx.settings, &log_in)
+        {
             return Some(refused(log_in, refusal));
         }
         let stored = extension_of(&work.ctx.settings, &log_in).and_then(|extension| extension.pin.clone());
@@ -367,7 +370,10 @@ pub(crate) fn propose(work: &Work<'_>, log_in: &LogIn) -> Result<Proposed, Refus
         extension: &log_in.extension,
         devices_max: extension.devices_max,
         on_limit: tenant.seats.on_limit,
-        on_occupied: tenant.seats.on_occupied,
+        on_occupied: match tenant.seats.on_occupied {
+            OnOccupied::Ask if log_in.force => OnOccupied::TakeOver,
+            policy => policy,
+        },
         surface: log_in.surface,
         origin: &log_in.origin,
     };
@@ -440,7 +446,7 @@ fn may_log_in<'s>(
     }
     match extension_of(settings, log_in) {
         // Whether an extension exists is told to nobody who has not proved to be it.
-        Some(extension) if !extension.enabled && log_in.surface == Surface::Dialled => {
+        Some(extension) if !extension.enabled && is_at_the_phone(log_in.surface) => {
             Ok((tenant, device, None))
         }
         Some(extension) if !extension.enabled => Err(Refusal::ExtensionDisabled),
@@ -450,6 +456,11 @@ fn may_log_in<'s>(
 
 fn extension_of<'s>(settings: &'s Settings, log_in: &LogIn) -> Option<&'s Extension> {
     settings.tenant(log_in.extension.tenant())?.extension(log_in.extension.name())
+}
+
+/// True for what a person does who has proved nothing yet.
+fn is_at_the_phone(surface: Surface) -> bool {
+    matches!(surface, Surface::Dialled | Surface::Attendant)
 }
 
 /// While an emergency call is up at a device, and for the hold after it, no seat there begins or ends.

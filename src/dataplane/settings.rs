@@ -188,6 +188,8 @@ pub struct Tenant {
     pub codes: Codes,
     /// Emergency numbers and where they go.
     pub emergency: Emergency,
+    /// How the attendant talks to its people.
+    pub attendant: AttendantPolicy,
     /// What may happen to seats.
     pub seats: SeatPolicy,
     /// What the embedded registrar grants.
@@ -221,6 +223,8 @@ pub struct TenantParts {
     pub codes: Codes,
     /// See [`Tenant::emergency`].
     pub emergency: Emergency,
+    /// See [`Tenant::attendant`].
+    pub attendant: AttendantPolicy,
     /// See [`Tenant::seats`].
     pub seats: SeatPolicy,
     /// See [`Tenant::registrar`].
@@ -254,6 +258,7 @@ impl Tenant {
             domains,
             codes,
             emergency,
+            attendant,
             seats,
             registrar,
             trusted_networks,
@@ -277,6 +282,7 @@ impl Tenant {
             domains,
             codes,
             emergency,
+            attendant,
             seats,
             registrar,
             trusted_networks,
@@ -345,6 +351,47 @@ pub struct Codes {
     pub login: Box<str>,
     /// Log-out. Empty: none.
     pub logout: Box<str>,
+    /// Log-out where somebody sits, log-in where nobody does. Empty: none.
+    pub toggle: Box<str>,
+    /// Who is logged in here? Empty: none.
+    pub who: Box<str>,
+}
+
+/// How the attendant talks to people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttendantPolicy {
+    /// The folder of prompts where neither the extension nor the site has a language of its own.
+    pub language: Box<str>,
+    /// How long the first key is waited for.
+    pub first_digit_timeout: Duration,
+    /// How long another key is waited for, before what was keyed in counts as the whole.
+    pub digit_timeout: Duration,
+    /// Wrong or missing entries of one call; at least 1.
+    pub tries: u8,
+    /// Listen for tones in the sound itself.
+    pub in_band: bool,
+}
+
+impl Default for AttendantPolicy {
+    fn default() -> Self {
+        Self {
+            language: "en".into(),
+            first_digit_timeout: Duration::from_secs(10),
+            digit_timeout: Duration::from_secs(5),
+            tries: 3,
+            in_band: false,
+        }
+    }
+}
+
+/// Which phones a code may be dialled from (Q5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CodesFrom {
+    /// The shared phones. From an extension's own phone, only what ends its seats and what asks where they are.
+    #[default]
+    Pool,
+    /// From an extension's own phone also the toggle code and another PIN. It takes no seat all the same.
+    Any,
 }
 
 /// Emergency calls of a tenant.
@@ -398,6 +445,8 @@ pub enum OnOccupied {
     TakeOver,
     /// The log-in is refused.
     Refuse,
+    /// The attendant asks whoever logs in; on every other surface the log-in is refused.
+    Ask,
 }
 
 /// By what a native REGISTER is tied to a device.
@@ -427,6 +476,10 @@ pub struct SeatPolicy {
     pub on_occupied: OnOccupied,
     /// SEC-9: the PIN may stand in the dialled string.
     pub dial_pin: bool,
+    /// OUT-17: a log-out at the phone needs the PIN of whoever sits there.
+    pub logout_pin: bool,
+    /// Q5.
+    pub codes_from: CodesFrom,
 }
 
 impl Default for SeatPolicy {
@@ -439,6 +492,8 @@ impl Default for SeatPolicy {
             on_limit: OnLimit::default(),
             on_occupied: OnOccupied::default(),
             dial_pin: true,
+            logout_pin: false,
+            codes_from: CodesFrom::default(),
         }
     }
 }
@@ -484,6 +539,8 @@ pub struct Site {
     pub emergency_caller: Option<Box<str>>,
     /// Its networks: an emergency call from inside is not challenged.
     pub networks: Vec<IpNet>,
+    /// The language the attendant speaks here; `None`: the tenant's.
+    pub language: Option<Box<str>>,
 }
 
 /// How a phone is told to fetch its file again.
@@ -534,6 +591,8 @@ pub struct Extension {
     pub own_phones_max: u32,
     /// Off: it cannot log in, register or be called.
     pub enabled: bool,
+    /// The language the attendant speaks to whoever has proved to be it; `None`: that of the place.
+    pub language: Option<Box<str>>,
 }
 
 #[cfg(test)]

@@ -236,6 +236,7 @@ mod tests {
             devices_max: 1,
             own_phones_max: 0,
             enabled: true,
+            language: None,
         };
         let parts = TenantParts { id: "demo".into(), extensions: vec![extension], ..TenantParts::default() };
         let backend = Scripted { gate: Arc::clone(gate) };

@@ -232,13 +232,14 @@ fn tenant_of(desks: u32, trusted: bool) -> Settings {
             devices_max: 1,
             own_phones_max: 2,
             enabled: true,
+            language: None,
             number: user.into(),
         }
     };
     let tenant = Tenant::new(TenantParts {
         id: "demo".into(),
         domains: vec![DOMAIN.into()],
-        codes: Codes { login: "*11".into(), logout: "*12".into() },
+        codes: Codes { login: "*11".into(), logout: "*12".into(), ..Codes::default() },
         // Nobody waits a quarter of an hour here before he sits down once more where he was put out.
         seats: SeatPolicy { native: true, native_silence: Duration::ZERO, ..SeatPolicy::default() },
         trusted_networks: trusted.then(|| "10.0.0.0/8".parse().expect("a network")).into_iter().collect(),

@@ -6,13 +6,10 @@ use super::Rooms;
 use super::credentials::authenticate;
 use super::emergency;
 use crate::context::{Answer, Owner, Work};
-use crate::effect::{Asker, Effect, LogIn};
 use crate::flow::Flow;
-use crate::hotdesk::{self, Dialled, Origin, Place, Surface};
+use crate::hotdesk::{self, Dialled, Place};
 use crate::phone;
 use crate::proxy::{self, InDialog, Plan};
-use crate::query::{Pin, Proof};
-use crate::refusal::Refusal;
 use crate::return_path::ORIGINAL_LENGTH_MAX;
 use crate::settings::{Account, Extension, Tenant};
 use crate::transaction::{self, Key};
@@ -216,64 +213,6 @@ impl Rooms {
         let mut effects = std::mem::take(&mut self.effects);
         self.proxy.begin(work, server, request, headers, plan, &mut effects);
         self.effects = effects;
-    }
-
-    /// A call to a code: log-in or log-out.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the facts of one request, each found once on the way here"
-    )]
-    fn on_code(
-        &mut self,
-        work: &mut Work<'_>,
-        flow: &Flow,
-        request: &sip::Message<'_>,
-        key: Key,
-        tenant: &Arc<Tenant>,
-        account: Account,
-        dialled: Dialled<'_>,
-    ) {
-        if request.has(sip::Name::Require) {
-            return refuse_extensions(work, flow, request, sip::Name::Require);
-        }
-        let device = match account {
-            Account::Device(_) => Some(Place::new(&tenant.id, tenant.credentials(account).0)),
-            Account::Extension(_) => {
-                phone::device_of_flow(work.ctx, tenant, tenant.credentials(account).0, flow, work.now)
-            }
-        };
-        let Some(device) = device else {
-            // Q5 of PRODUCT.md: codes are for the phones of the pool.
-            return work.answer(flow, request, Answer::new(403, "Only Shared Phones Log In And Out"));
-        };
-        let Ok(server) = work.transactions.begin_server(work.now.mono, key, flow, request, Owner::Nobody)
-        else {
-            return work.answer(flow, request, Answer::new(603, "Too Many Log-ins, Try Again"));
-        };
-        work.respond(server, request, Answer::new(100, "Trying"));
-        let Some(call) = self.attendant.begin(work, server, *flow, request, device.clone()) else { return };
-        let asker = Asker::Attendant(call);
-        let origin = Origin::of_request(flow.remote, request.call_id().unwrap_or_default());
-        let refuse = |refusal| Effect::Refused {
-            asker: asker.clone(),
-            device: device.clone(),
-            extension: "".into(),
-            refusal,
-            surface: Surface::Dialled,
-            origin: origin.clone(),
-        };
-        let effect = match dialled {
-            Dialled::LogOut => Effect::LogOut { asker, device, surface: Surface::Dialled, origin },
-            Dialled::LogIn { pin: Some(_), .. } if !tenant.seats.dial_pin => refuse(Refusal::PinNotDialled),
-            Dialled::LogIn { extension, pin: Some(pin) } if pin.len() <= Pin::LENGTH_MAX => {
-                let name = String::from_utf8_lossy(extension);
-                let extension = Place::new(&tenant.id, &name);
-                let log_in = LogIn { asker, device, extension, surface: Surface::Dialled, origin };
-                Effect::CheckPin(log_in, Proof::Clear(Pin::new(pin)))
-            }
-            _ => refuse(Refusal::Malformed),
-        };
-        self.effects.push(effect);
     }
 }
 

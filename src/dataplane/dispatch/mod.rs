@@ -1,6 +1,7 @@
 //! From a message to the core it belongs to, and from what one core wants to the others.
 
 mod calls;
+mod codes;
 mod credentials;
 mod emergency;
 mod register;
@@ -28,6 +29,9 @@ use crate::seating::{Ending, Seating, customer_of};
 use crate::slots::SlotKey;
 use crate::transaction::{self, Event, Reception, Response};
 
+/// Calls of the attendant that are looked after in one go: each may play a prompt or hang up.
+const TALKS_MAX: usize = 256;
+
 /// The cores of one worker.
 pub(crate) struct Rooms {
     pub(crate) proxy: Proxy,
@@ -46,7 +50,7 @@ impl Rooms {
     pub(crate) fn new(first_generation: u32) -> Self {
         Self {
             proxy: Proxy::new(),
-            attendant: Attendant::new(),
+            attendant: Attendant::new(first_generation),
             notifier: Notifier::new(),
             pending: Pending::new(first_generation),
             seating: Seating::default(),
@@ -75,7 +79,7 @@ impl Rooms {
             }
             Response::Deliver { owner: Owner::Attendant(key), .. } => {
                 if response.status() >= Some(200) {
-                    self.attendant.on_response(key, &mut self.effects);
+                    self.attendant.on_response(work, key, &mut self.effects);
                 }
             }
             Response::Deliver { owner: Owner::Notifier(key), .. } => {
@@ -146,7 +150,7 @@ impl Rooms {
                 self.effects = effects;
             }
             Owner::Attendant(key) => {
-                self.attendant.cancel(work, key);
+                self.attendant.cancel(work, key, &mut self.effects);
             }
             Owner::Notifier(_) | Owner::Nobody => {}
         }
@@ -161,7 +165,7 @@ impl Rooms {
         headers: &sip::Mandatory<'_>,
     ) {
         if let Some(call) = self.attendant.call_of(headers) {
-            return self.attendant.on_ack(work, call, &mut self.effects);
+            return self.attendant.on_ack(work, call, ack, &mut self.effects);
         }
         if headers.max_forwards == Some(0) {
             return;
@@ -213,13 +217,10 @@ impl Rooms {
         let Order { by, command } = order;
         match command {
             Command::LogIn { tenant, device, extension } => {
-                let log_in = LogIn {
-                    asker: Asker::Api(reply),
-                    device: Place::new(&tenant, &device),
-                    extension: Place::new(&tenant, &extension),
-                    surface: Surface::Api,
-                    origin: Origin::of_operator(&by),
-                };
+                let device = Place::new(&tenant, &device);
+                let extension = Place::new(&tenant, &extension);
+                let origin = Origin::of_operator(&by);
+                let log_in = LogIn::new(Asker::Api(reply), device, extension, Surface::Api, origin);
                 self.effects.push(Effect::LogIn(log_in));
             }
             Command::LogOut { tenant, device, now } => {
@@ -275,7 +276,8 @@ impl Rooms {
 
     /// When [`Self::handle_timeout`] has something to do.
     pub(crate) fn next_timeout(&self) -> Option<Mono> {
-        [self.proxy.next_timeout(), self.seating.next_timeout()].into_iter().flatten().min()
+        let next = [self.proxy.next_timeout(), self.seating.next_timeout(), self.attendant.next_timeout()];
+        next.into_iter().flatten().min()
     }
 
     /// True if no call, NOTIFY or question is under way.
@@ -288,6 +290,7 @@ impl Rooms {
         self.proxy.handle_timeout(work.now.mono);
         let mut effects = std::mem::take(&mut self.effects);
         self.seating.handle_timeout(work, &mut self.pending, &mut self.attendant, &mut effects);
+        self.attendant.handle_timeout(work, TALKS_MAX, &mut effects);
         self.effects = effects;
         self.carry_out(work);
     }
@@ -309,6 +312,7 @@ impl Rooms {
                 let effect = self.seating.check_pin(work, &mut self.pending, log_in, proof);
                 self.effects.extend(effect);
             }
+            Effect::LogIn(log_in) if log_in.leaves => self.log_out_everywhere(work, log_in),
             Effect::LogIn(log_in) => {
                 self.seating.log_in(work, &mut self.pending, &mut self.attendant, log_in, &mut self.effects);
             }
@@ -316,6 +320,10 @@ impl Rooms {
                 self.on_native_proposed(work, &flow, &request, proposal);
             }
             Effect::LogOut { asker, device, surface, origin } => {
+                if let Asker::Attendant(call) = &asker {
+                    // It ends in memory at once.
+                    self.attendant.settle(*call);
+                }
                 let customer = customer_of(&work.ctx.settings, &device);
                 let cause = Cause::LogOut;
                 let ending = Ending { customer, device, only_epoch: None, cause, surface, origin };

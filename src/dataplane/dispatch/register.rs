@@ -160,7 +160,7 @@ impl Rooms {
         }
         let extension = Place::new(&tenant.id, user);
         let origin = Origin::of_request(flow.remote, register.headers.call_id);
-        let mut log_in = LogIn { asker: Asker::Nobody, device, extension, surface: Surface::Native, origin };
+        let mut log_in = LogIn::new(Asker::Nobody, device, extension, Surface::Native, origin);
         let proposed = if self.pending.is_full() { Err(Refusal::Busy) } else { propose(work, &log_in) };
         match proposed {
             Ok(Proposed::Change(proposal)) => self.bind(work, register, registrant, proposal),

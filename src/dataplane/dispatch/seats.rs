@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Rooms;
 use crate::context::{Context, Work};
-use crate::effect::{Asker, Effect};
+use crate::effect::{Asker, Effect, LogIn};
 use crate::hotdesk::{Cause, DeferredEnd, Origin, Place, Seat, SeatChange, Surface};
 use crate::input::{Notice, ReplyId};
 use crate::location::{Binding, Holder, device_hash};
@@ -18,7 +18,7 @@ use crate::settings::{Settings, Tenant};
 impl Rooms {
     pub(super) fn granted(&mut self, work: &mut Work<'_>, asker: Asker, change: &Arc<SeatChange>) {
         match asker {
-            Asker::Attendant(call) => self.attendant.grant(work, call),
+            Asker::Attendant(call) => self.attendant.grant(work, call, change, &mut self.effects),
             Asker::Register { flow, request, bound } => {
                 let holder = bound.map(|eviction| eviction.holder);
                 self.on_native_granted(work, &flow, &request, holder, change);
@@ -38,7 +38,7 @@ impl Rooms {
     pub(super) fn refused(&mut self, work: &mut Work<'_>, asker: Asker, refusal: Refusal) {
         work.ctx.counters.log_ins_refused += 1;
         match asker {
-            Asker::Attendant(call) => self.attendant.refuse(work, call, refusal),
+            Asker::Attendant(call) => self.attendant.refuse(work, call, refusal, &mut self.effects),
             Asker::Register { flow, request, bound } => {
                 self.evict(work, bound);
                 self.on_native_refused(work, &flow, &request, refusal);
@@ -59,7 +59,8 @@ impl Rooms {
 
         // Where it was dialled the phone is told when its call is over; the attendant sees to that.
         let here = change.begun.as_ref().or(change.ended.first()).map(|seat| &seat.device);
-        let dialled_at = here.filter(|_| change.surface == Surface::Dialled);
+        let is_called = matches!(change.surface, Surface::Dialled | Surface::Attendant);
+        let dialled_at = here.filter(|device| is_called && self.attendant.tells(device));
         // Marks of before go with the log-in; whoever it puts out at the same device leaves one of its own.
         if let Some(seat) = &change.begun {
             work.ctx.tables.marks.logged_in(&seat.device);
@@ -77,6 +78,41 @@ impl Rooms {
             if change.surface == Surface::Api {
                 self.effects.push(Effect::Reload(seat.device.clone()));
             }
+        }
+    }
+
+    /// Whoever has proved to be the extension leaves: the seat at the phone he calls from if he sits there, else all of
+    /// his seats. The end of the first of them is what he hears.
+    pub(super) fn log_out_everywhere(&mut self, work: &mut Work<'_>, log_in: LogIn) {
+        let LogIn { asker, device, extension, surface, origin, .. } = log_in;
+        if let Asker::Attendant(call) = &asker
+            && !self.attendant.is_waiting(*call)
+        {
+            return; // The caller hung up before anything was decided.
+        }
+        let customer = customer_of(&work.ctx.settings, &extension);
+        let seats = work.ctx.tables.seats.seats_of(&customer, &extension);
+        let here = seats.iter().filter(|seat| seat.device == device);
+        let leaving: Vec<_> =
+            if here.clone().next().is_some() { here.collect() } else { seats.iter().collect() };
+        if leaving.is_empty() {
+            let (extension, refusal) = (extension.name().into(), Refusal::NotLoggedIn);
+            return self.effects.push(Effect::Refused { asker, device, extension, refusal, surface, origin });
+        }
+        if let Asker::Attendant(call) = &asker {
+            self.attendant.settle(*call);
+        }
+        let askers = std::iter::once(asker).chain(std::iter::repeat(Asker::Nobody));
+        for (seat, asker) in leaving.into_iter().zip(askers) {
+            let ending = Ending {
+                customer: customer.clone(),
+                device: seat.device.clone(),
+                only_epoch: Some(seat.epoch),
+                cause: Cause::LogOut,
+                surface,
+                origin: origin.clone(),
+            };
+            self.seating.end(work, &mut self.pending, asker, ending, &mut self.effects);
         }
     }
 

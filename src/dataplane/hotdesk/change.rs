@@ -19,6 +19,8 @@ pub enum Surface {
     Api,
     /// The configuration: an extension or device was removed or disabled.
     Configuration,
+    /// The attendant, which asked for what was not dialled.
+    Attendant,
 }
 
 /// Why a change happened.

@@ -15,47 +15,68 @@ const EMERGENCY_LENGTH_MAX: usize = 32;
 /// What was dialled.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Dialled<'a> {
-    /// `LOGIN*extension*PIN`; without a PIN: `LOGIN*extension`.
-    LogIn {
-        /// The extension as dialled; never empty, at most 64 octets.
-        extension: &'a [u8],
-        /// The PIN as dialled; never empty.
-        pin: Option<&'a [u8]>,
-    },
-    /// `LOGOUT`.
-    LogOut,
-    /// A code, and something after it that it does not take, or too little.
+    /// `LOGIN`, `LOGIN*extension`, `LOGIN*extension*PIN`.
+    LogIn(Typed<'a>),
+    /// `LOGOUT`, `LOGOUT*extension`, `LOGOUT*extension*PIN`.
+    LogOut(Typed<'a>),
+    /// `TOGGLE`, `TOGGLE*extension`, `TOGGLE*extension*PIN`.
+    Toggle(Typed<'a>),
+    /// `WHO`.
+    Who,
+    /// A code, and something after it that it does not take.
     Malformed,
     /// Something else.
     NotACode,
 }
 
-impl std::fmt::Debug for Dialled<'_> {
+/// What was dialled after a code.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Typed<'a> {
+    /// The extension as dialled; never empty, at most 64 octets.
+    pub extension: Option<&'a [u8]>,
+    /// The PIN as dialled, which only an extension has before it; never empty.
+    pub pin: Option<&'a [u8]>,
+}
+
+impl std::fmt::Debug for Typed<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Where somebody dials digits in the wrong order, the extension may be the PIN.
         f.write_str(match self {
-            Self::LogIn { pin: Some(_), .. } => "LogIn(…, PIN)",
-            Self::LogIn { pin: None, .. } => "LogIn(…)",
-            Self::LogOut => "LogOut",
-            Self::Malformed => "Malformed",
-            Self::NotACode => "NotACode",
+            Self { pin: Some(_), .. } => "(…, PIN)",
+            Self { extension: Some(_), .. } => "(…)",
+            Self { .. } => "()",
         })
+    }
+}
+
+impl std::fmt::Debug for Dialled<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::LogIn(typed) => write!(f, "LogIn{typed:?}"),
+            Self::LogOut(typed) => write!(f, "LogOut{typed:?}"),
+            Self::Toggle(typed) => write!(f, "Toggle{typed:?}"),
+            Self::Who => f.write_str("Who"),
+            Self::Malformed => f.write_str("Malformed"),
+            Self::NotACode => f.write_str("NotACode"),
+        }
     }
 }
 
 /// Reads a dialled string. One `#` at the end, which many phones send along, is ignored. A code counts only
 /// where a star follows it or nothing, so `*111001` is no log-in but somebody's number; where one code begins
-/// with the other (`*1`, `*1*2`), the longer that fits counts.
+/// with another (`*1`, `*1*2`), the longest that fits counts.
 pub fn dialled<'a>(user: &'a [u8], codes: &Codes) -> Dialled<'a> {
+    type Read = for<'a> fn(&'a [u8]) -> Dialled<'a>;
+
     let user = user.strip_suffix(b"#").unwrap_or(user);
-    let login = after_code(user, &codes.login);
-    let logout = after_code(user, &codes.logout);
-    match (login, logout) {
-        (Some(_), Some(rest)) if codes.logout.len() > codes.login.len() => log_out(rest),
-        (Some(rest), _) => log_in(rest),
-        (None, Some(rest)) => log_out(rest),
-        (None, None) => Dialled::NotACode,
-    }
+    let known: [(&str, Read); 4] = [
+        (&codes.login, |rest| typed(rest).map_or(Dialled::Malformed, Dialled::LogIn)),
+        (&codes.logout, |rest| typed(rest).map_or(Dialled::Malformed, Dialled::LogOut)),
+        (&codes.toggle, |rest| typed(rest).map_or(Dialled::Malformed, Dialled::Toggle)),
+        (&codes.who, |rest| if rest.is_empty() { Dialled::Who } else { Dialled::Malformed }),
+    ];
+    let fits = known.into_iter().filter_map(|(code, read)| Some((code.len(), after_code(user, code)?, read)));
+    fits.max_by_key(|(length, ..)| *length).map_or(Dialled::NotACode, |(_, rest, read)| read(rest))
 }
 
 /// What follows the code: nothing, or a star and more.
@@ -64,21 +85,14 @@ fn after_code<'a>(user: &'a [u8], code: &str) -> Option<&'a [u8]> {
     matches!(rest.first(), None | Some(b'*')).then_some(rest)
 }
 
-fn log_in(rest: &[u8]) -> Dialled<'_> {
+/// Extension and PIN, each behind a star; `None`: parts that are empty, too long or too many.
+fn typed(rest: &[u8]) -> Option<Typed<'_>> {
     let mut parts = rest.split(|octet| *octet == b'*').skip(1);
-    let (extension, pin) = (parts.next().unwrap_or_default(), parts.next());
-    if parts.next().is_some()
-        || extension.is_empty()
-        || extension.len() > EXTENSION_LENGTH_MAX
-        || pin.is_some_and(<[u8]>::is_empty)
-    {
-        return Dialled::Malformed;
-    }
-    Dialled::LogIn { extension, pin }
-}
-
-fn log_out(rest: &[u8]) -> Dialled<'_> {
-    if rest.is_empty() { Dialled::LogOut } else { Dialled::Malformed }
+    let typed = Typed { extension: parts.next(), pin: parts.next() };
+    let fits = parts.next().is_none()
+        && typed.extension.is_none_or(|it| (1..=EXTENSION_LENGTH_MAX).contains(&it.len()))
+        && typed.pin.is_none_or(|it| !it.is_empty());
+    fits.then_some(typed)
 }
 
 /// The emergency number that was dialled, as the tenant writes it. Visual separators (RFC 3966 §5.1.1) and
@@ -110,11 +124,15 @@ mod tests {
     use super::*;
 
     fn codes() -> Codes {
-        Codes { login: "*11".into(), logout: "*12".into() }
+        Codes { login: "*11".into(), logout: "*12".into(), toggle: "*10".into(), who: "*13".into() }
+    }
+
+    fn typed<'a>(extension: Option<&'a str>, pin: Option<&'a str>) -> Typed<'a> {
+        Typed { extension: extension.map(str::as_bytes), pin: pin.map(str::as_bytes) }
     }
 
     fn log_in<'a>(extension: &'a str, pin: Option<&'a str>) -> Dialled<'a> {
-        Dialled::LogIn { extension: extension.as_bytes(), pin: pin.map(str::as_bytes) }
+        Dialled::LogIn(typed(Some(extension), pin))
     }
 
     #[test]
@@ -123,19 +141,24 @@ mod tests {
         assert_eq!(dialled(b"*11*1001*7738#", &codes()), log_in("1001", Some("7738")));
         assert_eq!(dialled(b"*11*1001", &codes()), log_in("1001", None));
         assert_eq!(dialled(b"*11*1001#", &codes()), log_in("1001", None));
+        assert_eq!(dialled(b"*11", &codes()), Dialled::LogIn(Typed::default()));
     }
 
     #[test]
-    fn log_out_is_the_code_alone() {
-        assert_eq!(dialled(b"*12", &codes()), Dialled::LogOut);
-        assert_eq!(dialled(b"*12#", &codes()), Dialled::LogOut);
-        assert_eq!(dialled(b"*12*1001", &codes()), Dialled::Malformed);
+    fn log_out_and_toggle_take_as_much_and_the_question_nothing() {
+        assert_eq!(dialled(b"*12", &codes()), Dialled::LogOut(Typed::default()));
+        assert_eq!(dialled(b"*12#", &codes()), Dialled::LogOut(Typed::default()));
+        assert_eq!(dialled(b"*12*1001*7738", &codes()), Dialled::LogOut(typed(Some("1001"), Some("7738"))));
+        assert_eq!(dialled(b"*10", &codes()), Dialled::Toggle(Typed::default()));
+        assert_eq!(dialled(b"*10*1001", &codes()), Dialled::Toggle(typed(Some("1001"), None)));
+        assert_eq!(dialled(b"*13", &codes()), Dialled::Who);
+        assert_eq!(dialled(b"*13*1001", &codes()), Dialled::Malformed);
     }
 
     #[test]
-    fn code_with_parts_missing_or_too_many_is_malformed() {
-        let dialled_strings: [&[u8]; 8] =
-            [b"*11", b"*11#", b"*11*", b"*11**", b"*11**7738", b"*11*1001*", b"*11*1001*7738*", b"*11*1*2*3"];
+    fn code_with_empty_parts_or_too_many_is_malformed() {
+        let dialled_strings: [&[u8]; 6] =
+            [b"*11*", b"*11**", b"*11**7738", b"*11*1001*", b"*11*1001*7738*", b"*12*1*2*3"];
         for user in dialled_strings {
             assert_eq!(dialled(user, &codes()), Dialled::Malformed, "{}", user.escape_ascii());
         }
@@ -144,7 +167,7 @@ mod tests {
 
     #[test]
     fn other_numbers_are_no_code() {
-        for user in ["", "#", "1001", "11", "*1", "*13", "*111001*7738", "*121", "**11*1001*7738", " *11"] {
+        for user in ["", "#", "1001", "11", "*1", "*14", "*111001*7738", "*121", "**11*1001*7738", " *11"] {
             assert_eq!(dialled(user.as_bytes(), &codes()), Dialled::NotACode, "{user}");
         }
         assert_eq!(dialled(b"*11*1*2", &Codes::default()), Dialled::NotACode);
@@ -152,23 +175,26 @@ mod tests {
     }
 
     #[test]
-    fn longer_of_two_codes_that_fit_counts() {
-        let codes = Codes { login: "*1".into(), logout: "*1*2".into() };
+    fn longest_of_the_codes_that_fit_counts() {
+        let codes = Codes { login: "*1".into(), logout: "*1*2".into(), who: "*1*2*3".into(), ..codes() };
 
-        assert_eq!(dialled(b"*1*2", &codes), Dialled::LogOut);
+        assert_eq!(dialled(b"*1*2", &codes), Dialled::LogOut(Typed::default()));
+        assert_eq!(dialled(b"*1*2*3", &codes), Dialled::Who);
         assert_eq!(dialled(b"*1*1001*7738", &codes), log_in("1001", Some("7738")));
 
-        let codes = Codes { login: "*1*2".into(), logout: "*1".into() };
+        let codes = Codes { login: "*1*2".into(), logout: "*1".into(), ..Codes::default() };
 
-        assert_eq!(dialled(b"*1", &codes), Dialled::LogOut);
+        assert_eq!(dialled(b"*1", &codes), Dialled::LogOut(Typed::default()));
         assert_eq!(dialled(b"*1*2*1001*7738", &codes), log_in("1001", Some("7738")));
     }
 
     #[test]
     fn nothing_dialled_shows_in_debug_output() {
-        let shown = format!("{:?}", dialled(b"*11*1001*7738", &codes()));
+        for user in ["*11*1001*7738", "*12*1001*7738", "*10*7738"] {
+            let shown = format!("{:?}", dialled(user.as_bytes(), &codes()));
 
-        assert!(!shown.contains("7738") && !shown.contains("55"), "{shown}");
+            assert!(!shown.contains("7738") && !shown.contains("55"), "{shown}");
+        }
     }
 
     fn calls_emergency(user: &str) -> Option<&'static str> {

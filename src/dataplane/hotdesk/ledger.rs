@@ -123,7 +123,7 @@ impl Ledger {
             if sitting.extension == *extension {
                 return Ok(Plan::AlreadySits(sitting.clone()));
             }
-            if request.on_occupied == OnOccupied::Refuse {
+            if request.on_occupied != OnOccupied::TakeOver {
                 return Err(Refusal::DeviceOccupied);
             }
             if self.extension_is_reserved(&sitting.extension) {

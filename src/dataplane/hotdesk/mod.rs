@@ -24,7 +24,7 @@ use crate::hash;
 
 pub use calls::Calls;
 pub use change::{Cause, Origin, Seat, SeatChange, Surface};
-pub use dialled::{Dialled, dialled, emergency};
+pub use dialled::{Dialled, Typed, dialled, emergency};
 pub use ledger::SeatsOfExtension;
 pub use marks::Marks;
 pub use pins::{Locked, Pins};

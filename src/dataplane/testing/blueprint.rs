@@ -110,12 +110,13 @@ pub fn tenant(id: &str, domain: &str) -> TenantParts {
         devices_max: 1,
         own_phones_max: 2,
         enabled: true,
+        language: None,
     };
     TenantParts {
         id: id.into(),
         customer: "".into(),
         domains: vec![domain.into()],
-        codes: Codes { login: "*11".into(), logout: "*12".into() },
+        codes: Codes { login: "*11".into(), logout: "*12".into(), toggle: "*10".into(), who: "*13".into() },
         emergency: Emergency { numbers: vec!["112".into(), "911".into()], ..Emergency::default() },
         seats: SeatPolicy { native: true, ..SeatPolicy::default() },
         sites: vec![Site {
@@ -123,6 +124,7 @@ pub fn tenant(id: &str, domain: &str) -> TenantParts {
             name: "Headquarters".into(),
             emergency_caller: Some("+12125550100".into()),
             networks: vec!["10.2.0.0/16".parse().expect("a network")],
+            language: None,
         }],
         devices: (1..=3).map(device).collect(),
         extensions: PEOPLE.into_iter().map(extension).collect(),

@@ -43,6 +43,8 @@ pub struct Call {
     pub target: String,
     /// The route set (RFC 3261 §12.1), the first hop first.
     pub routes: Vec<String>,
+    /// The body of its ACKs: the answer, where the offer comes in a 200.
+    pub ack_body: String,
     pub(super) cseq: u32,
     /// The INVITE: as it came in, or as it was last sent.
     pub(super) invite: String,
@@ -66,7 +68,12 @@ impl Call {
 
     /// The ACK of its 2xx.
     pub(super) fn ack(&self) -> Draft {
-        self.draft("ACK")
+        let mut ack = self.draft("ACK");
+        if !self.ack_body.is_empty() {
+            ack.add("Content-Type", "application/sdp");
+            ack.body.clone_from(&self.ack_body);
+        }
+        ack
     }
 
     fn draft(&self, method: &str) -> Draft {

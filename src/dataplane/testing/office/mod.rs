@@ -4,7 +4,10 @@
 //! has something to do. Nothing else moves, so a run is the same for the same seed.
 
 mod people;
+mod sound;
 mod world;
+
+pub use sound::OFFER;
 
 use std::collections::BTreeMap;
 use std::ops::{Index, IndexMut};
@@ -13,7 +16,7 @@ use std::time::Duration;
 
 use crate::flow::{ConnectionId, Flow, ListenerId, WorkerId};
 use crate::input::{Input, Notice};
-use crate::media::{Order, SessionId};
+use crate::media::{Heard, Order, SessionId};
 use crate::now::{Mono, Now};
 use crate::output::{Done, Outbox, Output, Report};
 use crate::query::{Answer, Query, QueryId, Record, SaveVerdict};
@@ -53,6 +56,7 @@ enum Parcel {
     Told { worker: u8, notice: Notice },
     Answered { worker: u8, query: QueryId, answer: Answer },
     Save { worker: u8, query: QueryId, record: Record },
+    Heard { worker: u8, call: u64, heard: Heard, of_play: Option<usize> },
     WriteBehind(Record),
 }
 
@@ -73,6 +77,8 @@ pub struct Office {
     pub always: Option<fn(&Self)>,
     /// Everything but messages that left the edge, as it would be printed; only while [`Office::listen`] was called.
     pub overheard: Option<String>,
+    /// False: no socket can be opened for sound.
+    pub sound_available: bool,
     /// What the sound of calls to the attendant was told to do, in order.
     pub media: Vec<(SessionId, Order)>,
     blueprint: Blueprint,
@@ -122,6 +128,7 @@ impl Office {
             reports: Vec::new(),
             always: None,
             overheard: None,
+            sound_available: true,
             media: Vec::new(),
             generation: 1,
             clock: Mono::default(),
@@ -241,6 +248,11 @@ impl Office {
                 };
                 self.handle(worker, now, Input::Answered { query, answer: Answer::Saved(verdict) });
             }
+            Parcel::Heard { worker, call, heard, of_play } => {
+                if self.is_current(of_play) {
+                    self.handle(worker, now, Input::Heard { call, heard });
+                }
+            }
             Parcel::WriteBehind(record) => {
                 if self.store.mood != StoreMood::Fails {
                     self.store.write(record);
@@ -316,7 +328,7 @@ impl Office {
                         self.agenda.insert(self.clock + self.ring_time, parcel);
                     }
                 }
-                Output::Media(session, order) => self.media.push((session, order)),
+                Output::Media(session, order) => self.obey(session, order),
                 Output::Reply(reply, result) => drop(self.replies.insert(reply.0, result)),
                 Output::Report(report) => self.reports.push(report),
             }

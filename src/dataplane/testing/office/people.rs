@@ -237,6 +237,19 @@ impl Office {
         self.phones[leg.phone].outcomes[ticket]
     }
 
+    /// Sends an INVITE within a call; the final answer.
+    pub fn invite_again(&mut self, leg: Leg, change: impl FnOnce(&mut Draft)) -> Option<u16> {
+        let ticket = self.phones[leg.phone].invite_again(self.clock, leg.call, change);
+        self.post(leg.phone);
+        self.settle();
+        self.phones[leg.phone].outcomes[ticket]
+    }
+
+    /// The body of the ACKs of a call from now on.
+    pub fn answer_in_ack(&mut self, leg: Leg, body: &str) {
+        self.phones[leg.phone].calls[leg.call].ack_body = body.into();
+    }
+
     /// Puts octets on the wire as they are, from where `name` is seen, and waits until nothing moves.
     pub fn throw(&mut self, name: &str, bytes: &[u8]) {
         let (flow, worker) = (self[name].flow, self[name].worker);

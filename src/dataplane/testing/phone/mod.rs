@@ -299,6 +299,7 @@ impl Phone {
             remote: draft.get("To").into(),
             target: draft.uri.clone(),
             routes: Vec::new(),
+            ack_body: String::new(),
             cseq: 1,
             invite: String::new(),
             branch: String::new(),
@@ -337,6 +338,17 @@ impl Phone {
         let cseq = self.calls[call].cseq;
         let line = (!self.accounts.is_empty()).then_some(self.line);
         self.send(now, draft, line, cseq, Purpose::Other)
+    }
+
+    /// Sends an INVITE within a call; its 2xx is acknowledged.
+    pub(super) fn invite_again(&mut self, now: Mono, call: usize, change: impl FnOnce(&mut Draft)) -> usize {
+        let user = self.account().to_owned();
+        let contact = format!("<{}>", self.contact(&user));
+        let mut draft = self.calls[call].request("INVITE");
+        draft.remove("CSeq").add("Contact", &contact);
+        change(&mut draft);
+        let cseq = self.calls[call].cseq;
+        self.send(now, draft, Some(self.line), cseq, Purpose::Invite(call))
     }
 
     /// Takes a ringing call.

@@ -77,6 +77,7 @@ impl Phone {
             remote: value(text, "From").into(),
             target: uri_of(value(text, "Contact")).into(),
             routes: listed(text, "Record-Route").collect(),
+            ack_body: String::new(),
             cseq: 0,
             invite: text.into(),
             branch,

@@ -1,6 +1,7 @@
 //! The whole of hot desking in an office in memory, with a clock of its own: what people and operators were promised,
 //! one test a promise.
 
+mod attendant;
 mod base_state;
 mod calls;
 mod emergency;

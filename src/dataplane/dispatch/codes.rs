@@ -1,0 +1,165 @@
+//! Calls to codes: what was dialled, from which phone, and whether anything has to be asked or said.
+//!
+//! Dialled whole, a log-in or log-out is decided in silence; else the attendant talks.
+
+use std::sync::Arc;
+
+use super::Rooms;
+use crate::attendant::{self, Caller, Wish};
+use crate::context::{Answer, Owner, Work};
+use crate::effect::{Asker, Effect, LogIn};
+use crate::flow::Flow;
+use crate::hotdesk::{Dialled, Origin, Place, Seat, Surface, Typed};
+use crate::phone;
+use crate::query::{Pin, Proof};
+use crate::refusal::Refusal;
+use crate::settings::{Account, CodesFrom, Tenant};
+use crate::transaction::Key;
+
+/// What a code leads to.
+enum Plan<'a> {
+    /// Seat this extension here.
+    LogIn {
+        extension: &'a [u8],
+        pin: &'a [u8],
+    },
+    /// End the seats of this extension.
+    LogOut {
+        extension: &'a [u8],
+        pin: &'a [u8],
+    },
+    /// End the seat here.
+    LeaveHere,
+    /// Talk.
+    Talk(Wish),
+    Refuse(Refusal),
+}
+
+impl Rooms {
+    /// A call to a code.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the facts of one request, each found once on the way here"
+    )]
+    pub(super) fn on_code(
+        &mut self,
+        work: &mut Work<'_>,
+        flow: &Flow,
+        request: &sip::Message<'_>,
+        key: Key,
+        tenant: &Arc<Tenant>,
+        account: Account,
+        dialled: Dialled<'_>,
+    ) {
+        let user = tenant.credentials(account).0;
+        let device = match account {
+            Account::Device(_) => Some(Place::new(&tenant.id, user)),
+            Account::Extension(_) => phone::device_of_flow(work.ctx, tenant, user, flow, work.now),
+        };
+        let caller = device.map_or_else(|| Caller::Extension(Place::new(&tenant.id, user)), Caller::Device);
+        let Ok(server) = work.transactions.begin_server(work.now.mono, key, flow, request, Owner::Nobody)
+        else {
+            return work.answer(flow, request, Answer::new(603, "Too Many Log-ins, Try Again"));
+        };
+        let plan = plan(work, tenant, &caller, dialled);
+        work.respond(server, request, Answer::new(100, "Trying"));
+        if let Plan::Talk(wish) = plan {
+            return self.attendant.begin_talk_with(work, server, *flow, request, caller, wish);
+        }
+        if let Some(tags) = attendant::unknown_extensions(request) {
+            let answer = Answer::with(420, "Bad Extension", sip::Name::Unsupported, &tags);
+            return work.respond(server, request, answer);
+        }
+        let device = caller.place().clone();
+        let Some(call) = self.attendant.begin(work, server, *flow, request, caller) else { return };
+        let (asker, surface) = (Asker::Attendant(call), Surface::Dialled);
+        let origin = Origin::of_request(flow.remote, request.call_id().unwrap_or_default());
+        let of = |extension: &[u8]| Place::new(&tenant.id, &String::from_utf8_lossy(extension));
+        let effect = match plan {
+            Plan::LogIn { extension, pin } => Effect::CheckPin(
+                LogIn::new(asker, device, of(extension), surface, origin),
+                Proof::Clear(Pin::new(pin)),
+            ),
+            Plan::LogOut { extension, pin } => {
+                let log_out =
+                    LogIn { leaves: true, ..LogIn::new(asker, device, of(extension), surface, origin) };
+                Effect::CheckPin(log_out, Proof::Clear(Pin::new(pin)))
+            }
+            Plan::Refuse(refusal) => {
+                Effect::Refused { asker, device, extension: "".into(), refusal, surface, origin }
+            }
+            Plan::LeaveHere | Plan::Talk(_) => Effect::LogOut { asker, device, surface, origin },
+        };
+        self.effects.push(effect);
+    }
+}
+
+/// What a code that was dialled at this phone leads to.
+fn plan<'a>(work: &Work<'_>, tenant: &Tenant, caller: &Caller, dialled: Dialled<'a>) -> Plan<'a> {
+    let seat = || match caller {
+        Caller::Device(device) => work.ctx.tables.seats.seat_at(&tenant.customer, device),
+        Caller::Extension(_) => None,
+    };
+    match (dialled, caller) {
+        (Dialled::LogIn(typed), Caller::Device(_)) => log_in(tenant, typed),
+        (Dialled::LogIn(_), Caller::Extension(_)) => Plan::Refuse(Refusal::NotASharedPhone),
+        (Dialled::LogOut(typed), _) => log_out(tenant, caller, seat().as_deref(), typed),
+        (Dialled::Toggle(typed), Caller::Device(_)) => match seat() {
+            Some(seat) if typed.extension.is_none() => Plan::Talk(Wish::LogOutOf {
+                extension: seat.extension.clone(),
+                needs_pin: tenant.seats.logout_pin,
+            }),
+            _ => log_in(tenant, typed),
+        },
+        (Dialled::Toggle(typed), Caller::Extension(_)) if tenant.seats.codes_from == CodesFrom::Any => {
+            log_out(tenant, caller, None, typed)
+        }
+        (Dialled::Toggle(_), Caller::Extension(_)) => Plan::Refuse(Refusal::NotASharedPhone),
+        (Dialled::Who, _) => Plan::Talk(Wish::Who),
+        (Dialled::Malformed | Dialled::NotACode, _) => Plan::Refuse(Refusal::Malformed),
+    }
+}
+
+fn log_in<'a>(tenant: &Tenant, typed: Typed<'a>) -> Plan<'a> {
+    match (typed.extension, typed.pin) {
+        (Some(extension), Some(pin)) => dialled_whole(tenant, pin, Plan::LogIn { extension, pin }),
+        (extension, _) => Plan::Talk(Wish::LogIn { extension: extension.map(text), last: None }),
+    }
+}
+
+/// A log-out of whoever sits at this phone; or of the extension that was dialled, or whose own phone this is, from
+/// wherever (OUT-14), for which it takes the PIN.
+fn log_out<'a>(tenant: &Tenant, caller: &Caller, seat: Option<&Seat>, typed: Typed<'a>) -> Plan<'a> {
+    let needs_pin = tenant.seats.logout_pin;
+    let sits_here = |extension: &[u8]| seat.is_some_and(|seat| seat.extension.name().as_bytes() == extension);
+    match (typed.extension, typed.pin, caller) {
+        (Some(extension), Some(pin), _) => dialled_whole(tenant, pin, Plan::LogOut { extension, pin }),
+        (Some(extension), None, _) if !needs_pin && sits_here(extension) => Plan::LeaveHere,
+        (Some(extension), ..) => Plan::Talk(Wish::LogOut { extension: text(extension) }),
+        (None, _, Caller::Extension(own)) => {
+            Plan::Talk(Wish::LogOutOf { extension: own.clone(), needs_pin: true })
+        }
+        (None, _, Caller::Device(_)) => match seat {
+            Some(seat) if needs_pin => {
+                Plan::Talk(Wish::LogOutOf { extension: seat.extension.clone(), needs_pin })
+            }
+            Some(_) => Plan::LeaveHere,
+            None => Plan::Refuse(Refusal::NobodySits),
+        },
+    }
+}
+
+/// Whether a PIN may stand in what is dialled (SEC-9), and can be one.
+fn dialled_whole<'a>(tenant: &Tenant, pin: &[u8], plan: Plan<'a>) -> Plan<'a> {
+    if !tenant.seats.dial_pin {
+        Plan::Refuse(Refusal::PinNotDialled)
+    } else if pin.len() > Pin::LENGTH_MAX {
+        Plan::Refuse(Refusal::Malformed)
+    } else {
+        plan
+    }
+}
+
+fn text(extension: &[u8]) -> Box<str> {
+    String::from_utf8_lossy(extension).into()
+}
