@@ -6,6 +6,7 @@
 //! their Via (RFC 3261 §17.1.3).
 
 mod answer;
+pub mod attend;
 mod call;
 mod calling;
 pub mod configuration;
