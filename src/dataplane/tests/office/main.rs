@@ -2,6 +2,7 @@
 //! one test a promise.
 
 mod attendant;
+mod audit;
 mod base_state;
 mod calls;
 mod emergency;
