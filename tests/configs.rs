@@ -144,6 +144,7 @@ fn complete_folder() -> TempDir {
         "secrets/monitoring",
         "secrets/pepper",
         "secrets/seal-key",
+        "secrets/hook",
         "secrets/desk-2",
         "secrets/1001",
     ])
@@ -201,6 +202,7 @@ fn complete_file_shows_the_defaults() {
     assert_eq!(complete.server.media.setup, small.server.media.setup);
     assert_eq!(complete.server.media.prompts, small.server.media.prompts);
     assert_eq!(complete.server.listeners[0].dscp, small.server.listeners[0].dscp);
+    assert_eq!(complete.server.audit.retention(), small.server.audit.retention());
     let (complete_store, small_store) = (&complete.server.store, &small.server.store);
     assert_eq!(*complete_store, StoreKind::Embedded { path: folder.path().join("var/hotdesk.db") });
     assert_eq!(*small_store, StoreKind::Embedded { path: "/nonexistent/var/hotdesk.db".into() });
@@ -536,6 +538,25 @@ fn each_of_these_is_refused_for_its_reason() {
         ("[[tenant]]\nid = \"b\"\ndomains = [\"ACME.example\"]", "the domain acme.example is given twice"),
         ("[timers]\ntimer_c = \"3m\"", "`timer_c` is out of bounds"),
         ("[timers]\nt1 = \"5s\"", "`t1` is longer than `t2`"),
+        ("[audit]\nkeep = \"10m\"", "`keep` is out of bounds"),
+        ("[audit]\nrecords_max = 10", "`records_max` is out of bounds"),
+        ("[audit]\nfile = \"\"", "`file` is empty"),
+        ("[[hook]]\nname = \"a\"", "`url` is missing in [[hook]]"),
+        ("[[hook]]\nname = \"a\"\nurl = \"https://127.0.0.1/\"", "https is not built yet"),
+        ("[[hook]]\nname = \"a\"\nurl = \"ftp://127.0.0.1/\"", "not an http URL"),
+        ("[[hook]]\nname = \"a\"\nurl = \"/hotdesk\"", "not a URL"),
+        (
+            "[[hook]]\nname = \"a\"\nurl = \"http://u:p@127.0.0.1/\"",
+            "a user and a password in a URL are not sent",
+        ),
+        (
+            "[[hook]]\nname = \"a\"\nurl = \"http://127.0.0.1/\"\nevents = [\"login\"]",
+            "no record is of the kind \"login\"",
+        ),
+        (
+            "[[hook]]\nname = \"a\"\nurl = \"http://127.0.0.1/\"\n[[hook]]\nname = \"a\"\nurl = \"http://127.0.0.1/\"",
+            "two hooks are called a",
+        ),
         ("[store]\nkind = \"redis\"", "\"redis\" is not available in this version"),
         ("[[listen]]\nprotocol = \"udp\"\naddress = \"localhost:5060\"", "is no address with a port"),
         ("[[listen]]\nprotocol = \"udp\"\naddress = \"127.0.0.1:0\"\ndscp = 64", "`dscp` is out of bounds"),

@@ -37,8 +37,10 @@ impl Section {
     }
 }
 
-pub(super) static TOP: Section =
-    Section::one("", &["edge", "listen", "store", "control", "timers", "pins", "media", "log", "tenant"]);
+pub(super) static TOP: Section = Section::one(
+    "",
+    &["edge", "listen", "store", "control", "timers", "pins", "media", "audit", "hook", "log", "tenant"],
+);
 pub(super) static EDGE: Section = Section::one("edge", &["name", "workers"]).at_start(&["workers"]);
 pub(super) static LISTEN: Section =
     Section::many("listen", &["protocol", "address", "advertise", "dscp", "tenant"])
@@ -57,6 +59,9 @@ pub(super) static MEDIA: Section =
         "sessions_max",
         "dscp",
     ]);
+pub(super) static AUDIT: Section = Section::one("audit", &["keep", "records_max", "file"]);
+pub(super) static HOOK: Section = Section::many("hook", &["name", "url", "events", "secret"]);
+pub(super) static HOOK_SECRET: Section = Section::one("hook.secret", &["file"]);
 pub(super) static LOG: Section = Section::one("log", &["level", "format"]).at_start(&["level", "format"]);
 pub(super) static TENANT: Section = Section::many(
     "tenant",
@@ -126,7 +131,7 @@ pub(super) static PIN: Section = Section::one("tenant.extension.pin", &["hash", 
 pub(super) static EXTENSION_PASSWORD: Section = Section::one("tenant.extension.password", &["file"]);
 
 /// Every table a file may hold, in the order of the documentation.
-pub static SECTIONS: [&Section; 25] = [
+pub static SECTIONS: [&Section; 28] = [
     &TOP,
     &EDGE,
     &LISTEN,
@@ -138,6 +143,9 @@ pub static SECTIONS: [&Section; 25] = [
     &PEPPER,
     &SEAL_KEY,
     &MEDIA,
+    &AUDIT,
+    &HOOK,
+    &HOOK_SECRET,
     &LOG,
     &TENANT,
     &CODES,

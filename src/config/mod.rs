@@ -10,6 +10,7 @@
 
 mod account;
 mod attendant;
+mod audit;
 mod clash;
 mod control;
 mod duration;
@@ -37,6 +38,7 @@ use dataplane::settings::{Listener, Peer, Settings, Tenant, Timers};
 use toml::de::DeTable;
 use zeroize::Zeroizing;
 
+pub use audit::{Audit, HOOKS_MAX, Hook, HookSecret};
 pub use control::{Control, TOKENS_MAX, Token};
 pub use emergency::{Resolve, addresses_of};
 pub use media::Media;

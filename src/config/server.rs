@@ -1,5 +1,5 @@
 //! What concerns the process and not one tenant: `[edge]`, `[[listen]]`, `[store]`, `[timers]`, `[pins]`,
-//! `[log]`. `[media]` has a file of its own.
+//! `[audit]`, `[[hook]]`, `[log]`. `[media]` and what follows the trail have files of their own.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use dataplane::settings::{Protocol, Timers};
 
+use super::audit::{self, Audit};
 use super::control::{self, Control};
 use super::keys;
 use super::media::{self, Media};
@@ -43,6 +44,8 @@ pub struct Server {
     pub keys: Keys,
     /// The attendant's sound.
     pub media: Media,
+    /// What becomes of the audit trail.
+    pub audit: Audit,
     /// What is logged, and how.
     pub log: Log,
 }
@@ -138,6 +141,7 @@ pub(super) fn read(top: &Table<'_>, base: &Path, secrets: &Secrets<'_>) -> Serve
         store: store(top, base),
         keys: top.table("pins", &keys::PINS).map_or_else(Keys::default, |pins| pin_keys(&pins, secrets)),
         media: media::read(top, base),
+        audit: audit::read(top, base, secrets),
         log: top.table("log", &keys::LOG).map_or_else(Log::default, |table| log(&table)),
         listeners: listeners.into_iter().map(|(listen, _)| listen).collect(),
     }

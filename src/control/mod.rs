@@ -9,6 +9,7 @@ mod access;
 mod routes;
 #[cfg(test)]
 mod tests;
+mod trail;
 mod view;
 
 use std::io;
@@ -17,7 +18,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use dataplane::hotdesk::{Place, Seat};
 use dataplane::input::Command;
 use dataplane::output::Done;
@@ -28,9 +29,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
+use crate::backend::store::Trail;
 use crate::server::controls::{Controls, Phase};
 use crate::telemetry::metrics::Figures;
 
@@ -69,6 +71,8 @@ pub trait Edge: Clone + Send + Sync + 'static {
     fn is_serving(&self) -> bool;
     /// All that is counted and measured.
     fn figures(&self) -> Figures;
+    /// What happened.
+    fn trail(&self) -> Arc<Trail>;
 }
 
 impl Edge for Controls {
@@ -116,7 +120,13 @@ impl Edge for Controls {
             location: self.tables.location.census(),
             store: self.store.health(),
             media: self.media.figures(),
+            audit_records: self.trail.end().ordinal,
+            hooks: self.followers.figures(&self.server.borrow().audit.hooks, &self.trail),
         }
+    }
+
+    fn trail(&self) -> Arc<Trail> {
+        Arc::clone(&self.trail)
     }
 }
 
@@ -145,6 +155,8 @@ pub async fn serve(listener: std::net::TcpListener, edge: impl Edge) -> io::Resu
 
 /// Serves one connection until the client or its time ends it.
 async fn converse(stream: TcpStream, router: Router) {
+    let until = Instant::now() + CONNECTION_TIME_MAX;
+    let router = router.layer(Extension(trail::Until(until)));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIME_MAX)

@@ -1,6 +1,7 @@
 //! Each path of the API: what it takes, what it does, what it says.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -18,11 +19,13 @@ use dataplane::output::Done;
 use dataplane::refusal::Refusal;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::info;
 
 use super::Edge;
 use super::access::{self, Bearer};
+use super::trail;
 use super::view::SeatView;
 use crate::telemetry::metrics;
 
@@ -39,6 +42,9 @@ const REQUEST_TIME_MAX: Duration = Duration::from_secs(15);
 pub(super) fn router<E: Edge>(edge: E) -> Router {
     let trusted = Router::new()
         .route("/v1/seats", get(seats::<E>))
+        .route("/v1/audit", get(trail::records::<E>))
+        .route("/v1/audit/feed", get(trail::feed::<E>))
+        .layer(Extension(Arc::new(Semaphore::new(trail::FEEDS_MAX))))
         .route("/v1/login", post(log_in::<E>))
         .route("/v1/logout", post(log_out::<E>))
         .route_layer(middleware::from_fn_with_state(edge.clone(), access::require::<E>));
@@ -77,7 +83,7 @@ impl Problem {
         Self { status, error, message: message.into(), field: None }
     }
 
-    fn malformed(message: String) -> Self {
+    pub(super) fn malformed(message: String) -> Self {
         Self::new(StatusCode::BAD_REQUEST, Refusal::Malformed.code(), message)
     }
 }

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::{Edge, routes, serve};
-use crate::backend::store::Health;
+use crate::backend::store::{Health, Trail};
 use crate::telemetry::metrics::Figures;
 
 /// Longer than anything here takes; only a test that fails waits for it.
@@ -38,6 +38,7 @@ struct Scripted {
     asked: Arc<Mutex<Vec<Command>>>,
     is_serving: Arc<AtomicBool>,
     store_is_reachable: bool,
+    trail: Arc<Trail>,
 }
 
 impl Scripted {
@@ -51,6 +52,7 @@ impl Scripted {
             asked: Arc::default(),
             is_serving: Arc::new(AtomicBool::new(true)),
             store_is_reachable: true,
+            trail: Trail::of_nobody(),
         }
     }
 
@@ -97,6 +99,10 @@ impl Edge for Scripted {
             store: Health { reachable: self.store_is_reachable, ..Health::default() },
             ..Figures::default()
         }
+    }
+
+    fn trail(&self) -> Arc<Trail> {
+        Arc::clone(&self.trail)
     }
 }
 

@@ -14,7 +14,8 @@ use tokio::sync::{Semaphore, oneshot, watch};
 
 use super::clock::Clock;
 use super::handoff::{Certain, Ring};
-use crate::backend::store::StoreHandle;
+use crate::audit::Followers;
+use crate::backend::store::{StoreHandle, Trail};
 use crate::config::Server;
 use crate::durations::Durations;
 use crate::media::Media;
@@ -41,6 +42,10 @@ pub struct Controls {
     pub store: StoreHandle,
     /// Sound: `media.figures()`.
     pub media: Arc<Media>,
+    /// What happened.
+    pub trail: Arc<Trail>,
+    /// Who is told of it.
+    pub followers: Followers,
     /// The clock that all stored instants are of.
     pub clock: Clock,
     /// What the edge is doing; `/ready` is 200 while it serves.

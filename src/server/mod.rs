@@ -32,8 +32,9 @@ use dataplane::settings::Settings;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+use crate::audit::{self, Followers};
 use crate::backend::pin::desk::PinDesk;
-use crate::backend::store::{OpenError, Secrets, StoreHandle};
+use crate::backend::store::{OpenError, Secrets, StoreHandle, Trail};
 use crate::config::{self, Loaded, Server};
 use crate::media::Media;
 use clock::Clock;
@@ -63,6 +64,7 @@ pub struct Edge {
     shell: Arc<Shell>,
     workers: Vec<JoinHandle<()>>,
     house: Option<House>,
+    audit: Option<audit::Office>,
 }
 
 /// Why an edge cannot start.
@@ -112,7 +114,9 @@ impl Edge {
         let clock = Clock::start();
         let now = clock.now();
         let tables = Arc::new(Tables::new(random()));
-        let (store, mut secrets, changed) = restore::open(&server.store, &tables, &settings, clock)?;
+        let retention = server.audit.retention();
+        let trail = Arc::new(Trail::new(Arc::clone(&settings), retention, now.wall));
+        let (store, mut secrets, changed) = restore::open(&server.store, &tables, &settings, &trail, clock)?;
         if keys::renew(&mut secrets, now.wall, settings.timers.call_max) {
             save_first_keys(&store, &secrets);
         }
@@ -135,6 +139,8 @@ impl Edge {
             counts: Arc::clone(&counts),
             store,
             media: Arc::clone(&media),
+            trail,
+            followers: Followers::default(),
             clock,
             phase: phase.subscribe(),
         };
@@ -162,6 +168,7 @@ impl Edge {
             shell,
             workers: Vec::new(),
             house: None,
+            audit: None,
         };
         // From here on dropping `edge` ends what has been started.
         for id in (0_u8..=u8::MAX).take(edge.shell.rings.len()).map(WorkerId) {
@@ -170,6 +177,8 @@ impl Edge {
             edge.workers.push(thread.spawn(move || drive::run(&shell, id))?);
         }
         let rings = Arc::clone(&edge.shell.rings);
+        let Controls { trail, store, followers, server, .. } = controls.clone();
+        edge.audit = Some(audit::Office::open(trail, store, followers, server)?);
         edge.house = Some(House::open(control, controls, keys, secrets, rings)?);
         Ok(edge)
     }
@@ -214,6 +223,9 @@ impl Edge {
         }
         self.shell.media.stop();
         self.shell.questions.stop();
+        if let Some(audit) = self.audit.take() {
+            audit.close();
+        }
         self.controls.store.clone().flush_and_close();
         info!("stopped");
     }

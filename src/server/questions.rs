@@ -16,7 +16,7 @@ use tracing::{error, info};
 use super::clock::Clock;
 use super::handoff::{Certain, Ring};
 use crate::backend::pin::desk::PinDesk;
-use crate::backend::store::StoreHandle;
+use crate::backend::store::{Note, StoreHandle};
 
 /// Threads that check PINs: Argon2 takes tens of milliseconds of a core and 19 MiB, and calls go before log-ins.
 const PIN_THREADS: usize = 2;
@@ -81,6 +81,11 @@ impl Questions {
                 self.store.save(record, move |verdict| reply.give(Answer::Saved(verdict)));
             }
         }
+    }
+
+    /// Has the audit trail told.
+    pub(super) fn note(&self, note: Note) {
+        self.store.note(note);
     }
 
     /// Has `record` written some time soon.
@@ -193,7 +198,7 @@ mod tests {
     use super::*;
     use crate::backend::pin::desk::TenantPins;
     use crate::backend::pin::{Capabilities, Finding, PinBackend};
-    use crate::backend::store::StoreKind;
+    use crate::backend::store::{StoreKind, Trail};
 
     /// Knows extension 1001 of demo, whose PIN is 7738.
     #[derive(Debug)]
@@ -227,7 +232,7 @@ mod tests {
     }
 
     fn questions(gate: &Arc<Mutex<()>>) -> Questions {
-        let (store, ..) = StoreHandle::open(&StoreKind::Memory, |read| read).unwrap();
+        let (store, ..) = StoreHandle::open(&StoreKind::Memory, Trail::of_nobody(), |read| read).unwrap();
         let extension = Extension {
             number: "1001".into(),
             name: "".into(),

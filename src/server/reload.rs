@@ -78,6 +78,7 @@ impl Edge {
         // PINs first: what a worker then asks under the settings of before is answered under these.
         forget_pins(&self.controls.store, self.pins.configure(&settings, &plans, server.keys.clone()));
         self.shell.media.use_prompts(Arc::clone(&server.media.prompts));
+        self.controls.trail.configure(Arc::clone(&settings), server.audit.retention());
         self.server.send_replace(server);
         self.settings.send_replace(Arc::clone(&settings));
         // The first worker, which sees to the seats that end, hears of it last.

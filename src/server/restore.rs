@@ -20,7 +20,7 @@ use tracing::{info, warn};
 use super::StartError;
 use super::clock::Clock;
 use crate::backend::pin::changed::Changed;
-use crate::backend::store::{BindingsRead, Secrets, StoreHandle, StoreKind};
+use crate::backend::store::{BindingsRead, Secrets, StoreHandle, StoreKind, Trail};
 
 /// Readings that wait for an importer: enough that neither side waits for the other's slowest, some megabytes.
 const WAITING_MAX: usize = 16;
@@ -31,6 +31,7 @@ pub(super) fn open(
     kind: &StoreKind,
     tables: &Tables,
     settings: &Settings,
+    trail: &Arc<Trail>,
     clock: Clock,
 ) -> Result<(StoreHandle, Secrets, Changed), StartError> {
     let now = clock.now();
@@ -49,7 +50,7 @@ pub(super) fn open(
             .collect::<Result<Vec<_>, _>>()?;
         // From here on the importers alone hold it: if all were gone, nobody would wait for them.
         drop(waiting);
-        let opened = StoreHandle::open(kind, |bindings| {
+        let opened = StoreHandle::open(kind, Arc::clone(trail), |bindings| {
             // It fails only if all importers panicked, which the join tells.
             let _ = read.send(bindings);
             spent.try_recv().unwrap_or_default()
@@ -141,7 +142,7 @@ mod tests {
         let kind = StoreKind::Embedded { path: folder.path().join("hotdesk.db") };
         let (settings, clock) = (settings(), Clock::start());
         let tables = || Tables::new([7; 32]);
-        let (store, ..) = open(&kind, &tables(), &settings, clock).unwrap();
+        let (store, ..) = open(&kind, &tables(), &settings, &Trail::of_nobody(), clock).unwrap();
         let before = tables();
         for user in 0..10_000 {
             store.write_behind(bound(&before, &user.to_string(), clock.now()));
@@ -150,7 +151,7 @@ mod tests {
         store.flush_and_close();
 
         let after = tables();
-        let (store, ..) = open(&kind, &after, &settings, clock).unwrap();
+        let (store, ..) = open(&kind, &after, &settings, &Trail::of_nobody(), clock).unwrap();
 
         assert_eq!(after.location.census(), before.location.census());
         assert_eq!(after.location.census().bindings, 10_000);

@@ -20,7 +20,7 @@ use dataplane::Tables;
 use dataplane::flow::{ConnectionId, Flow, ListenerId, WorkerId};
 use dataplane::input::{Input, ReplyId};
 use dataplane::now::{Mono, Now};
-use dataplane::output::{Done, Output};
+use dataplane::output::{Done, Output, Report};
 use dataplane::refusal::Refusal;
 use dataplane::return_path::RoutingKeys;
 use dataplane::settings::Settings;
@@ -36,6 +36,7 @@ use super::questions::Questions;
 use super::sockets::Sockets;
 use super::streams::{Bounds, Streams};
 use super::{random, report};
+use crate::backend::store::Note;
 use crate::durations::Durations;
 use crate::media::Media;
 use crate::transport::Counters;
@@ -364,7 +365,21 @@ impl Worker {
                     let _ = to.send(outcome);
                 }
             }
-            Output::Report(report) => report::write(self.id, &report),
+            Output::Report(report) => {
+                report::write(self.id, &report);
+                self.note(report);
+            }
+        }
+    }
+
+    /// Tells the audit trail what no record of the store tells it.
+    fn note(&self, report: Report) {
+        match report {
+            Report::Event(event) => self.shell.questions.note(Note::Event(event)),
+            Report::SeatsChanged(change) if !self.shell.settings.borrow().durable => {
+                self.shell.questions.note(Note::Change(change));
+            }
+            _ => {}
         }
     }
 

@@ -13,6 +13,7 @@ use dataplane::hotdesk::Seat;
 use dataplane::location::Census;
 use dataplane::settings::Settings;
 
+use crate::audit;
 use crate::backend::store::Health;
 use crate::durations::Durations;
 use crate::{media, transport};
@@ -45,6 +46,10 @@ pub struct Figures {
     pub store: Health,
     /// The attendant's sound.
     pub media: media::Figures,
+    /// Events of the audit trail since its file was made.
+    pub audit_records: u64,
+    /// What each hook has come to, by name.
+    pub hooks: Vec<(Box<str>, audit::Figures)>,
 }
 
 /// One page. Seats are told by tenant, those of `settings` also where nobody sits.
@@ -83,6 +88,17 @@ pub fn page(figures: &Figures, settings: &Settings, seats: &[Arc<Seat>]) -> Stri
         "Messages that could not be handed to their worker because the way was full.",
         figures.handoffs_dropped,
     );
+    page.counter(
+        "hotdesk_audit_records_total",
+        "Records of the audit trail since its file was made.",
+        figures.audit_records,
+    );
+    page.counter(
+        "hotdesk_audit_dropped_total",
+        "Records that were not kept because too many waited.",
+        figures.store.notes_dropped,
+    );
+    page.hooks(&figures.hooks);
     page.counter("hotdesk_worker_panics_total", "Panics of workers; each was replaced.", figures.panics);
     let help = "How long workers took for a batch, from receiving it to having sent the answers.";
     page.durations("hotdesk_worker_turn", help, &figures.turns);
@@ -127,6 +143,27 @@ impl Page {
     fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
         self.head(name, help, "gauge");
         self.sample(name, &[], value);
+    }
+
+    fn hooks(&mut self, hooks: &[(Box<str>, audit::Figures)]) {
+        type Take = fn(&audit::Figures) -> u64;
+        let counts: [(&str, &str, &str, Take); 5] = [
+            ("delivered_total", "Records that the hook took.", "counter", |hook| hook.delivered),
+            ("failed_total", "Tries that failed and are made again.", "counter", |hook| hook.failed),
+            ("refused_total", "Records that the hook will never take.", "counter", |hook| hook.refused),
+            ("missed_total", "Records gone before the hook took them.", "counter", |hook| hook.missed),
+            ("waiting", "Records that the hook has not been shown.", "gauge", |hook| hook.waiting),
+        ];
+        if hooks.is_empty() {
+            return;
+        }
+        for (name, help, kind, take) in counts {
+            let name = format!("hotdesk_hook_{name}");
+            self.head(&name, help, kind);
+            for (hook, figures) in hooks {
+                self.sample(&name, &[("hook", hook)], take(figures));
+            }
+        }
     }
 
     fn store(&mut self, store: &Health) {

@@ -15,6 +15,7 @@ use std::fmt;
 use std::fs::OpenOptions;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use dataplane::hotdesk::{Place, Seat};
 use dataplane::query::Restored;
@@ -24,6 +25,7 @@ use redb::{
     TableDefinition, TableHandle as _,
 };
 
+use super::archive::{self, Archive};
 use super::fold::{Pass, Progress};
 use super::format::{self, FORMAT, FormError, Row};
 use super::overlay::Overlay;
@@ -63,7 +65,8 @@ type Reopen = Box<dyn Fn() -> Result<Database, DatabaseError> + Send>;
 pub struct Embedded {
     reopen: Reopen,
     /// `None` after a failure, until it has recovered.
-    database: Option<Database>,
+    database: Option<Arc<Database>>,
+    archive: Archive,
     /// The number of the next row of the journal. Rows from here on belong to groups that failed.
     next_row: u64,
     unfolded: u64,
@@ -110,14 +113,23 @@ impl Embedded {
         let transaction = database.begin_read().map_err(SaveError::from)?;
         let (restored, secrets, journal) = restore(&transaction, take)?;
         drop(transaction);
+        let database = Arc::new(database);
+        let archive = Archive::default();
+        archive.open(&database);
         let store = Self {
             reopen,
             database: Some(database),
+            archive,
             next_row: journal.next_row,
             unfolded: journal.records,
             pass: None,
         };
         Ok((store, restored, secrets))
+    }
+
+    /// What followers of the trail may read.
+    pub(super) fn archive(&self) -> Archive {
+        self.archive.clone()
     }
 
     /// Runs `act` on the database; after an error only [`Store::recover`] can go on, because redb refuses all
@@ -139,6 +151,7 @@ impl Store for Embedded {
             let mut next_row = this.next_row;
             let mut records = 0;
             let transaction = database.begin_write()?;
+            archive::append(&transaction, group)?;
             {
                 let mut journal = transaction.open_table(JOURNAL)?;
                 let mut row = Row::new();
@@ -167,7 +180,7 @@ impl Store for Embedded {
     fn recover(&mut self) -> Result<(), SaveError> {
         self.database = None;
         self.pass = None;
-        let database = (self.reopen)()?;
+        let database = Arc::new((self.reopen)()?);
         let transaction = database.begin_write()?;
         {
             let mut journal = transaction.open_table(JOURNAL)?;
@@ -180,6 +193,7 @@ impl Store for Embedded {
             }
         }
         transaction.commit()?;
+        self.archive.open(&database);
         self.database = Some(database);
         Ok(())
     }
@@ -202,6 +216,10 @@ impl Store for Embedded {
 
     fn unfolded(&self) -> u64 {
         self.unfolded
+    }
+
+    fn trim_trail(&mut self, before: u64, records_max: u64) -> Result<bool, SaveError> {
+        self.attempt(|_, database| archive::trim(database, before, records_max))
     }
 }
 
@@ -301,6 +319,7 @@ fn prepare(database: &Database) -> Result<u32, SaveError> {
         transaction.open_table(EPOCHS)?;
         transaction.open_table(BINDINGS)?;
         transaction.open_table(PINS)?;
+        archive::make(&transaction)?;
         transaction.commit()?;
         return Ok(FORMAT);
     }
@@ -312,12 +331,13 @@ fn prepare(database: &Database) -> Result<u32, SaveError> {
         let format = meta.get(FORMAT_KEY)?.ok_or(FormError::Foreign)?;
         u32::from_le_bytes(*format.value().first_chunk().ok_or(FormError::Length)?)
     };
-    // The first files of format 1 had no marks, and later ones no PINs; to one that has none they are the same.
+    // The first files of format 1 had no marks, later ones no PINs or no trail; to one that has none they are the same.
     let tables: Vec<_> = transaction.list_tables()?.collect();
     let has = |name| tables.iter().any(|table| table.name() == name);
-    if format == FORMAT && !(has(MARKS.name()) && has(PINS.name())) {
+    if format == FORMAT && !(has(MARKS.name()) && has(PINS.name()) && has(archive::TABLE)) {
         transaction.open_table(MARKS)?;
         transaction.open_table(PINS)?;
+        archive::make(&transaction)?;
         transaction.commit()?;
     }
     Ok(format)

@@ -96,6 +96,8 @@ impl Row {
                 octets.extend(encode_secrets(secrets));
                 Ok(())
             }),
+            // They have tables of their own.
+            Entry::Trail(_) | Entry::Place { .. } => Ok(()),
         }
     }
 

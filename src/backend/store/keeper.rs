@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use dataplane::query::{Record, SaveVerdict};
 use tracing::{error, info, warn};
 
-use super::queue::{Behind, Queue, Save, now};
-use super::{Entry, SaveError, Store};
+use super::queue::{Behind, Places, Queue, Save, now, wall};
+use super::{Entry, Note, Retention, Row, SaveError, Store, Trail};
 
 /// Between two tries of a store that is away.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -29,6 +29,17 @@ const QUIET_AFTER: Duration = Duration::from_millis(250);
 
 /// Refreshes that ride along in one group: some milliseconds, so that a log-in never waits for all of them.
 const BEHIND_GROUP_MAX: usize = 1_024;
+
+/// How often the trail is looked at for what is too old.
+const TRIM_EVERY: Duration = Duration::from_secs(600);
+
+/// Between two steps of trimming while there is more to remove: faster than any office adds.
+const TRIM_STEP_DELAY: Duration = Duration::from_millis(50);
+
+/// Rows of the trail kept for a store that is away, newest dropped: some minutes of refusals in groups of a quarter of
+/// a second, at most 8 MiB.
+const UNWRITTEN_MAX: usize = 1_024;
+const UNWRITTEN_OCTETS_MAX: usize = 8 << 20;
 
 /// A store with groups of at least so many is busy, and rests between them: where a commit costs as much processor time
 /// as a dozen log-ins, groups of a dozen would have half of a processor that the workers need. Whoever logs in alone never
@@ -59,10 +70,16 @@ pub(super) struct Keeper {
     rest_until: Instant,
     fold_from: Instant,
     fold_wanted: bool,
+    trail: Arc<Trail>,
+    /// Rows of the trail that everybody has seen and the store has not; none is older.
+    unwritten: VecDeque<Arc<Row>>,
+    /// Where followers stand, not yet written.
+    places: Places,
+    trim_at: Instant,
 }
 
 impl Keeper {
-    pub(super) fn new(queue: Arc<Queue>, store: Box<dyn Store>) -> Self {
+    pub(super) fn new(queue: Arc<Queue>, store: Box<dyn Store>, trail: Arc<Trail>) -> Self {
         let unfolded = store.unfolded();
         queue.note(|health| health.unfolded = unfolded);
         Self {
@@ -76,6 +93,10 @@ impl Keeper {
             rest_until: now(),
             fold_from: now(),
             fold_wanted: unfolded > 0,
+            trail,
+            unwritten: VecDeque::new(),
+            places: Places::new(),
+            trim_at: now(),
         }
     }
 
@@ -92,10 +113,13 @@ impl Keeper {
                 }
             }
             let saved = !taken.saves.is_empty();
-            if taken.closing && !saved && self.owed.is_empty() && self.behind.is_empty() {
+            self.places.extend(taken.places);
+            let nothing =
+                !saved && taken.notes.is_empty() && self.places.is_empty() && self.unwritten.is_empty();
+            if taken.closing && nothing && self.owed.is_empty() && self.behind.is_empty() {
                 return;
             }
-            self.write(taken.saves, taken.closing);
+            self.write(taken.saves, &taken.notes, taken.closing);
             if taken.closing && self.away.is_some() {
                 return;
             }
@@ -104,6 +128,7 @@ impl Keeper {
             }
             if self.away.is_none() && !taken.closing {
                 self.fold();
+                self.trim();
             }
         }
     }
@@ -116,17 +141,20 @@ impl Keeper {
         if !self.behind.is_empty() {
             return Some(self.rest_until);
         }
-        self.fold_wanted.then(|| self.fold_from.max(self.saved_at + QUIET_AFTER))
+        let fold_at = self.fold_from.max(self.saved_at + QUIET_AFTER);
+        Some(if self.fold_wanted { fold_at.min(self.trim_at) } else { self.trim_at })
     }
 
-    /// Writes what is owed, `saves`, and some of the refreshes as one group.
-    fn write(&mut self, saves: Vec<Save>, closing: bool) {
+    /// Writes what is owed, `saves`, some of the refreshes and what they and `notes` bring to the trail as one group.
+    fn write(&mut self, saves: Vec<Save>, notes: &[Note], closing: bool) {
         if let Some(retry_at) = self.away {
             if now() < retry_at && !closing {
+                self.show_unwritten(notes);
                 return self.put_off(saves.into());
             }
             if let Err(error) = self.store.recover() {
                 self.fail(&error);
+                self.show_unwritten(notes);
                 return self.put_off(saves.into());
             }
         }
@@ -135,11 +163,15 @@ impl Keeper {
         let riders: Vec<_> = self.behind.extract_if(|_, _| true).take(BEHIND_GROUP_MAX).collect();
         let riders: Vec<_> =
             riders.into_iter().map(|(aor, record)| Entry::Record(Record::Bindings { aor, record })).collect();
-        let entries: Vec<&Entry> = group.iter().map(|save| &save.entry).chain(&riders).collect();
+        let count = group.len() + riders.len();
+        let row = self.trail.row(group.iter().filter_map(|save| save.entry.change()), notes);
+        let places = self.places.iter().map(|(name, next)| Entry::Place { name: name.clone(), next: *next });
+        let rows = self.unwritten.iter().chain(&row).map(|row| Entry::Trail(Arc::clone(row)));
+        let told: Vec<_> = rows.chain(places).collect();
+        let entries: Vec<&Entry> = group.iter().map(|save| &save.entry).chain(&riders).chain(&told).collect();
         if entries.is_empty() {
             return self.reach();
         }
-        let count = entries.len();
         let start = now();
         let result = self.store.append(&entries);
         let end = now();
@@ -159,18 +191,58 @@ impl Keeper {
                 if std::mem::take(&mut self.is_told) {
                     info!("the store takes changes again");
                 }
-                self.fold_wanted = true;
+                self.fold_wanted |= count > 0;
+                self.unwritten.clear();
+                self.places.clear();
+                if let Some(row) = row {
+                    self.trail.show(row);
+                }
                 for save in group {
                     save.answer(SaveVerdict::Durable);
                 }
             }
             Err(error) => {
                 self.fail(&error);
+                // What the changes bring is shown when they are written, if they are.
+                self.show_unwritten(notes);
                 self.put_off(group);
                 for rider in riders {
                     if let Entry::Record(Record::Bindings { aor, record }) = rider {
                         self.behind.insert(aor, record);
                     }
+                }
+            }
+        }
+    }
+
+    /// Shows what happened though the store cannot keep it yet.
+    fn show_unwritten(&mut self, notes: &[Note]) {
+        let Some(row) = self.trail.row(std::iter::empty(), notes) else { return };
+        let octets: usize = self.unwritten.iter().map(|row| row.octets().len()).sum();
+        if self.unwritten.len() < UNWRITTEN_MAX && octets < UNWRITTEN_OCTETS_MAX {
+            self.unwritten.push_back(Arc::clone(&row));
+        } else {
+            self.queue.note(|health| health.notes_dropped += row.end() - row.first());
+        }
+        self.trail.show(row);
+    }
+
+    /// One step of removing what is too old, if there is time for it.
+    fn trim(&mut self) {
+        if now() < self.trim_at {
+            return;
+        }
+        let Retention { keep, records_max } = self.trail.retention();
+        let keep = u64::try_from(keep.as_millis()).unwrap_or(u64::MAX);
+        match self.store.trim_trail(wall().saturating_sub(keep), records_max) {
+            Ok(more) => self.trim_at = now() + if more { TRIM_STEP_DELAY } else { TRIM_EVERY },
+            Err(error) => {
+                self.trim_at = now() + FOLD_RETRY_DELAY;
+                warn!(reason = %reasons(&error), "the audit trail cannot be trimmed and grows until it can");
+                if let Err(error) = self.store.recover() {
+                    self.fail(&error);
+                } else {
+                    self.queue.note(|health| health.failures += 1);
                 }
             }
         }

@@ -11,6 +11,7 @@
 //! wait for the disk, however many log-ins there are. When there are many it rests some milliseconds between groups, so
 //! that they grow and leave the processor to the workers. Within the queue order is kept, and the store's order wins.
 
+mod archive;
 #[cfg(test)]
 mod disk;
 mod embedded;
@@ -20,16 +21,21 @@ mod keeper;
 mod memory;
 mod overlay;
 mod queue;
+mod row;
+mod trail;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use dataplane::hotdesk::SeatChange;
 use dataplane::query::{Record, Restored, SaveVerdict};
 
 pub use embedded::Embedded;
 pub use memory::Memory;
+pub use row::Row;
+pub use trail::{End, Note, Retention, Trail};
 
 use crate::durations::Durations;
 use keeper::Keeper;
@@ -97,6 +103,25 @@ pub enum Entry {
     Record(Record),
     /// All secrets, in place of those before.
     Secrets(Secrets),
+    /// The next row of the audit trail.
+    Trail(Arc<Row>),
+    /// Where a follower of the trail stands: he has seen all events before `next`.
+    Place {
+        /// What he is called.
+        name: Box<str>,
+        /// The sequence number of the next event for him.
+        next: u64,
+    },
+}
+
+impl Entry {
+    /// The change of seats it holds.
+    fn change(&self) -> Option<&Arc<SeatChange>> {
+        match self {
+            Self::Record(Record::Seats(change) | Record::LogIn { change, .. }) => Some(change),
+            _ => None,
+        }
+    }
 }
 
 /// What the edge makes for itself and must find again.
@@ -146,6 +171,16 @@ pub trait Store: Send {
     /// The step came to nothing; nothing that was appended is lost.
     fn fold(&mut self, quiet: bool) -> Result<bool, SaveError> {
         let _ = quiet;
+        Ok(false)
+    }
+
+    /// One bounded step of removing the oldest of the trail: what was last added to before `before`, in milliseconds
+    /// since 1970-01-01 UTC, and what is more than `records_max`. Returns true if another step should follow.
+    ///
+    /// # Errors
+    /// The step came to nothing; nothing that was appended is lost.
+    fn trim_trail(&mut self, before: u64, records_max: u64) -> Result<bool, SaveError> {
+        let _ = (before, records_max);
         Ok(false)
     }
 
@@ -241,6 +276,8 @@ pub struct Health {
     pub behind_dropped: u64,
     /// How long commits took.
     pub commit_times: Durations,
+    /// Events of the audit trail that were not kept because too many waited.
+    pub notes_dropped: u64,
 }
 
 /// The way to the store for everybody else; cheap to clone, never waits for the disk.
@@ -257,34 +294,37 @@ struct Shared {
 impl StoreHandle {
     /// Opens the store, reads all that is in it and starts its thread. Bindings, of which there are many, go to `take`
     /// some hundred at a time while they are read, and [`Restored`] has none; it returns what is to be filled next, and
-    /// empty. Waits for the disk: call it at start.
+    /// empty. `trail` is told of every change. Waits for the disk: call it at start.
     ///
     /// # Errors
     /// See [`OpenError`]; each says which file it speaks of. What `take` was given until then is of no use.
     pub fn open(
         kind: &StoreKind,
+        trail: Arc<Trail>,
         take: impl FnMut(BindingsRead) -> BindingsRead,
     ) -> Result<(Self, Restored, Secrets), OpenError> {
         match kind {
             StoreKind::Memory => {
-                let handle = Self::over(Memory).map_err(OpenError::Thread)?;
+                let handle = Self::over(Memory, trail).map_err(OpenError::Thread)?;
                 Ok((handle, Restored::default(), Secrets::default()))
             }
             StoreKind::Embedded { path } => {
                 let (store, restored, secrets) = Embedded::open(path, take)?;
-                let handle = Self::over(store).map_err(OpenError::Thread)?;
+                let damaged = |source| OpenError::Damaged { path: path.clone(), source };
+                trail.attach(store.archive()).map_err(damaged)?;
+                let handle = Self::over(store, trail).map_err(OpenError::Thread)?;
                 Ok((handle, restored, secrets))
             }
         }
     }
 
-    /// Starts the thread of a store that is open.
+    /// Starts the thread of a store that is open; `trail` is told of every change.
     ///
     /// # Errors
     /// The operating system gives no thread.
-    pub fn over(store: impl Store + 'static) -> std::io::Result<Self> {
+    pub fn over(store: impl Store + 'static, trail: Arc<Trail>) -> std::io::Result<Self> {
         let queue = Arc::new(Queue::new());
-        let keeper = Keeper::new(Arc::clone(&queue), Box::new(store));
+        let keeper = Keeper::new(Arc::clone(&queue), Box::new(store), trail);
         let thread = std::thread::Builder::new().name("store".into()).spawn(move || keeper.run())?;
         Ok(Self { shared: Arc::new(Shared { queue, keeper: Mutex::new(Some(thread)) }) })
     }
@@ -307,6 +347,17 @@ impl StoreHandle {
     /// is never dropped for another: it is kept as by [`Self::save_eventually`].
     pub fn write_behind(&self, record: Record) {
         self.shared.queue.push_behind(record);
+    }
+
+    /// Has the trail told of what no record of a change goes with. It is shown and written within a quarter of a second;
+    /// nobody waits for it. Where too many wait it is dropped and counted.
+    pub fn note(&self, note: Note) {
+        self.shared.queue.push_note(note);
+    }
+
+    /// Has it written some time soon that the follower `name` of the trail has seen all before `next`.
+    pub fn keep_place(&self, name: &str, next: u64) {
+        self.shared.queue.push_place(name, next);
     }
 
     /// Has all secrets replaced. `done` as in [`Self::save`].

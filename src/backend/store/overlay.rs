@@ -60,6 +60,7 @@ impl Overlay {
             }
             Entry::Record(Record::Pin { extension, pin }) => drop(self.pins.insert(extension, pin)),
             Entry::Secrets(secrets) => self.secrets = Some(secrets),
+            Entry::Trail(_) | Entry::Place { .. } => unreachable!("they are not in the journal"),
         }
         Ok(())
     }

@@ -11,11 +11,11 @@
 
 use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use dataplane::query::{Record, SaveVerdict};
 
-use super::{Entry, Health};
+use super::{Entry, Health, Note};
 
 /// Saves that may wait: at 20,000 log-ins a second most of a second, far more than one commit takes. Beyond
 /// it the store does not keep up and saying so at once is kinder than a time-out.
@@ -37,6 +37,9 @@ const BEHIND_ROOM_UNUSED: usize = 16;
 /// twice as many would save little.
 pub(super) const GROUP_WORTH: usize = 128;
 
+/// Events for the trail that may wait: a quarter of a second of the most log-ins a second that any machine has shown.
+pub(super) const NOTES_MAX: usize = 16_384;
+
 /// How long refreshes are collected, so that a burst of them is one group. The dataplane has kept them for up to
 /// four seconds already, and a restore adds five.
 const BEHIND_DELAY: Duration = Duration::from_millis(250);
@@ -46,6 +49,9 @@ pub(super) type Done = Box<dyn FnOnce(SaveVerdict) + Send>;
 
 /// The last refresh of each address-of-record, in the form of [`Record::Bindings`].
 pub(super) type Behind = HashMap<Box<str>, Option<Box<[u8]>>>;
+
+/// Where followers of the trail stand; one each, and the configuration bounds them.
+pub(super) type Places = HashMap<Box<str>, u64>;
 
 /// A save that waits. Whoever asked for it hears of it whatever happens: dropped unanswered, it failed.
 pub(super) struct Save {
@@ -73,6 +79,8 @@ impl Drop for Save {
 /// What the keeper is to do next.
 pub(super) struct Taken {
     pub(super) saves: Vec<Save>,
+    pub(super) notes: Vec<Note>,
+    pub(super) places: Places,
     /// No more will come.
     pub(super) closing: bool,
 }
@@ -84,6 +92,10 @@ struct State {
     owed: usize,
     behind: Behind,
     behind_since: Option<Instant>,
+    notes: Vec<Note>,
+    places: Places,
+    /// Since when notes or places wait.
+    notes_since: Option<Instant>,
     /// The keeper sleeps until so many saves wait.
     sleeps_until: Option<usize>,
     closed: bool,
@@ -149,6 +161,35 @@ impl Queue {
         }
     }
 
+    pub(super) fn push_note(&self, note: Note) {
+        let mut state = self.lock();
+        if state.closed || state.notes.len() >= NOTES_MAX {
+            state.health.notes_dropped += 1;
+            return;
+        }
+        state.notes.push(note);
+        self.wake_for_notes(state);
+    }
+
+    pub(super) fn push_place(&self, name: &str, next: u64) {
+        let mut state = self.lock();
+        if state.closed {
+            return;
+        }
+        match state.places.get_mut(name) {
+            Some(place) => *place = next,
+            None => drop(state.places.insert(name.into(), next)),
+        }
+        self.wake_for_notes(state);
+    }
+
+    fn wake_for_notes(&self, mut state: MutexGuard<'_, State>) {
+        if state.notes_since.is_none() {
+            state.notes_since = Some(now());
+            self.wake(state);
+        }
+    }
+
     fn wake(&self, mut state: MutexGuard<'_, State>) {
         if state.sleeps_until.take().is_some() {
             drop(state);
@@ -166,9 +207,11 @@ impl Queue {
             let now = now();
             let due = state.behind_since.map(|since| since + BEHIND_DELAY).filter(|_| wants_behind);
             let behind_is_due = due.is_some_and(|due| due <= now) || wants_behind && state.closed;
+            let notes_due = state.notes_since.map(|since| since + BEHIND_DELAY);
             let wanted = if rest <= now { 1 } else { GROUP_WORTH };
             if state.saves.len() >= wanted
                 || behind_is_due
+                || notes_due.is_some_and(|due| due <= now)
                 || state.closed
                 || until.is_some_and(|until| until <= now)
             {
@@ -176,11 +219,18 @@ impl Queue {
                     swap(&mut state.behind, behind);
                     state.behind_since = None;
                 }
-                return Taken { saves: std::mem::take(&mut state.saves), closing: state.closed };
+                state.notes_since = None;
+                return Taken {
+                    saves: std::mem::take(&mut state.saves),
+                    // They ride along with whatever is written now.
+                    notes: std::mem::take(&mut state.notes),
+                    places: std::mem::take(&mut state.places),
+                    closing: state.closed,
+                };
             }
             state.sleeps_until = Some(wanted);
             let rest = (rest > now).then_some(rest);
-            state = match [due, until, rest].into_iter().flatten().min() {
+            state = match [due, notes_due, until, rest].into_iter().flatten().min() {
                 Some(deadline) => {
                     let waited = self.wake.wait_timeout(state, deadline - now);
                     waited.unwrap_or_else(PoisonError::into_inner).0
@@ -233,6 +283,13 @@ fn swap(waiting: &mut Behind, emptied: &mut Behind) {
 #[expect(clippy::disallowed_methods, reason = "the store's thread is a drive loop of its own")]
 pub(super) fn now() -> Instant {
     Instant::now()
+}
+
+/// The wall clock in milliseconds since 1970-01-01 UTC, by which the trail grows old.
+#[expect(clippy::disallowed_methods, reason = "the store's thread is a drive loop of its own")]
+pub(super) fn wall() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -99,7 +99,7 @@ fn verdict(told: &Receiver<SaveVerdict>) -> SaveVerdict {
 fn whatever_waited_is_one_group() {
     let scripted = Scripted::default();
     let (announced, permit) = scripted.step_by_step();
-    let store = StoreHandle::over(scripted.clone()).unwrap();
+    let store = StoreHandle::over(scripted.clone(), Trail::of_nobody()).unwrap();
 
     let first = save(&store, bindings("demo/first", 0));
     assert_eq!(announced.recv_timeout(DEADLINE), Ok(1));
@@ -128,7 +128,7 @@ fn a_busy_store_rests_a_little_and_one_that_is_not_does_not() {
 fn saves_that_find_no_room_fail_at_once() {
     let scripted = Scripted::default();
     let (announced, permit) = scripted.step_by_step();
-    let store = StoreHandle::over(scripted.clone()).unwrap();
+    let store = StoreHandle::over(scripted.clone(), Trail::of_nobody()).unwrap();
     let _first = save(&store, bindings("demo/first", 0));
     announced.recv_timeout(DEADLINE).unwrap();
     let waiting: Vec<_> = (0..SAVES_MAX).map(|_| save(&store, bindings("demo/1001", 0))).collect();
@@ -146,7 +146,7 @@ fn saves_that_find_no_room_fail_at_once() {
 fn while_the_store_is_away_saves_fail_and_what_is_owed_comes_first_when_it_returns() {
     let scripted = Scripted::default();
     scripted.script().is_broken = true;
-    let store = StoreHandle::over(scripted.clone()).unwrap();
+    let store = StoreHandle::over(scripted.clone(), Trail::of_nobody()).unwrap();
 
     let owed = [
         save_eventually(&store, bindings("demo/1001", 1)),
@@ -168,7 +168,7 @@ fn while_the_store_is_away_saves_fail_and_what_is_owed_comes_first_when_it_retur
 fn closing_tries_once_more_and_then_says_what_is_lost() {
     let scripted = Scripted::default();
     scripted.script().is_broken = true;
-    let store = StoreHandle::over(scripted.clone()).unwrap();
+    let store = StoreHandle::over(scripted.clone(), Trail::of_nobody()).unwrap();
     let lost = save_eventually(&store, bindings("demo/1001", 1));
 
     store.flush_and_close();
@@ -179,7 +179,7 @@ fn closing_tries_once_more_and_then_says_what_is_lost() {
 #[test]
 fn closing_writes_what_waits_and_then_nothing_more_is_taken() {
     let scripted = Scripted::default();
-    let store = StoreHandle::over(scripted.clone()).unwrap();
+    let store = StoreHandle::over(scripted.clone(), Trail::of_nobody()).unwrap();
     let clone = store.clone();
     store.write_behind(bindings("demo/1001", 1));
 
@@ -193,7 +193,7 @@ fn closing_writes_what_waits_and_then_nothing_more_is_taken() {
 #[test]
 fn of_refreshes_of_one_address_of_record_the_last_is_written() {
     let scripted = Scripted::default();
-    let store = StoreHandle::over(scripted.clone()).unwrap();
+    let store = StoreHandle::over(scripted.clone(), Trail::of_nobody()).unwrap();
 
     for octet in 0..100 {
         store.write_behind(bindings("demo/1001", octet));
@@ -206,7 +206,7 @@ fn of_refreshes_of_one_address_of_record_the_last_is_written() {
 #[test]
 fn a_save_takes_the_place_of_refreshes_before_it_and_none_after_it() {
     let scripted = Scripted::default();
-    let store = StoreHandle::over(scripted.clone()).unwrap();
+    let store = StoreHandle::over(scripted.clone(), Trail::of_nobody()).unwrap();
 
     store.write_behind(bindings("demo/1001", 1));
     let saved = save(&store, bindings("demo/1001", 2));
@@ -221,7 +221,7 @@ fn a_save_takes_the_place_of_refreshes_before_it_and_none_after_it() {
 fn refreshes_are_written_though_nobody_saves() {
     let scripted = Scripted::default();
     let (announced, permit) = scripted.step_by_step();
-    let store = StoreHandle::over(scripted.clone()).unwrap();
+    let store = StoreHandle::over(scripted.clone(), Trail::of_nobody()).unwrap();
 
     for n in 0..=BEHIND_GROUP_MAX {
         store.write_behind(bindings(&format!("demo/{n}"), 1));
@@ -237,7 +237,7 @@ fn refreshes_are_written_though_nobody_saves() {
 fn closing_in_the_middle_of_refreshes_writes_them_all() {
     let scripted = Scripted::default();
     let (announced, permit) = scripted.step_by_step();
-    let store = StoreHandle::over(scripted.clone()).unwrap();
+    let store = StoreHandle::over(scripted.clone(), Trail::of_nobody()).unwrap();
     for n in 0..=BEHIND_GROUP_MAX {
         store.write_behind(bindings(&format!("demo/{n}"), 1));
     }
@@ -254,7 +254,7 @@ fn closing_in_the_middle_of_refreshes_writes_them_all() {
 fn refreshes_wait_for_a_store_that_is_away() {
     let scripted = Scripted::default();
     scripted.script().is_broken = true;
-    let store = StoreHandle::over(scripted.clone()).unwrap();
+    let store = StoreHandle::over(scripted.clone(), Trail::of_nobody()).unwrap();
     let refused = save(&store, bindings("demo/1002", 1));
     assert_eq!(verdict(&refused), SaveVerdict::Failed);
     store.write_behind(bindings("demo/1001", 1));
@@ -269,7 +269,7 @@ fn refreshes_wait_for_a_store_that_is_away() {
 fn nobody_waits_for_a_thread_that_panicked() {
     let scripted = Scripted::default();
     scripted.script().panics = true;
-    let store = StoreHandle::over(scripted).unwrap();
+    let store = StoreHandle::over(scripted, Trail::of_nobody()).unwrap();
 
     let first = save(&store, bindings("demo/1001", 1));
 
@@ -280,7 +280,7 @@ fn nobody_waits_for_a_thread_that_panicked() {
 #[test]
 fn secrets_are_saved_like_records() {
     let scripted = Scripted::default();
-    let store = StoreHandle::over(scripted.clone()).unwrap();
+    let store = StoreHandle::over(scripted.clone(), Trail::of_nobody()).unwrap();
     let (tell, told) = channel();
 
     store.put_secrets(Secrets::default(), move |verdict| tell.send(verdict).unwrap());
@@ -291,9 +291,33 @@ fn secrets_are_saved_like_records() {
 
 #[test]
 fn the_memory_store_takes_everything() {
-    let store = StoreHandle::over(Memory).unwrap();
+    let store = StoreHandle::over(Memory, Trail::of_nobody()).unwrap();
 
     let saved = save(&store, bindings("demo/1001", 1));
 
     assert_eq!(verdict(&saved), SaveVerdict::Durable);
+}
+
+#[test]
+fn events_are_shown_while_the_store_is_away_and_written_when_it_is_back() {
+    let scripted = Scripted::default();
+    let trail = Trail::of_nobody();
+    let store = StoreHandle::over(scripted.clone(), Arc::clone(&trail)).unwrap();
+    scripted.script().is_broken = true;
+    let from = trail.end().next;
+
+    let event = dataplane::audit::Event::new(dataplane::audit::Kind::EmergencyCall, "routed", "demo", 1);
+    store.note(Note::Event(Box::new(event)));
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let mut news = trail.news();
+    let shown = news.wait_for(|next| *next > from);
+    runtime
+        .block_on(async { tokio::time::timeout(DEADLINE, shown).await.expect("it is shown").map(drop) })
+        .unwrap();
+    assert!(scripted.script().written.is_empty());
+    scripted.script().is_broken = false;
+    store.flush_and_close();
+    assert!(matches!(&scripted.script().written[..], [Entry::Trail(row)] if row.first() == from));
+    assert_eq!(trail.end().next, from + 1, "it is not shown again");
 }

@@ -1,0 +1,254 @@
+//! One server that is told of records over HTTP.
+//!
+//! ```text
+//!  record ─► wanted? ─► POST ─┬─ 2xx ──────────────► next record
+//!                             ├─ 400, 413, 422 ────► never taken: counted, next record
+//!                             └─ anything else ────► wait, twice as long each time ─► the same again
+//! ```
+//!
+//! One record at a time and in order; a record that was taken may come again after a crash, with the same sequence
+//! number.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use dataplane::audit::Event;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use sha2::Sha256;
+use tokio::net::TcpStream;
+use tokio::task::spawn_blocking;
+use tokio::time::{sleep, timeout};
+use tracing::{info, warn};
+
+use super::follower::Follower;
+use super::record::Record;
+use super::{Progress, hook_key};
+use crate::backend::store::{StoreHandle, Trail};
+use crate::config::{Hook, HookSecret};
+
+/// For a connection to come up.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// From a request to the end of its answer.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Octets of an answer that are read, and thrown away, so that the connection can be used again.
+const ANSWER_OCTETS_MAX: usize = 64 << 10;
+
+/// Before the second try.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// Between two tries at most: a server that is back is told soon enough.
+const RETRY_DELAY_MAX: Duration = Duration::from_secs(300);
+
+/// What became of one try.
+#[derive(Debug)]
+enum Outcome {
+    Taken,
+    /// The server understood it and will never take it.
+    Refused(StatusCode),
+    Failed(String),
+}
+
+/// Where the follower kept under `key` starts: where he stood, or with what happens from now on.
+pub(super) async fn start(trail: &Arc<Trail>, key: &str, progress: &Progress) -> u64 {
+    let end = trail.end();
+    let known = progress.next.load(Ordering::Relaxed);
+    if known != 0 {
+        return known;
+    }
+    progress.ordinal.store(end.ordinal, Ordering::Relaxed);
+    let (trail, key): (_, Box<str>) = (Arc::clone(trail), key.into());
+    let kept = spawn_blocking(move || trail.place(&key)).await;
+    let next = kept.ok().and_then(Result::ok).flatten().unwrap_or(end.next);
+    progress.next.store(next, Ordering::Relaxed);
+    next
+}
+
+/// Delivers what `hook` wants to know, until it is dropped.
+pub(super) async fn deliver(hook: Hook, trail: Arc<Trail>, store: StoreHandle, progress: Arc<Progress>) {
+    let key = hook_key(&hook.name);
+    let next = start(&trail, &key, &progress).await;
+    store.keep_place(&key, next);
+    let mut follower = Follower::new(trail, next);
+    let mut line = Line { hook, connection: None };
+    while let Some(read) = follower.read().await {
+        progress.missed.fetch_add(read.missed, Ordering::Relaxed);
+        if read.missed > 0 {
+            warn!(hook = %line.hook.name, missed = read.missed, "records were gone before the hook took them");
+        }
+        for row in &read.rows {
+            for ((sequence, event), ordinal) in row.events().zip(row.ordinal()..) {
+                if sequence < read.from {
+                    continue;
+                }
+                if line.hook.events.is_empty() || line.hook.events.contains(&event.kind) {
+                    tell(&mut line, sequence, &event, &progress).await;
+                    store.keep_place(&key, sequence + 1);
+                }
+                progress.next.store(sequence + 1, Ordering::Relaxed);
+                progress.ordinal.store(ordinal + 1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// Tells one record until it is taken or will never be.
+async fn tell(line: &mut Line, sequence: u64, event: &Event<'_>, progress: &Progress) {
+    let count = |counter: &AtomicU64| counter.fetch_add(1, Ordering::Relaxed);
+    let body = Record::new(sequence, event).json();
+    let mut delay = RETRY_DELAY;
+    loop {
+        match line.post(sequence, event, body.clone()).await {
+            Outcome::Taken => {
+                count(&progress.delivered);
+                if delay > RETRY_DELAY {
+                    info!(hook = %line.hook.name, "the hook takes records again");
+                }
+                return;
+            }
+            Outcome::Refused(status) => {
+                count(&progress.refused);
+                warn!(hook = %line.hook.name, sequence, status = status.as_u16(), "the hook refuses a record for good");
+                return;
+            }
+            Outcome::Failed(reason) => {
+                count(&progress.failed);
+                if delay == RETRY_DELAY {
+                    warn!(hook = %line.hook.name, sequence, %reason, "the hook does not take a record: tried again");
+                }
+                sleep(delay).await;
+                delay = (delay * 2).min(RETRY_DELAY_MAX);
+            }
+        }
+    }
+}
+
+/// The way to the server.
+struct Line {
+    hook: Hook,
+    connection: Option<SendRequest<Body>>,
+}
+
+impl Line {
+    /// One try.
+    async fn post(&mut self, sequence: u64, event: &Event<'_>, body: Vec<u8>) -> Outcome {
+        let request = match self.request(sequence, event, body) {
+            Ok(request) => request,
+            Err(error) => return Outcome::Failed(error.to_string()),
+        };
+        match timeout(CONNECT_TIME_MAX + ANSWER_TIME_MAX, self.exchange(request)).await {
+            Ok(Ok(status)) if status.is_success() => Outcome::Taken,
+            Ok(Ok(
+                status @ (StatusCode::BAD_REQUEST
+                | StatusCode::PAYLOAD_TOO_LARGE
+                | StatusCode::UNPROCESSABLE_ENTITY),
+            )) => Outcome::Refused(status),
+            // A redirection is not followed: who is told is what the operator wrote.
+            Ok(Ok(status)) => Outcome::Failed(format!("status {}", status.as_u16())),
+            Ok(Err(reason)) => {
+                self.connection = None;
+                Outcome::Failed(reason)
+            }
+            Err(_) => {
+                self.connection = None;
+                Outcome::Failed("no answer in time".into())
+            }
+        }
+    }
+
+    fn request(
+        &self,
+        sequence: u64,
+        event: &Event<'_>,
+        body: Vec<u8>,
+    ) -> Result<Request<Body>, hyper::http::Error> {
+        let url = &self.hook.url;
+        let target = url.path_and_query().map_or("/", |target| target.as_str());
+        let authority = url.authority().map_or("", |authority| authority.as_str());
+        let timestamp = wall_seconds();
+        let mut request = Request::builder()
+            .method(Method::POST)
+            .uri(target)
+            .header(HOST, authority)
+            .header(USER_AGENT, concat!("hotdesk/", env!("CARGO_PKG_VERSION")))
+            .header(CONTENT_TYPE, "application/json")
+            .header("Hotdesk-Sequence", sequence)
+            .header("Hotdesk-Kind", event.kind.code())
+            .header("Hotdesk-Timestamp", timestamp);
+        if let Some(secret) = &self.hook.secret {
+            request = request.header("Hotdesk-Signature", signature(secret, timestamp, &body));
+        }
+        request.body(Body::from(body))
+    }
+
+    /// Sends it over the connection of before, or over a new one.
+    async fn exchange(&mut self, request: Request<Body>) -> Result<StatusCode, String> {
+        let mut sender = match self.connection.take() {
+            // A server may have closed it meanwhile.
+            Some(sender) if !sender.is_closed() => sender,
+            _ => self.connect().await?,
+        };
+        sender.ready().await.map_err(|error| error.to_string())?;
+        let response = timeout(ANSWER_TIME_MAX, sender.send_request(request));
+        let response = response.await.map_err(|_| "no answer in time")?.map_err(|error| error.to_string())?;
+        let status = response.status();
+        if to_bytes(Body::new(response.into_body()), ANSWER_OCTETS_MAX).await.is_ok() {
+            self.connection = Some(sender);
+        }
+        Ok(status)
+    }
+
+    async fn connect(&self) -> Result<SendRequest<Body>, String> {
+        let host = self.hook.url.host().unwrap_or_default().trim_matches(['[', ']']);
+        let stream = TcpStream::connect((host, self.hook.url.port_u16().unwrap_or(80)));
+        let stream = timeout(CONNECT_TIME_MAX, stream).await.map_err(|_| "no connection in time")?;
+        let stream = stream.map_err(|error| error.to_string())?;
+        let (sender, connection) =
+            handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+        // It ends with its sender; what went wrong with it the request says.
+        tokio::spawn(async move { drop(connection.await) });
+        Ok(sender)
+    }
+}
+
+/// `v1=` and the HMAC-SHA-256 of `timestamp.body` in hexadecimal digits.
+fn signature(secret: &HookSecret, timestamp: u64, body: &[u8]) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.octets()).expect("HMAC takes keys of any length");
+    mac.update(timestamp.to_string().as_bytes());
+    mac.update(b".");
+    mac.update(body);
+    let mut text = String::from("v1=");
+    for octet in mac.finalize().into_bytes() {
+        text.push_str(&format!("{octet:02x}"));
+    }
+    text
+}
+
+/// When a request is signed: not when it happened, so that a server may refuse what is old.
+#[expect(clippy::disallowed_methods, reason = "a shell of its own, and the time goes to the server alone")]
+fn wall_seconds() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_is_that_of_the_documentation() {
+        let secret = HookSecret::new(b"a key of more than sixteen octets");
+
+        let signed = signature(&secret, 1_769_847_300, br#"{"version":1}"#);
+
+        // From: printf '1769847300.{"version":1}' | openssl dgst -sha256 -hmac 'a key of more than sixteen octets'
+        assert_eq!(signed, "v1=bd9f8ced361f14616575c50991807888d278e38f4aa699f1f514f62cfac38252");
+    }
+}
