@@ -195,6 +195,11 @@ impl Edge {
         *listeners.find(|(listener, _)| fits(listener)).unwrap().1
     }
 
+    /// Where the control API listens.
+    pub(crate) fn control_address(&self) -> SocketAddr {
+        self.bound.1
+    }
+
     /// A phone that speaks to it, not yet registered.
     pub(crate) fn phone(&self, transport: Transport, account: Account) -> Phone {
         Phone::open(transport, self.address(transport), account).unwrap()
