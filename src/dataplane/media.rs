@@ -170,3 +170,41 @@ pub enum Heard {
     /// The phone has sent nothing for so long that it is most likely gone.
     Silent,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Protocol;
+
+    #[test]
+    fn sound_comes_from_the_listeners_address_unless_the_operator_says_otherwise() {
+        let listener = |local: &str, advertise: &str| Listener {
+            protocol: Protocol::Udp,
+            local: local.parse().unwrap(),
+            advertise_host: advertise.into(),
+            advertise_port: 5060,
+            tenant: None,
+        };
+        let (four, six) = (listener("10.0.0.1:5060", "203.0.113.7"), listener("[::1]:5060", "[2001:db8::7]"));
+        let place = |bind: Option<&str>, advertise: Option<&str>, listener: &Listener| {
+            let address = MediaAddress {
+                bind: bind.map(|bind| bind.parse().unwrap()),
+                advertise: advertise.map(Box::from),
+            };
+            let (bound, told) = address.of(listener);
+            format!("{bound} {told}")
+        };
+
+        assert_eq!(place(None, None, &four), "10.0.0.1 203.0.113.7");
+        assert_eq!(place(None, None, &six), "::1 2001:db8::7");
+        assert_eq!(place(Some("10.0.0.2"), None, &four), "10.0.0.2 10.0.0.2");
+        assert_eq!(place(Some("10.0.0.2"), None, &six), "::1 2001:db8::7", "another family");
+        assert_eq!(place(Some("10.0.0.2"), Some("198.51.100.9"), &four), "10.0.0.2 198.51.100.9");
+        assert_eq!(place(None, Some("[2001:db8::8]"), &six), "::1 2001:db8::8");
+    }
+
+    #[test]
+    fn a_key_is_never_printed() {
+        assert_eq!(format!("{:?}", SrtpKey::new([7; 30], true)), "SrtpKey(…)");
+    }
+}
