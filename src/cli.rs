@@ -7,11 +7,12 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use zeroize::Zeroizing;
 
+use crate::backend::pin::desk::BackendPlan;
 use crate::backend::pin::hash::{self, PinHashError};
 use crate::backend::pin::key::Key;
 use crate::backend::pin::rules::PIN_DIGITS;
 use crate::backend::pin::seal::{self, SealError};
-use crate::config;
+use crate::config::{self, Loaded};
 
 /// A SIP edge proxy that does hot desking for shared desk phones.
 #[derive(Debug, Parser)]
@@ -83,6 +84,7 @@ pub fn check(file: &Path) -> ExitCode {
                 count(devices, "device"),
                 count(extensions, "extension"),
             );
+            print_pins(&loaded);
             ExitCode::SUCCESS
         }
         Err(report) => {
@@ -91,6 +93,34 @@ pub fn check(file: &Path) -> ExitCode {
             println!("{name}: refused, {}, {}", count(errors, "error"), count(warnings, "warning"));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Where the PINs of each tenant are, how many, and what can be done with them; nothing of a tenant that has none.
+fn print_pins(loaded: &Loaded) {
+    for tenant in loaded.tenants() {
+        let Some(plan) = loaded.pins.get(&tenant.id) else { continue };
+        let pins = plan.backends.iter().map(|backend| match backend {
+            BackendPlan::File => {
+                let pins = tenant.extensions.iter().filter(|extension| extension.pin.is_some()).count();
+                format!("{} in file", count(pins, "PIN"))
+            }
+            BackendPlan::VoicemailConf { file, context } => {
+                format!(
+                    "{} in {}, context {context}",
+                    count(file.pins(context), "PIN"),
+                    file.path().display()
+                )
+            }
+        });
+        let pins = pins.collect::<Vec<_>>().join("; then ");
+        let masters: Vec<_> = plan.masters.iter().map(|master| &*master.operator).collect();
+        let masters = if masters.is_empty() {
+            String::new()
+        } else {
+            format!("; master PINs of {}", masters.join(", "))
+        };
+        println!("{}: {pins}{masters}", tenant.id);
     }
 }
 

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use hotdesk::backend::pin::hash;
 use hotdesk::backend::pin::key::Key;
+use hotdesk::backend::pin::seal;
 use hotdesk::backend::store::StoreKind;
 use hotdesk::config::keys::SECTIONS;
 use hotdesk::config::{self, Loaded, Report, Source};
@@ -140,14 +141,16 @@ fn folder_with<'a>(secrets: impl IntoIterator<Item = &'a str>) -> TempDir {
 
 /// The folder of the complete file.
 fn complete_folder() -> TempDir {
-    folder_with([
+    let folder = folder_with([
         "secrets/monitoring",
         "secrets/pepper",
         "secrets/seal-key",
         "secrets/hook",
         "secrets/desk-2",
         "secrets/1001",
-    ])
+    ]);
+    write(&folder, "voicemail.conf", "[default]\n1002 => 2468,Ann Lee\n", 0o600);
+    folder
 }
 
 /// Every key of a parsed file as `section.key`, the tables of a list all as one.
@@ -188,7 +191,10 @@ fn complete_file_names_every_key_and_loads() {
     keys_of(DeTable::parse(&text).unwrap().get_ref(), "", &mut keys);
     // A list of texts or a secret in clear stands for its key as much as a table does.
     assert_eq!(keys, known_keys());
-    assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+    // An example of each form of PIN stands in one tenant.
+    let warnings: Vec<_> = loaded.warnings.lines().collect();
+    let others = warnings.iter().filter(|line| !line.contains("PINs are stored in more than one way"));
+    assert_eq!(others.count(), 0, "{}", loaded.warnings);
 }
 
 #[test]
@@ -813,4 +819,77 @@ fn a_language_that_lacks_prompts_is_a_warning_and_a_broken_prompt_an_error() {
         "{warnings}"
     );
     assert!(report.lines().any(|line| line.contains("prompts/fr/busy.wav: no WAV file of PCM")), "{report}");
+}
+
+/// A tenant with extension 1001, without a PIN of its own, and what `pins` adds.
+fn with_pins(pins: &str) -> String {
+    small_with(&format!(
+        "codes = {{ login = \"*11\" }}\n[[tenant.device]]\nid = \"desk-1\"\npassword = \"x\"\nsite = \"hq\"\n[[tenant.site]]\nid = \"hq\"\nemergency_caller = \"+12125550100\"\n[[tenant.extension]]\nnumber = \"1001\"\n{pins}"
+    ))
+}
+
+#[test]
+fn extensions_whose_pin_is_in_voicemail_conf_have_one() {
+    let folder = complete_folder();
+    write(&folder, "voicemail.conf", "[default]\n1001 => 7738\n[annex]\n1001 => ,Nobody\n", 0o600);
+    let backend = |more: &str| {
+        let backend =
+            format!("[[tenant.pins.backend]]\nkind = \"voicemail_conf\"\npath = \"voicemail.conf\"\n{more}");
+        let loaded = parse_in(folder.path(), &with_pins(&backend)).unwrap();
+        loaded.warnings.lines().collect::<Vec<_>>().join("\n")
+    };
+
+    assert_eq!(backend(""), "");
+    assert!(backend("context = \"annex\"\n").contains("no PIN: 1001"));
+    let misspelt = backend("context = \"defualt\"\n");
+    assert!(misspelt.contains("the file has no context defualt"), "{misspelt}");
+    fs::remove_file(folder.path().join("voicemail.conf")).unwrap();
+    assert!(backend("").contains("cannot be read: no PIN of it can be checked until it can"));
+}
+
+#[test]
+fn pins_that_cannot_be_used_are_refused() {
+    let hash = hash::hash_argon2id(b"7738").unwrap();
+    let sealed = seal::seal(b"7738", &key()).unwrap();
+    let extension = |pin: &str| format!("[[tenant.extension]]\nnumber = \"1\"\npin = {{ {pin} }}\n");
+    let pins = |text: &str| format!("[tenant.pins]\n{text}\n");
+    for (text, reason) in [
+        (extension(&format!("sealed = \"{sealed}\"")), "this PIN is sealed, and there is no usable key"),
+        (extension(&format!("sealed = \"{hash}\"")), "this is no sealed PIN"),
+        (extension(&format!("hash = \"{hash}\", sealed = \"{sealed}\"")), "a PIN is hashed or sealed"),
+        (extension("must_change = true"), "`hash` is missing in [tenant.extension.pin]"),
+        (pins("length_min = 3"), "`length_min` is out of bounds"),
+        (pins("backend = [{ kind = \"sql\" }]"), "\"sql\" is not available in this version"),
+        (pins("backend = [{ kind = \"voicemail_conf\" }]"), "`path` is missing"),
+        (pins("master = [{ name = \"a\", hash = \"7738\" }]"), "this PIN hash cannot be used"),
+        (pins(&format!("master = [{{ hash = \"{hash}\" }}]")), "`name` is missing"),
+        (
+            pins(&format!(
+                "master = [{{ name = \"a\", hash = \"{hash}\" }}, {{ name = \"a\", hash = \"{hash}\" }}]"
+            )),
+            "two master PINs are called a",
+        ),
+    ] {
+        let report = refused(&small_with(&text));
+
+        assert!(report.lines().any(|line| line.contains(reason)), "{text}\n{report}");
+        assert!(!report.to_string().contains(&hash) && !report.to_string().contains(&sealed), "{report}");
+    }
+}
+
+#[test]
+fn sealed_pin_is_read_under_its_key() {
+    let folder = complete_folder();
+    let sealed = seal::seal(b"7738", &key()).unwrap();
+    let pin = format!("pin = {{ sealed = \"{sealed}\", must_change = true }}\n");
+    let pins = "[pins]\nseal_key = { file = \"secrets/seal-key\" }\n";
+    let text = small_with(&format!("[[tenant.extension]]\nnumber = \"1001\"\n{pin}{pins}"));
+
+    let loaded = parse_in(folder.path(), &text).unwrap();
+
+    let seal_key = loaded.server.keys.seal.clone().unwrap();
+    let tenant = loaded.tenants().next().unwrap();
+    let stored = tenant.extension("1001").unwrap().pin.clone().unwrap();
+    assert_eq!(*seal::open(&stored.phc, &seal_key).unwrap(), b"7738");
+    assert!(stored.must_change);
 }

@@ -71,6 +71,7 @@ pub(super) static TENANT: Section = Section::many(
         "domains",
         "registrar",
         "dial_pin",
+        "pins",
         "codes",
         "attendant",
         "emergency",
@@ -103,6 +104,10 @@ pub(super) static SEATS: Section = Section::one(
         "codes_from",
     ],
 );
+pub(super) static TENANT_PINS: Section = Section::one("tenant.pins", &["length_min", "backend", "master"]);
+pub(super) static PIN_BACKEND: Section =
+    Section::many("tenant.pins.backend", &["kind", "path", "context", "spool"]);
+pub(super) static PIN_MASTER: Section = Section::many("tenant.pins.master", &["name", "hash"]);
 pub(super) static REGISTRATION: Section = Section::one(
     "tenant.registration",
     &["expires_min", "expires_default", "expires_max", "digest", "third_party_contacts"],
@@ -131,7 +136,7 @@ pub(super) static PIN: Section = Section::one("tenant.extension.pin", &["hash", 
 pub(super) static EXTENSION_PASSWORD: Section = Section::one("tenant.extension.password", &["file"]);
 
 /// Every table a file may hold, in the order of the documentation.
-pub static SECTIONS: [&Section; 28] = [
+pub static SECTIONS: [&Section; 31] = [
     &TOP,
     &EDGE,
     &LISTEN,
@@ -152,6 +157,9 @@ pub static SECTIONS: [&Section; 28] = [
     &ATTENDANT,
     &EMERGENCY,
     &SEATS,
+    &TENANT_PINS,
+    &PIN_BACKEND,
+    &PIN_MASTER,
     &REGISTRATION,
     &SITE,
     &CIVIC,

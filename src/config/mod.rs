@@ -18,6 +18,7 @@ mod emergency;
 pub mod keys;
 mod media;
 mod name;
+mod pins;
 mod read;
 mod report;
 mod secret;
@@ -47,6 +48,7 @@ pub use server::{LISTENERS_MAX, Listen, Log, LogFormat, LogLevel, Server, WORKER
 
 use crate::backend::pin::desk::Plan;
 use crate::backend::store::StoreKind;
+use pins::PinFiles;
 use read::Table;
 use report::{Findings, Problem};
 use secret::Secrets;
@@ -128,7 +130,8 @@ pub fn parse(source: &Source<'_>) -> Result<Loaded, Report> {
     let top = Table::open(&keys::TOP, 0..0, root.get_ref(), &findings);
     let server = server::read(&top, source.base, &secrets);
     let timers = server::timers(&top);
-    let tenants = tenant::read(&top, &secrets, &server, source.resolve);
+    let files = PinFiles::new(source.base);
+    let tenants = tenant::read(&top, &secrets, &server, &files, source.resolve);
     let demonstration = server.listeners.iter().all(|listen| listen.address.ip().is_loopback());
     secrets.warn_if_readable(source.readable_by_others && !demonstration);
 
@@ -136,7 +139,8 @@ pub fn parse(source: &Source<'_>) -> Result<Loaded, Report> {
     if report.errors() > 0 {
         return Err(report);
     }
-    Ok(Loaded { server, warnings: report, pins: HashMap::new(), timers, tenants })
+    let pins = tenants.iter().map(|read| (read.tenant.id.clone(), read.pins.clone())).collect();
+    Ok(Loaded { server, warnings: report, pins, timers, tenants })
 }
 
 impl Loaded {

@@ -15,11 +15,13 @@ use super::clash;
 use super::emergency::{self, Resolve};
 use super::keys::{self, nearest};
 use super::name;
+use super::pins::{self, PinFiles};
 use super::read::{Choice, Table, Text, choose};
 use super::report::{Problem, Span};
 use super::secret::Secrets;
 use super::server::Server;
 use super::trust;
+use crate::backend::pin::desk::Plan;
 use crate::backend::pin::key::Keys;
 use crate::backend::pin::stored;
 
@@ -38,6 +40,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 #[derive(Debug)]
 pub(super) struct Read {
     pub(super) tenant: Tenant,
+    /// Where its PINs are.
+    pub(super) pins: Plan,
     /// The emergency route whose host was not found.
     pub(super) unresolved: Option<Box<str>>,
 }
@@ -47,6 +51,7 @@ pub(super) fn read(
     top: &Table<'_>,
     secrets: &Secrets<'_>,
     server: &Server,
+    files: &PinFiles<'_>,
     resolve: Resolve<'_>,
 ) -> Vec<Read> {
     let tables = top.tables("tenant", &keys::TENANT, TENANTS_MAX);
@@ -66,7 +71,7 @@ pub(super) fn read(
         });
         let own = tenant_domains(table, &mut domains);
         let parts = TenantParts { id: id.unwrap_or_default(), domains: own, ..TenantParts::default() };
-        tenants.push(tenant(table, parts, secrets, server, resolve, &mut macs));
+        tenants.push(tenant(table, parts, secrets, server, files, resolve, &mut macs));
     }
     trust::check(tables.iter().zip(tenants.iter().map(|read| &read.tenant)));
     check_listeners(top, &ids);
@@ -78,6 +83,7 @@ fn tenant(
     parts: TenantParts,
     secrets: &Secrets<'_>,
     server: &Server,
+    files: &PinFiles<'_>,
     resolve: Resolve<'_>,
     macs: &mut Seen,
 ) -> Read {
@@ -101,7 +107,8 @@ fn tenant(
     });
     let attendant = table.table("attendant", &keys::ATTENDANT);
     let attendant = attendant.map_or_else(AttendantPolicy::default, |table| attendant::read(&table));
-    warn_of_gaps(table, &codes, &seats, &sites, &accounts);
+    let pins = pins::read(table, server, files);
+    warn_of_gaps(table, &codes, &seats, &sites, &accounts, &pins);
     warn_of_uneven_pins(table, &server.keys, &accounts);
     let registrar = table
         .table("registration", &keys::REGISTRATION)
@@ -119,7 +126,7 @@ fn tenant(
         extensions: accounts.extensions.into_iter().map(|(extension, _)| extension).collect(),
         ..parts
     });
-    Read { tenant, unresolved: emergency.unresolved }
+    Read { tenant, pins, unresolved: emergency.unresolved }
 }
 
 fn tenant_domains(table: &Table<'_>, seen: &mut Seen) -> Vec<Box<str>> {
@@ -329,14 +336,22 @@ fn warn_of_gaps(
     seats: &SeatPolicy,
     sites: &[(Site, Span)],
     accounts: &account::Accounts,
+    pins: &Plan,
 ) {
     let dialled = !codes.login.is_empty() && seats.dial_pin && !accounts.devices.is_empty();
-    let without_pin = accounts.extensions.iter().filter(|(extension, _)| dialled && extension.pin.is_none());
+    let without_pin =
+        accounts.extensions.iter().filter(|(extension, _)| dialled && !pins::has_pin(pins, extension));
     warn_of(
         tenant,
         without_pin.map(|(extension, span)| (&*extension.number, span)),
         |who| format!("no PIN: {who} cannot log in by dialling"),
         "pin = { hash = \"…\" }, from: hotdesk hash-pin",
+    );
+    warn_of(
+        tenant,
+        pins::unused(pins, &accounts.extensions),
+        |who| format!("the PIN of {who} in this file counts for nothing"),
+        "add a backend with kind = \"file\" to [tenant.pins]",
     );
     let nowhere = accounts.devices.iter().filter(|(device, _)| device.site.is_none());
     warn_of(

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::{Extension, Router};
-use dataplane::hotdesk::{Place, Seat};
+use dataplane::hotdesk::{Lock, Place, Seat};
 use dataplane::input::Command;
 use dataplane::output::Done;
 use dataplane::refusal::Refusal;
@@ -65,6 +65,8 @@ pub trait Edge: Clone + Send + Sync + 'static {
     fn settings(&self) -> Arc<Settings>;
     /// Everybody who sits, in no order.
     fn seats(&self) -> Vec<Arc<Seat>>;
+    /// Whose PIN cannot be tried now.
+    fn locks(&self) -> Vec<Lock>;
     /// Where the device's own account registered from last.
     fn address_of(&self, device: &Place) -> Option<SocketAddr>;
     /// False while the edge finishes what is under way before it ends.
@@ -90,6 +92,15 @@ impl Edge for Controls {
 
     fn seats(&self) -> Vec<Arc<Seat>> {
         self.tables.seats.snapshot()
+    }
+
+    fn locks(&self) -> Vec<Lock> {
+        let (mut devices, mut extensions) = (Vec::new(), Vec::new());
+        for tenant in &self.settings.borrow().tenants {
+            devices.extend(tenant.devices.iter().map(|device| Place::new(&tenant.id, &device.id)));
+            extensions.extend(tenant.extensions.iter().map(|it| Place::new(&tenant.id, &it.number)));
+        }
+        self.tables.pins.locks(&devices, &extensions, self.clock.now().mono)
     }
 
     fn address_of(&self, device: &Place) -> Option<SocketAddr> {

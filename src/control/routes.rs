@@ -26,7 +26,7 @@ use tracing::info;
 use super::Edge;
 use super::access::{self, Bearer};
 use super::trail;
-use super::view::SeatView;
+use super::view::{LockView, SeatView};
 use crate::telemetry::metrics;
 
 /// Octets of a request's body; the longest that means anything has some hundred.
@@ -47,6 +47,8 @@ pub(super) fn router<E: Edge>(edge: E) -> Router {
         .layer(Extension(Arc::new(Semaphore::new(trail::FEEDS_MAX))))
         .route("/v1/login", post(log_in::<E>))
         .route("/v1/logout", post(log_out::<E>))
+        .route("/v1/locks", get(locks::<E>))
+        .route("/v1/unlock", post(unlock::<E>))
         .route_layer(middleware::from_fn_with_state(edge.clone(), access::require::<E>));
     Router::new()
         .route("/health", get(health))
@@ -242,6 +244,35 @@ async fn log_out<E: Edge>(
     order(&edge, bearer.0, Command::LogOut { tenant, device, now }).await
 }
 
+/// Whose PIN cannot be tried now, and where.
+async fn locks<E: Edge>(State(edge): State<E>) -> Response {
+    #[derive(Serialize)]
+    struct Locks<'a> {
+        locks: Vec<LockView<'a>>,
+    }
+
+    let locks = edge.locks();
+    Json(Locks { locks: locks.iter().map(LockView::new).collect() }).into_response()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Unlock {
+    tenant: Box<str>,
+    extension: Box<str>,
+}
+
+/// Lets an extension's PIN be tried again everywhere.
+async fn unlock<E: Edge>(
+    State(edge): State<E>,
+    Extension(bearer): Extension<Bearer>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let Unlock { tenant, extension } = parse(body)?;
+    info!(by = %bearer.0, %tenant, %extension, "unlock asked for at the control API");
+    order(&edge, bearer.0, Command::Unlock { tenant, extension }).await
+}
+
 /// Reads a JSON body; the answer to a bad one says where it is bad.
 fn parse<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, Problem> {
     let body = body.map_err(|rejection| {
@@ -263,19 +294,21 @@ async fn order(edge: &impl Edge, by: Box<str>, command: Command) -> Result<Respo
     #[derive(Serialize)]
     struct Outcome<'a> {
         outcome: &'static str,
-        seat: SeatView<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        seat: Option<SeatView<'a>>,
     }
 
     let done = timeout(COMMAND_TIME_MAX, edge.command(by, command)).await.map_err(|_| {
         let message = "No answer yet; whether it was done is unknown, asking again is safe";
         Problem::new(StatusCode::GATEWAY_TIMEOUT, "no-answer", message)
     })?;
-    let (code, outcome, seat): (_, _, Seat) = match done? {
-        Done::LoggedIn(seat) => (StatusCode::OK, "logged-in", seat),
-        Done::LoggedOut(seat) => (StatusCode::OK, "logged-out", seat),
-        Done::Deferred(seat) => (StatusCode::ACCEPTED, "deferred", seat),
+    let (code, outcome, seat): (_, _, Option<Seat>) = match done? {
+        Done::LoggedIn(seat) => (StatusCode::OK, "logged-in", Some(seat)),
+        Done::LoggedOut(seat) => (StatusCode::OK, "logged-out", Some(seat)),
+        Done::Deferred(seat) => (StatusCode::ACCEPTED, "deferred", Some(seat)),
+        Done::Unlocked => (StatusCode::OK, "unlocked", None),
     };
     let settings = edge.settings();
-    let seat = SeatView::new(&seat, &settings, edge.address_of(&seat.device));
+    let seat = seat.as_ref().map(|seat| SeatView::new(seat, &settings, edge.address_of(&seat.device)));
     Ok((code, Json(Outcome { outcome, seat })).into_response())
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::StatusCode;
-use dataplane::hotdesk::{Place, Seat, Surface};
+use dataplane::hotdesk::{Lock, Place, Seat, Surface};
 use dataplane::input::Command;
 use dataplane::output::Done;
 use dataplane::refusal::Refusal;
@@ -84,6 +84,16 @@ impl Edge for Scripted {
 
     fn seats(&self) -> Vec<Arc<Seat>> {
         self.seats.clone()
+    }
+
+    fn locks(&self) -> Vec<Lock> {
+        let lock = |device: Option<Place>| Lock {
+            device,
+            extension: Place::new("demo", "1001"),
+            wrong: 4,
+            retry_after: Duration::from_millis(29_001),
+        };
+        vec![lock(None), lock(Some(Place::new("demo", "desk-1")))]
     }
 
     fn address_of(&self, device: &Place) -> Option<SocketAddr> {
@@ -267,7 +277,13 @@ fn everything_else_needs_a_token() {
     let api = Running::new(edge.clone());
     let body = log_in_of("desk-1", "1001").to_string();
 
-    for (method, path) in [("GET", "/v1/seats"), ("POST", "/v1/login"), ("POST", "/v1/logout")] {
+    for (method, path) in [
+        ("GET", "/v1/seats"),
+        ("POST", "/v1/login"),
+        ("POST", "/v1/logout"),
+        ("GET", "/v1/locks"),
+        ("POST", "/v1/unlock"),
+    ] {
         let none = api.ask(method, path, "", &body);
         let wrong = api.ask(method, path, "Authorization: Bearer demo-tokem\r\n", &body);
 
@@ -302,6 +318,30 @@ fn seats_are_listed_by_tenant_and_device() {
     });
     assert_eq!((all.code, all.json()), (200, json!({ "seats": [guest, john, ann] })));
     assert_eq!((of_one.code, of_one.json()), (200, json!({ "seats": [john, ann] })));
+}
+
+#[test]
+fn locks_are_listed() {
+    let api = Running::new(Scripted::new());
+
+    let answer = api.get("/v1/locks");
+
+    let everywhere = json!({ "tenant": "demo", "extension": "1001", "wrong": 4, "retry_after_seconds": 30 });
+    let at_desk = json!({
+        "tenant": "demo", "extension": "1001", "device": "desk-1", "wrong": 4, "retry_after_seconds": 30,
+    });
+    assert_eq!((answer.code, answer.json()), (200, json!({ "locks": [everywhere, at_desk] })));
+}
+
+#[test]
+fn an_extension_is_unlocked() {
+    let edge = Scripted::that_answers(Ok(Done::Unlocked));
+    let api = Running::new(edge.clone());
+
+    let answer = api.post("/v1/unlock", &json!({ "tenant": "demo", "extension": "1001" }));
+
+    assert_eq!((answer.code, answer.json()), (200, json!({ "outcome": "unlocked" })));
+    assert_eq!(edge.asked(), [Command::Unlock { tenant: "demo".into(), extension: "1001".into() }]);
 }
 
 #[test]
@@ -413,7 +453,7 @@ fn refusals_have_a_status_that_tells_what_to_do() {
         (Refusal::ExtensionDisabled, 409, "extension-disabled"),
         (Refusal::EmergencyHold, 409, "emergency-hold"),
         (Refusal::NobodySits, 409, "nobody-sits"),
-        (Refusal::Credentials, 404, "unknown-extension"),
+        (Refusal::UnknownExtension, 404, "unknown-extension"),
         (Refusal::UnknownDevice, 404, "unknown-device"),
         (Refusal::StoreUnavailable, 503, "store-unavailable"),
         (Refusal::Busy, 503, "busy"),

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use dataplane::hotdesk::{Seat, Surface};
+use dataplane::hotdesk::{Lock, Seat, Surface};
 use dataplane::settings::Settings;
 use serde::Serialize;
 
@@ -41,6 +41,37 @@ impl<'a> SeatView<'a> {
             surface: seat.surface,
             epoch: seat.epoch,
             address,
+        }
+    }
+}
+
+/// Whose PIN cannot be tried now.
+#[derive(Debug, Serialize)]
+pub(super) struct LockView<'a> {
+    tenant: &'a str,
+    extension: &'a str,
+    /// Missing: everywhere but where the extension is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<&'a str>,
+    /// Of the device, where it is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_tenant: Option<&'a str>,
+    wrong: u32,
+    retry_after_seconds: u64,
+}
+
+impl<'a> LockView<'a> {
+    pub(super) fn new(lock: &'a Lock) -> Self {
+        let tenant = lock.extension.tenant();
+        let device = lock.device.as_ref();
+        Self {
+            tenant,
+            extension: lock.extension.name(),
+            device: device.map(|device| device.name()),
+            device_tenant: device.map(|device| device.tenant()).filter(|other| *other != tenant),
+            wrong: lock.wrong,
+            // Whoever waits that long does not come too early.
+            retry_after_seconds: lock.retry_after.as_millis().div_ceil(1000) as u64,
         }
     }
 }

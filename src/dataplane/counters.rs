@@ -47,6 +47,8 @@ counters! {
     displacements: "Seats that ended because of a log-in.",
     log_ins_refused: "Log-ins and log-outs refused.",
     pins_wrong: "Wrong PINs.",
+    pin_locks: "Extensions locked at a device after wrong PINs.",
+    pin_alarms: "Alarms because of many wrong PINs from one address or in one tenant.",
     master_pins_used: "Log-ins with an operator's master PIN.",
     notifies_sent: "NOTIFY requests sent to phones.",
     notifies_failed: "NOTIFY requests that no phone confirmed.",

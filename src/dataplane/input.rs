@@ -103,6 +103,13 @@ pub enum Command {
         /// Do not wait for calls to end.
         now: bool,
     },
+    /// Let an extension's PIN be tried again, whatever was tried before.
+    Unlock {
+        /// Tenant id.
+        tenant: Box<str>,
+        /// Extension number.
+        extension: Box<str>,
+    },
 }
 
 /// What one worker tells all others.

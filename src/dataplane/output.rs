@@ -55,6 +55,8 @@ pub enum Done {
     LoggedOut(Seat),
     /// The seat ends when the calls at the device have ended.
     Deferred(Seat),
+    /// The extension may log in again.
+    Unlocked,
 }
 
 /// Something the operator wants to read about: a log line each, and its records in the audit trail. Never holds a PIN or a digest answer.

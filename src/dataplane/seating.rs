@@ -13,12 +13,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::attendant::Attendant;
+use crate::audit::{Event, Kind};
 use crate::context::{Context, Work};
 use crate::effect::{Asker, Effect, LogIn};
 use crate::hotdesk::{self, Cause, DeferredEnd, Origin, Place, Proposed, SeatChange, Surface};
 use crate::location::{Holder, device_hash};
 use crate::now::Mono;
-use crate::output::{Output, Report};
+use crate::output::{Done, Output, Report};
 use crate::pending::{Pending, Waiting};
 use crate::query::{PinReject, PinRequest, PinVerdict, Proof, Query, Record, SaveVerdict};
 use crate::refusal::Refusal;
@@ -424,14 +425,51 @@ fn not_kept(asker: Asker, change: &SeatChange) -> Effect {
 }
 
 fn wrong_pin(work: &mut Work<'_>, log_in: LogIn, reject: PinReject) -> Effect {
-    work.ctx.counters.pins_wrong += 1;
-    work.ctx.tables.pins.wrong(&log_in.device, &log_in.extension, work.now.mono);
+    let Context { counters, tables, settings, .. } = &mut *work.ctx;
+    counters.pins_wrong += 1;
+    let LogIn { device, extension, surface, origin, .. } = &log_in;
+    let event = |reason| {
+        let event = Event::new(Kind::LockOut, reason, device.tenant(), work.now.wall);
+        event.by_way_of(*surface).asked_by(origin)
+    };
+    if let Some(locked) = tables.pins.wrong(device, extension, work.now.mono) {
+        counters.pin_locks += 1;
+        let seconds = locked.retry_after.as_secs().to_string();
+        let event = event("pair").at_device(device, settings).with("seconds", seconds);
+        // What was typed and names nobody may be a PIN.
+        let event = if reject == PinReject::UnknownExtension { event } else { event.of_extension(extension) };
+        work.out.push(Output::Report(Report::Event(Box::new(event.into_owned()))));
+    }
+    let source = origin.source.map(|source| source.ip());
+    let alarm = tables.pins.count(source, device.tenant(), work.now.mono);
+    for (reason, wrong) in [("source-alarm", alarm.source), ("tenant-alarm", alarm.tenant)] {
+        let Some(wrong) = wrong else { continue };
+        counters.pin_alarms += 1;
+        let event = event(reason).with("wrong_pins", wrong.to_string());
+        work.out.push(Output::Report(Report::Event(Box::new(event.into_owned()))));
+    }
     let refusal = match reject {
         PinReject::UnknownExtension => Refusal::UnknownExtension,
         PinReject::NoPin => Refusal::NoPin,
         PinReject::Wrong | PinReject::MustChange => Refusal::Credentials,
     };
     refused(log_in, refusal)
+}
+
+/// An operator lets an extension's PIN be tried again at every device that may visit its tenant.
+pub(crate) fn unlock(work: &mut Work<'_>, by: &str, extension: &Place) -> Result<Done, Refusal> {
+    let Context { settings, tables, .. } = &*work.ctx;
+    let home = settings.tenant(extension.tenant()).ok_or(Refusal::UnknownTenant)?;
+    home.extension(extension.name()).ok_or(Refusal::UnknownExtension)?;
+    let hosts = settings.tenants.iter().filter(|tenant| tenant.customer == home.customer);
+    let devices =
+        hosts.flat_map(|tenant| tenant.devices.iter().map(|device| Place::new(&tenant.id, &device.id)));
+    tables.pins.unlock(&devices.collect::<Vec<_>>(), extension);
+    let origin = Origin::of_operator(by);
+    let event = Event::new(Kind::Unlock, "operator", extension.tenant(), work.now.wall);
+    let event = event.of_extension(extension).by_way_of(Surface::Api).asked_by(&origin);
+    work.out.push(Output::Report(Report::Event(Box::new(event.into_owned()))));
+    Ok(Done::Unlocked)
 }
 
 /// The device and, if there is one, the extension of a log-in, where the settings of today allow it.

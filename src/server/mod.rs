@@ -10,6 +10,7 @@ mod guarded;
 pub mod handoff;
 mod house;
 mod keys;
+mod pin_watch;
 mod questions;
 pub mod reload;
 mod report;
@@ -41,6 +42,7 @@ use clock::Clock;
 use controls::{Commander, Controls, Counts, Phase};
 use handoff::{Certain, Ring};
 use house::House;
+use pin_watch::PinWatch;
 use questions::Questions;
 use sockets::Sockets;
 use worker::Shell;
@@ -65,6 +67,7 @@ pub struct Edge {
     workers: Vec<JoinHandle<()>>,
     house: Option<House>,
     audit: Option<audit::Office>,
+    pin_watch: Option<PinWatch>,
 }
 
 /// Why an edge cannot start.
@@ -169,6 +172,7 @@ impl Edge {
             workers: Vec::new(),
             house: None,
             audit: None,
+            pin_watch: None,
         };
         // From here on dropping `edge` ends what has been started.
         for id in (0_u8..=u8::MAX).take(edge.shell.rings.len()).map(WorkerId) {
@@ -176,6 +180,7 @@ impl Edge {
             let thread = thread::Builder::new().name(format!("worker-{}", id.0));
             edge.workers.push(thread.spawn(move || drive::run(&shell, id))?);
         }
+        edge.pin_watch = Some(PinWatch::start(Arc::clone(&edge.pins))?);
         let rings = Arc::clone(&edge.shell.rings);
         let Controls { trail, store, followers, server, .. } = controls.clone();
         edge.audit = Some(audit::Office::open(trail, store, followers, server)?);
@@ -222,6 +227,7 @@ impl Edge {
             house.close();
         }
         self.shell.media.stop();
+        drop(self.pin_watch.take());
         self.shell.questions.stop();
         if let Some(audit) = self.audit.take() {
             audit.close();

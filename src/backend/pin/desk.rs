@@ -16,6 +16,7 @@ use super::file::FilePins;
 use super::key::Keys;
 use super::rules::{self, PIN_DIGITS};
 use super::stored;
+use super::voicemail_conf::{VoicemailFile, VoicemailPins};
 use super::{Finding, PinBackend};
 
 /// What the operator wants of a tenant's PINs.
@@ -35,6 +36,13 @@ pub struct Plan {
 pub enum BackendPlan {
     /// The configuration file itself.
     File,
+    /// One context of a `voicemail.conf`.
+    VoicemailConf {
+        /// The file, shared by all tenants that name it.
+        file: Arc<VoicemailFile>,
+        /// The context.
+        context: Box<str>,
+    },
 }
 
 /// An operator's PIN (SEC-3).
@@ -72,6 +80,9 @@ impl TenantPins {
     pub fn new(tenant: &Arc<Tenant>, plan: &Plan, keys: &Arc<Keys>, changed: &Arc<Changed>) -> Self {
         let backend = |plan: &BackendPlan| -> Arc<dyn PinBackend> {
             match plan {
+                BackendPlan::VoicemailConf { file, context } => {
+                    Arc::new(VoicemailPins::new(Arc::clone(file), context))
+                }
                 BackendPlan::File => {
                     Arc::new(FilePins::new(Arc::clone(tenant), Arc::clone(keys), Arc::clone(changed)))
                 }
@@ -152,6 +163,8 @@ impl TenantPins {
 struct Book {
     keys: Arc<Keys>,
     tenants: HashMap<Box<str>, TenantPins>,
+    /// Those of all tenants, each once.
+    files: Vec<Arc<VoicemailFile>>,
 }
 
 /// Answers all questions about PINs; shared by the threads that do.
@@ -176,7 +189,16 @@ impl PinDesk {
             let plan = plans.get(&tenant.id).unwrap_or(&default);
             (tenant.id.clone(), TenantPins::new(tenant, plan, &keys, &self.changed))
         });
-        self.put(Book { tenants: tenants.collect(), keys });
+        let mut files: Vec<Arc<VoicemailFile>> = Vec::new();
+        for backend in plans.values().flat_map(|plan| &plan.backends) {
+            if let BackendPlan::VoicemailConf { file, .. } = backend
+                && !files.iter().any(|known| Arc::ptr_eq(known, file))
+            {
+                self.book().files.iter().for_each(|before| file.inherit(before));
+                files.push(Arc::clone(file));
+            }
+        }
+        self.put(Book { tenants: tenants.collect(), keys, files });
         let gone = self.changed.retain(|extension, changed| {
             let tenant = settings.tenant(extension.tenant());
             let entry = tenant.and_then(|tenant| tenant.extension(extension.name()));
@@ -247,6 +269,12 @@ impl PinDesk {
     /// The store has the new PIN of `extension`: the old one opens nothing any more.
     pub fn kept(&self, extension: Place, pin: ChangedPin) {
         self.changed.put(extension, pin);
+    }
+
+    /// Looks whether files have changed. For a thread that may wait for them, every
+    /// [`LOOK_EVERY`](super::voicemail_conf::LOOK_EVERY).
+    pub fn look(&self) {
+        self.book().files.iter().for_each(|file| file.look());
     }
 
     /// Whose PIN was changed at a phone, and when, in milliseconds since 1970.

@@ -19,6 +19,7 @@ pub mod proof;
 pub mod rules;
 pub mod seal;
 pub mod stored;
+pub mod voicemail_conf;
 
 use std::fmt::Debug;
 

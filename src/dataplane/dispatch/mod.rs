@@ -25,7 +25,7 @@ use crate::pending::{Pending, Waiting};
 use crate::proxy::{self, InDialog, Proxy};
 use crate::query::{QueryId, Record};
 use crate::registrar::Granted;
-use crate::seating::{Ending, Seating, customer_of};
+use crate::seating::{self, Ending, Seating, customer_of};
 use crate::slots::SlotKey;
 use crate::transaction::{self, Event, Reception, Response};
 
@@ -225,6 +225,10 @@ impl Rooms {
             }
             Command::LogOut { tenant, device, now } => {
                 self.force_out(work, reply, &by, Place::new(&tenant, &device), now)
+            }
+            Command::Unlock { tenant, extension } => {
+                let outcome = seating::unlock(work, &by, &Place::new(&tenant, &extension));
+                work.out.push(Output::Reply(reply, outcome));
             }
         }
         self.carry_out(work);

@@ -27,7 +27,7 @@ pub use change::{Cause, Origin, Seat, SeatChange, Surface};
 pub use dialled::{Dialled, Typed, dialled, emergency};
 pub use ledger::SeatsOfExtension;
 pub use marks::Marks;
-pub use pins::{Locked, Pins};
+pub use pins::{Alarm, Lock, Locked, Pins};
 pub use place::{Named, Place};
 pub use proposal::{End, LogIn, Proposal, Proposed, Settled};
 pub use reloads::{DeferredEnd, Due, Reloads};

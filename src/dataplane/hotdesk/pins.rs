@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use siphasher::sip::SipHasher13;
@@ -48,6 +49,39 @@ const EXTENSIONS_PER_SHARD_MAX: usize = 2048;
 /// First delay of a device or an extension; each further wrong PIN doubles it.
 const DELAY_FIRST: Duration = Duration::from_secs(2);
 
+/// Wrong PINs within [`ALARM_WINDOW`] from one source address that an operator should hear of: a floor behind one
+/// address mistypes less.
+const SOURCE_ALARM: u32 = 20;
+/// The same of one tenant.
+const TENANT_ALARM: u32 = 100;
+/// How long wrong PINs are counted together, and how often an alarm is raised at most.
+const ALARM_WINDOW: Duration = Duration::from_secs(600);
+/// Addresses and tenants counted at a time in one of 64 shards; what comes beyond is not counted until one is over.
+const TALLIES_PER_SHARD_MAX: usize = 256;
+
+/// Wrong PINs that an operator should hear of. Nothing is refused because of them: behind one address may sit a whole
+/// building.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Alarm {
+    /// So many from one source address.
+    pub source: Option<u32>,
+    /// So many in one tenant.
+    pub tenant: Option<u32>,
+}
+
+/// What cannot be tried now, or not at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lock {
+    /// Where; `None`: at every device where the extension is not known.
+    pub device: Option<Place>,
+    /// Whose PIN.
+    pub extension: Place,
+    /// Wrong PINs that count against it.
+    pub wrong: u32,
+    /// When it may be tried again, if nobody tries before.
+    pub retry_after: Duration,
+}
+
 /// No PIN may be tried now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Locked {
@@ -63,6 +97,17 @@ pub struct Locked {
 pub struct Pins {
     devices: Sharded<Devices, BootKey>,
     extensions: Sharded<Extensions, BootKey>,
+    tallies: Sharded<Tallies, BootKey>,
+}
+
+/// By the keyed hash of an address or a tenant.
+type Tallies = HashMap<u64, Tally, NameHasher>;
+
+/// Wrong PINs of a stretch of time.
+#[derive(Debug)]
+struct Tally {
+    since: Mono,
+    wrong: u32,
 }
 
 /// Keyed by a hash under the boot key: how that is hashed again does not matter.
@@ -115,7 +160,8 @@ struct Extension {
 impl Pins {
     /// Nothing was tried. The key must be random and new at every start.
     pub fn new(key: [u8; 16]) -> Self {
-        Self { devices: Sharded::new(BootKey(key)), extensions: Sharded::new(BootKey(key)) }
+        let key = BootKey(key);
+        Self { devices: Sharded::new(key), extensions: Sharded::new(key), tallies: Sharded::new(key) }
     }
 
     /// Begins a try: it is charged as if the PIN were wrong. To be followed by `right`, `wrong` or `void`; one
@@ -139,16 +185,41 @@ impl Pins {
         charged
     }
 
-    /// The PIN was wrong: where this locks the pair, the lock runs from now.
-    pub fn wrong(&self, device: &Place, extension: &Place, now: Mono) {
+    /// The PIN was wrong: where this locks the pair, the lock runs from now and is returned.
+    pub fn wrong(&self, device: &Place, extension: &Place, now: Mono) -> Option<Locked> {
         let (at, of) = self.keys(device, extension);
         self.devices.with(&at, |shard| {
-            let Some(device) = shard.get_mut(&at) else { return };
+            let device = shard.get_mut(&at)?;
             device.last = now;
-            if let Some(pair) = device.pair(of) {
-                pair.charge(now);
-            }
-        });
+            let pair = device.pair(of)?;
+            pair.charge(now);
+            passed(pair.locked_until, now).err()
+        })
+    }
+
+    /// Counts a wrong PIN from `source` in `tenant`. An alarm is raised once in ten minutes.
+    pub fn count(&self, source: Option<IpAddr>, tenant: &str, now: Mono) -> Alarm {
+        let tally = |key: u64, most: u32| {
+            self.tallies.with(&key, |shard| {
+                if shard.len() >= TALLIES_PER_SHARD_MAX && !shard.contains_key(&key) {
+                    shard.retain(|_, tally| now.since(tally.since) < ALARM_WINDOW);
+                    if shard.len() >= TALLIES_PER_SHARD_MAX {
+                        return None;
+                    }
+                }
+                let tally = shard.entry(key).or_insert(Tally { since: now, wrong: 0 });
+                if now.since(tally.since) >= ALARM_WINDOW {
+                    *tally = Tally { since: now, wrong: 0 };
+                }
+                tally.wrong = tally.wrong.saturating_add(1);
+                (tally.wrong == most).then_some(most)
+            })
+        };
+        let hasher = self.tallies.hasher();
+        Alarm {
+            source: source.and_then(|source| tally(hasher.hash_one(source.to_canonical()), SOURCE_ALARM)),
+            tenant: tally(hasher.hash_one(tenant), TENANT_ALARM),
+        }
     }
 
     /// The PIN was right: the pair starts anew, and the extension is not slowed down at this device any more.
@@ -177,10 +248,13 @@ impl Pins {
         });
     }
 
-    /// An administrator lets this extension try again at this device, and everywhere without delay.
-    pub fn unlock(&self, device: &Place, extension: &Place) {
-        let (at, of) = self.keys(device, extension);
-        self.devices.with(&at, |shard| forget_pair(shard, at, of));
+    /// An administrator lets this extension try again at every one of `devices`, and everywhere without delay.
+    pub fn unlock<'p>(&self, devices: impl IntoIterator<Item = &'p Place>, extension: &Place) {
+        let of = self.key(extension);
+        for device in devices {
+            let at = self.key(device);
+            self.devices.with(&at, |shard| forget_pair(shard, at, of));
+        }
         self.extensions.with(&of, |shard| {
             if let Some(extension) = shard.get_mut(&of) {
                 extension.wrong = 0;
@@ -188,10 +262,47 @@ impl Pins {
         });
     }
 
-    fn keys(&self, device: &Place, extension: &Place) -> (u64, u64) {
+    /// Which of `extensions` are locked at one of `devices`, or slowed down everywhere, by device and extension. What
+    /// was dialled and is none of these is not told: it may be a PIN.
+    pub fn locks(&self, devices: &[Place], extensions: &[Place], now: Mono) -> Vec<Lock> {
+        let names: HashMap<u64, &Place, NameHasher> =
+            extensions.iter().map(|extension| (self.key(extension), extension)).collect();
+        let mut locks = Vec::new();
+        for (of, extension) in &names {
+            let slowed = self.extensions.with(of, |shard| {
+                let slowed = shard.get_mut(of)?;
+                slowed.forgive(now);
+                Some((slowed.wrong, passed(slowed.next()?, now).err()?))
+            });
+            let lock = |(wrong, Locked { retry_after }): (u32, Locked)| Lock {
+                device: None,
+                extension: (*extension).clone(),
+                wrong,
+                retry_after,
+            };
+            locks.extend(slowed.map(lock));
+        }
+        for device in devices {
+            let at = self.key(device);
+            let pairs: SmallVec<[Pair; 2]> =
+                self.devices.with(&at, |shard| shard.get(&at).map(|it| it.pairs.clone())).unwrap_or_default();
+            locks.extend(pairs.iter().filter_map(|pair| {
+                let Locked { retry_after } = passed(pair.locked_until, now).err()?;
+                let extension = (*names.get(&pair.extension)?).clone();
+                Some(Lock { device: Some(device.clone()), extension, wrong: pair.wrong, retry_after })
+            }));
+        }
+        locks.sort_unstable_by(|a, b| (&a.device, &a.extension).cmp(&(&b.device, &b.extension)));
+        locks
+    }
+
+    fn key(&self, place: &Place) -> u64 {
         // By the names themselves: what is dialled may be no name of the operator's.
-        let hash = |place: &Place| self.devices.hasher().hash_one((place.tenant(), place.name()));
-        (hash(device), hash(extension))
+        self.devices.hasher().hash_one((place.tenant(), place.name()))
+    }
+
+    fn keys(&self, device: &Place, extension: &Place) -> (u64, u64) {
+        (self.key(device), self.key(extension))
     }
 }
 
@@ -297,6 +408,12 @@ impl Pair {
 }
 
 impl Extension {
+    /// When it may be tried next where it is not known; `None`: at any time.
+    fn next(&self) -> Option<Mono> {
+        let beyond = self.wrong.checked_sub(EXTENSION_TRIES_FREE)?;
+        Some(self.last + doubled(DELAY_FIRST, beyond, EXTENSION_DELAY_MAX))
+    }
+
     fn forgive(&mut self, now: Mono) {
         let forgiven = now.since(self.since).as_secs() / EXTENSION_FORGIVES.as_secs();
         let forgiven = u32::try_from(forgiven).unwrap_or(u32::MAX);
@@ -306,10 +423,10 @@ impl Extension {
 
     fn attempt(&mut self, device: u64, now: Mono) -> Result<(), Locked> {
         self.forgive(now);
-        if let Some(beyond) = self.wrong.checked_sub(EXTENSION_TRIES_FREE)
+        if let Some(next) = self.next()
             && !self.known.contains(&device)
         {
-            passed(self.last + doubled(DELAY_FIRST, beyond, EXTENSION_DELAY_MAX), now)?;
+            passed(next, now)?;
         }
         self.wrong = (self.wrong + 1).min(EXTENSION_TRIES_MAX);
         self.last = now;
@@ -543,8 +660,70 @@ mod tests {
             wrong(&pins, &desk, &john, 0).unwrap();
         }
 
-        pins.unlock(&desk, &john);
+        pins.unlock([&desk], &john);
 
         assert_eq!(wrong(&pins, &desk, &john, 1), Ok(()));
+    }
+
+    #[test]
+    fn locks_are_shown_until_they_are_over_and_made_up_extensions_are_not() {
+        let (pins, desks, people) = (pins(), [desk(1), desk(2)], [person(1001), person(1002)]);
+        for second in 0..3 {
+            wrong(&pins, &desks[0], &people[0], second).unwrap();
+            wrong(&pins, &desks[1], &person(7738), second).unwrap();
+        }
+
+        let lock = |seconds| Lock {
+            device: Some(desk(1)),
+            extension: person(1001),
+            wrong: 3,
+            retry_after: Duration::from_secs(seconds),
+        };
+        assert_eq!(pins.locks(&desks, &people, at(2)), [lock(30)]);
+        assert_eq!(pins.locks(&desks, &people, at(31)), [lock(1)]);
+        assert_eq!(pins.locks(&desks, &people, at(32)), []);
+    }
+
+    #[test]
+    fn extension_that_is_slowed_down_is_shown_and_unlocked_everywhere() {
+        let (pins, director) = (pins(), person(1000));
+        for number in 0..10 {
+            wrong(&pins, &desk(number), &director, 0).unwrap();
+        }
+
+        let shown = pins.locks(&[], std::slice::from_ref(&director), at(1));
+        assert!(matches!(&shown[..], [Lock { device: None, wrong: 10, .. }]), "{shown:?}");
+        pins.unlock([], &director);
+
+        assert_eq!(pins.locks(&[], std::slice::from_ref(&director), at(1)), []);
+        assert_eq!(wrong(&pins, &desk(99), &director, 1), Ok(()));
+    }
+
+    #[test]
+    fn address_and_tenant_raise_an_alarm_once_in_ten_minutes_and_lock_nobody() {
+        let (pins, source) = (pins(), Some("192.0.2.7".parse().unwrap()));
+        let alarms = |from: u32| -> Vec<Alarm> {
+            let counted = (0..150).map(|n| pins.count(source, "acme", at(from + n / 10)));
+            counted.filter(|alarm| *alarm != Alarm::default()).collect()
+        };
+
+        let raised = [Alarm { source: Some(20), tenant: None }, Alarm { source: None, tenant: Some(100) }];
+        assert_eq!(alarms(0), raised);
+        assert_eq!(alarms(100), []);
+        assert_eq!(alarms(700), raised);
+        assert_eq!(wrong(&pins, &desk(1), &person(1001), 715), Ok(()));
+    }
+
+    #[test]
+    fn addresses_that_are_counted_are_bounded() {
+        let pins = pins();
+
+        for address in 0..100_000_u32 {
+            pins.count(Some(IpAddr::from(address.to_be_bytes())), "acme", at(0));
+        }
+
+        let mut kept = 0;
+        pins.tallies.each(|shard| kept += shard.len());
+        assert!(kept <= 64 * TALLIES_PER_SHARD_MAX, "{kept}");
     }
 }

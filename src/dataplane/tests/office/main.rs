@@ -9,6 +9,7 @@ mod emergency;
 mod log_in;
 mod moves;
 mod native;
+mod pins;
 mod registrations;
 mod store;
 mod strangers;

@@ -1,0 +1,132 @@
+//! PINs: what a person hears, what an operator reads, how long guessing takes.
+
+use dataplane::audit::{Event, Kind};
+use dataplane::input::Command;
+use dataplane::output::{Done, Report};
+use dataplane::refusal::Refusal;
+use dataplane::testing::{Office, pin_hash};
+
+use crate::{SEED, last_answer, seconds};
+
+fn desks() -> Office {
+    let mut office = Office::with(SEED, |blueprint| blueprint.extension("1003").pin = None);
+    office.plug_in("desk-1").plug_in("desk-2").plug_in("desk-3");
+    office
+}
+
+/// Dials a log-in; status and reason phrase of the answer.
+fn dial(office: &mut Office, device: &str, code: &str) -> (Option<u16>, String) {
+    let call = office.call(device, code);
+    let answer = last_answer(office, device, "INVITE");
+    (office.outcome(call), answer.text.lines().next().unwrap_or_default().to_owned())
+}
+
+fn events(office: &Office, kind: Kind) -> Vec<Event<'static>> {
+    let events = office.reports.iter().filter_map(|report| match report {
+        Report::Event(event) if event.kind == kind => Some((**event).clone()),
+        _ => None,
+    });
+    events.collect()
+}
+
+#[test]
+fn unknown_extension_wrong_pin_and_no_pin_are_one_answer_and_three_reasons() {
+    let mut office = desks();
+
+    let wrong = dial(&mut office, "desk-1", "*11*1001*0000");
+    let none = dial(&mut office, "desk-2", "*11*1003*0000");
+    let unknown = dial(&mut office, "desk-3", "*11*7777*0000");
+
+    assert_eq!(wrong.0, Some(403));
+    assert_eq!((&wrong, &wrong), (&none, &unknown));
+    let refusals = events(&office, Kind::Refusal);
+    let reasons: Vec<_> = refusals.iter().map(|event| (&*event.reason, event.extension.as_deref())).collect();
+    assert_eq!(
+        reasons,
+        [("credentials", Some("1001")), ("no-pin", Some("1003")), ("unknown-extension", None)],
+        "what was typed and names nobody may be a PIN"
+    );
+}
+
+#[test]
+fn pin_that_must_change_opens_nothing_and_is_no_wrong_one() {
+    let mut office = desks();
+    office.reconfigure(|blueprint| {
+        blueprint.extension("1001").pin =
+            Some(dataplane::settings::StoredPin { must_change: true, ..pin_hash("7738") });
+    });
+
+    for _ in 0..5 {
+        assert_eq!(dial(&mut office, "desk-1", "*11*1001*7738").0, Some(403));
+    }
+
+    assert_eq!(office.device_of("1001"), None);
+    let refusals = events(&office, Kind::Refusal);
+    assert!(refusals.iter().all(|event| *event.reason == *Refusal::PinMustChange.code()), "{refusals:?}");
+}
+
+#[test]
+fn master_pin_opens_every_extension_and_its_operator_is_named() {
+    let mut office = desks();
+    office.pins.master = Some(("night-desk", "86420"));
+
+    assert_eq!(dial(&mut office, "desk-1", "*11*1003*86420").0, Some(200));
+    assert_eq!(dial(&mut office, "desk-2", "*11*7777*86420").0, Some(403));
+
+    assert_eq!(office.device_of("1003").as_deref(), Some("desk-1"));
+    let by = office.reports.iter().find_map(|report| match report {
+        Report::SeatsChanged(change) => Some(change.origin.by.clone()),
+        _ => None,
+    });
+    assert_eq!(by.flatten().as_deref(), Some("night-desk"));
+}
+
+#[test]
+fn three_wrong_pins_lock_the_pair_alone_and_the_operator_reads_of_it_and_unlocks() {
+    let mut office = desks();
+    for _ in 0..3 {
+        assert_eq!(dial(&mut office, "desk-1", "*11*1001*0000").0, Some(403));
+    }
+
+    assert_eq!(dial(&mut office, "desk-1", "*11*1001*7738").0, Some(603));
+    let locked = events(&office, Kind::LockOut);
+    assert!(
+        matches!(&locked[..], [event] if *event.reason == *"pair" && event.extension.as_deref() == Some("1001"))
+    );
+    assert_eq!(dial(&mut office, "desk-2", "*11*1001*7738").0, Some(200), "nobody is locked out elsewhere");
+
+    let unlock = Command::Unlock { tenant: "demo".into(), extension: "1001".into() };
+    assert_eq!(office.command(unlock), Some(Ok(Done::Unlocked)));
+    assert_eq!(dial(&mut office, "desk-1", "*11*1001*7738").0, Some(200));
+    assert_eq!(events(&office, Kind::Unlock).len(), 1);
+}
+
+#[test]
+fn lock_is_over_by_itself_and_a_phone_that_repeats_itself_tries_once() {
+    let mut office = desks();
+    // Every datagram comes twice: a request that was repeated is one try.
+    office.quality.duplication = 1000;
+    for _ in 0..2 {
+        dial(&mut office, "desk-1", "*11*1001*0000");
+    }
+    assert_eq!(events(&office, Kind::LockOut), []);
+    dial(&mut office, "desk-1", "*11*1001*0000");
+    assert_eq!(dial(&mut office, "desk-1", "*11*1001*7738").0, Some(603));
+
+    office.advance(seconds(31));
+
+    assert_eq!(dial(&mut office, "desk-1", "*11*1001*7738").0, Some(200));
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
+}
+
+#[test]
+fn unlock_of_nobody_is_refused() {
+    let mut office = desks();
+    let unlock = |tenant: &str, extension: &str| Command::Unlock {
+        tenant: tenant.into(),
+        extension: extension.into(),
+    };
+
+    assert_eq!(office.command(unlock("demo", "7777")), Some(Err(Refusal::UnknownExtension)));
+    assert_eq!(office.command(unlock("nobody", "1001")), Some(Err(Refusal::UnknownTenant)));
+}
