@@ -7,7 +7,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::Duration;
 
+use dataplane::settings::{LocationForm, Peer, Told};
 use hotdesk::backend::pin::hash;
 use hotdesk::backend::pin::key::Key;
 use hotdesk::backend::pin::seal;
@@ -222,6 +224,10 @@ fn complete_file_shows_the_defaults() {
     assert_eq!(complete.trusted_networks, small.trusted_networks);
     assert_eq!(complete.emergency.prefixes, small.emergency.prefixes);
     assert_eq!(complete.emergency.hold, small.emergency.hold);
+    assert_eq!(complete.emergency.call_back, small.emergency.call_back);
+    assert_eq!(complete.emergency.no_answer, small.emergency.no_answer);
+    assert_eq!(complete.emergency.location, small.emergency.location);
+    assert_eq!(complete.emergency.notify, small.emergency.notify);
     // An extension and a device of nothing but what is required.
     let bare = parse(&small_with(
         "[[tenant.device]]\nid = \"desk-1\"\npassword = \"x\"\n[[tenant.extension]]\nnumber = \"1001\"\n",
@@ -519,6 +525,7 @@ fn each_of_these_is_refused_for_its_reason() {
         ("[tenant.registration]\ndigest = []", "without a digest algorithm no phone can register"),
         ("[tenant.registration]\nexpires_max = 7200", "`expires_max` has no unit"),
         ("[[tenant.site]]\nid = \"hq\"\nemergency_caller = \"911\"", "\"911\" is no E.164 number"),
+        ("[[tenant.site]]\nid = \"hq\"\nemergency_route = \"psap\"", "the route is no SIP URI"),
         ("[[tenant.site]]\nid = \"hq\"\nnetworks = [\"10.2.0.1/16\"]", "bits outside of its prefix"),
         ("trusted_networks = [\"10.1.0.1/16\"]", "bits outside of its prefix"),
         ("[[tenant.site]]\nid = \"hq\"\ncivic = { country = \"USA\" }", "\"USA\" is no country code"),
@@ -723,12 +730,65 @@ fn route_whose_host_is_lost_keeps_the_addresses_of_before() {
     let second = lost.settings(2, &bound, Some(&first));
     let other = parse(&text.replace("psap.example", "psap.test")).unwrap().settings(3, &bound, Some(&second));
 
-    let addresses = |settings: &dataplane::settings::Settings| {
-        settings.tenants[0].emergency.route.as_ref().map(|route| route.addresses.clone())
-    };
-    assert_eq!(addresses(&first), Some(vec!["192.0.2.7:5060".parse().unwrap()]));
+    let addresses =
+        |settings: &dataplane::settings::Settings| settings.tenants[0].emergency.routes[0].addresses.clone();
+    assert_eq!(addresses(&first), ["192.0.2.7:5060".parse().unwrap()]);
     assert_eq!(addresses(&second), addresses(&first));
-    assert_eq!(addresses(&other), None);
+    assert!(addresses(&other).is_empty());
+}
+
+#[test]
+fn emergency_calls_are_read_as_they_are_written() {
+    let text = SMALL.replace(
+        "route = \"sip:127.0.0.1:5070\"",
+        "route = \"sip:127.0.0.1:5070\", routes = [\"sip:[::1]\"], no_answer = \"2s\", hold = \"30m\", \
+         location = \"pidf-lo\", notify = [\"1001\", \"sip:guard@127.0.0.9\"]",
+    );
+    let text = format!(
+        "{text}\n[[tenant.extension]]\nnumber = \"1001\"\n[[tenant.site]]\nid = \"hq\"\nemergency_caller = \"+12125550100\"\n\
+         emergency_route = \"sip:127.0.0.2\"\ncivic = {{ RD = \"46th\", country = \"US\", FLR = \"2\" }}\n"
+    );
+    let bound = ["127.0.0.1:5060".parse().unwrap()];
+
+    let settings = parse(&text).unwrap().settings(1, &bound, None);
+
+    let (tenant, route) = (&settings.tenants[0], |uri: &str, address: &str| Peer {
+        uri: uri.into(),
+        addresses: vec![address.parse().unwrap()],
+    });
+    let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+    assert_eq!(
+        tenant.emergency.routes,
+        [route("sip:127.0.0.1:5070", "127.0.0.1:5070"), route("sip:[::1]", "[::1]:5060")]
+    );
+    assert_eq!(tenant.emergency.no_answer, Duration::from_secs(2));
+    assert_eq!((tenant.emergency.hold, tenant.emergency.call_back), (minutes(30), minutes(30)));
+    assert_eq!(tenant.emergency.location, LocationForm::PidfLo);
+    let guard = route("sip:guard@127.0.0.9", "127.0.0.9:5060");
+    assert_eq!(tenant.emergency.notify, [Told::Extension("1001".into()), Told::Peer(guard)]);
+    assert_eq!(tenant.sites[0].emergency_routes, [route("sip:127.0.0.2", "127.0.0.2:5060")]);
+    let civic: Vec<_> = tenant.sites[0].civic.iter().map(|(name, text)| (&**name, &**text)).collect();
+    assert_eq!(civic, [("country", "US"), ("RD", "46th"), ("FLR", "2")], "in the order of the schema");
+}
+
+#[test]
+fn emergency_calls_without_a_way_or_a_place_are_warned_of() {
+    let warnings = |text: &str| parse(text).unwrap().warnings.lines().collect::<Vec<_>>();
+    let without = SMALL.replace(", route = \"sip:127.0.0.1:5070\"", "");
+    let site = "[[tenant.site]]\nid = \"hq\"\nemergency_caller = \"+12125550100\"\n";
+    let with_site = |more: &str| format!("{without}{site}{more}");
+
+    assert_eq!(warnings(&with_site("emergency_route = \"sip:127.0.0.2\"\n")), [""; 0]);
+    assert!(warnings(&with_site(""))[0].ends_with("emergency calls of acme go nowhere: 112 will get 500"));
+    assert!(
+        warnings(&with_site("emergency_route = \"sip:nowhere.example\"\n"))[0]
+            .ends_with("nowhere.example was not found: emergency calls of hq do not go there")
+    );
+    let located = SMALL.replace("numbers =", "location = \"pidf-lo\", numbers =");
+    assert!(
+        warnings(&format!("{located}{site}"))[0]
+            .ends_with("no civic address: emergency calls from hq carry no location")
+    );
 }
 
 #[test]

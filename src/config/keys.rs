@@ -88,8 +88,10 @@ pub(super) static ATTENDANT: Section = Section::one(
     "tenant.attendant",
     &["language", "first_digit_timeout", "digit_timeout", "tries", "in_band"],
 );
-pub(super) static EMERGENCY: Section =
-    Section::one("tenant.emergency", &["numbers", "prefixes", "route", "hold"]);
+pub(super) static EMERGENCY: Section = Section::one(
+    "tenant.emergency",
+    &["numbers", "prefixes", "route", "routes", "no_answer", "hold", "call_back", "location", "notify"],
+);
 pub(super) static SEATS: Section = Section::one(
     "tenant.seats",
     &[
@@ -112,8 +114,10 @@ pub(super) static REGISTRATION: Section = Section::one(
     "tenant.registration",
     &["expires_min", "expires_default", "expires_max", "digest", "third_party_contacts"],
 );
-pub(super) static SITE: Section =
-    Section::many("tenant.site", &["id", "name", "language", "emergency_caller", "networks", "civic"]);
+pub(super) static SITE: Section = Section::many(
+    "tenant.site",
+    &["id", "name", "language", "emergency_caller", "emergency_route", "networks", "civic"],
+);
 /// The elements of a civic address: RFC 4119 §2.2.1 as extended by RFC 5139 §3.
 pub(super) static CIVIC: Section = Section::one(
     "tenant.site.civic",

@@ -35,7 +35,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dataplane::media::MediaAddress;
-use dataplane::settings::{Listener, Peer, Settings, Tenant, Timers};
+use dataplane::settings::{Listener, Peer, Settings, Tenant, Timers, Told};
 use toml::de::DeTable;
 use zeroize::Zeroizing;
 
@@ -152,7 +152,7 @@ impl Loaded {
     /// One generation of settings for the dataplane.
     ///
     /// `bound` are the addresses of the listeners in file order, with the ports the system gave. Emergency routes
-    /// whose host was not found this time keep the addresses that `previous` has for the same URI.
+    /// and people told whose host was not found this time keep the addresses that `previous` has for the same URI.
     ///
     /// # Panics
     /// If `bound` has another length than [`Server::listeners`].
@@ -167,10 +167,7 @@ impl Loaded {
         });
         let tenants = self.tenants.into_iter().map(|read| {
             let mut tenant = read.tenant;
-            tenant.emergency.route = match read.unresolved {
-                Some(uri) => known_route(&tenant, &uri, previous),
-                None => tenant.emergency.route,
-            };
+            keep_addresses(&mut tenant, previous);
             Arc::new(tenant)
         });
         let durable = matches!(self.server.store, StoreKind::Embedded { .. });
@@ -188,6 +185,29 @@ impl Loaded {
     }
 }
 
-fn known_route(tenant: &Tenant, uri: &str, previous: Option<&Settings>) -> Option<Peer> {
-    previous?.tenant(&tenant.id)?.emergency.route.clone().filter(|route| *route.uri == *uri)
+/// Gives peers whose host was not found this time the addresses that the same tenant had for the same URI.
+fn keep_addresses(tenant: &mut Tenant, previous: Option<&Settings>) {
+    let Some(before) = previous.and_then(|previous| previous.tenant(&tenant.id)) else { return };
+    let of_sites = before.sites.iter().flat_map(|site| &site.emergency_routes);
+    let told = before.emergency.notify.iter().filter_map(peer_of);
+    let known: Vec<&Peer> = before.emergency.routes.iter().chain(of_sites).chain(told).collect();
+    let of_sites = tenant.sites.iter_mut().flat_map(|site| &mut site.emergency_routes);
+    let told = tenant.emergency.notify.iter_mut().filter_map(|told| match told {
+        Told::Peer(peer) => Some(peer),
+        Told::Extension(_) => None,
+    });
+    for peer in tenant.emergency.routes.iter_mut().chain(of_sites).chain(told) {
+        if peer.addresses.is_empty()
+            && let Some(known) = known.iter().find(|known| known.uri == peer.uri)
+        {
+            peer.addresses.clone_from(&known.addresses);
+        }
+    }
+}
+
+fn peer_of(told: &Told) -> Option<&Peer> {
+    match told {
+        Told::Peer(peer) => Some(peer),
+        Told::Extension(_) => None,
+    }
 }

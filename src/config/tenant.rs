@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use dataplane::settings::{
-    AttendantPolicy, Codes, CodesFrom, NativeIdentify, OnLimit, OnOccupied, RegistrarPolicy, SeatPolicy,
-    Site, Tenant, TenantParts,
+    AttendantPolicy, Codes, CodesFrom, Emergency, LocationForm, NativeIdentify, OnLimit, OnOccupied,
+    RegistrarPolicy, SeatPolicy, Site, Tenant, TenantParts,
 };
 use ipnet::IpNet;
 
@@ -36,14 +36,12 @@ const SITES_MAX: usize = 10_000;
 const NETWORKS_MAX: usize = 64;
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// A tenant as read, and what could not be settled from the file.
+/// A tenant as read, and what goes elsewhere.
 #[derive(Debug)]
 pub(super) struct Read {
     pub(super) tenant: Tenant,
     /// Where its PINs are.
     pub(super) pins: Plan,
-    /// The emergency route whose host was not found.
-    pub(super) unresolved: Option<Box<str>>,
 }
 
 /// Reads every tenant.
@@ -92,10 +90,12 @@ fn tenant(
     table.choice("registrar", &REGISTRARS);
     let customer = table.text("customer").and_then(|text| name::name(&text, table.findings()));
     let codes = table.table("codes", &keys::CODES);
-    let emergency = emergency::read(table, &parts.id, resolve);
-    let sites = sites(table);
+    let sites = sites(table, resolve);
+    let lead_out = !sites.is_empty() && sites.iter().all(|(site, _)| !site.emergency_routes.is_empty());
+    let emergency = emergency::read(table, &parts.id, resolve, lead_out);
     let accounts = account::Accounts::read(table, &parts, &sites, secrets, server, macs);
     clash::check(table, codes.as_ref(), emergency.table.as_ref(), &accounts);
+    emergency.check_told(|number| accounts.extensions.iter().any(|(known, _)| *known.number == *number));
 
     let mut seats =
         table.table("seats", &keys::SEATS).map_or_else(SeatPolicy::default, |table| seats(&table));
@@ -109,6 +109,7 @@ fn tenant(
     let attendant = attendant.map_or_else(AttendantPolicy::default, |table| attendant::read(&table));
     let pins = pins::read(table, server, files);
     warn_of_gaps(table, &codes, &seats, &sites, &accounts, &pins);
+    warn_of_unknown_places(table, &emergency.emergency, &sites);
     warn_of_uneven_pins(table, &server.keys, &accounts);
     let registrar = table
         .table("registration", &keys::REGISTRATION)
@@ -126,7 +127,7 @@ fn tenant(
         extensions: accounts.extensions.into_iter().map(|(extension, _)| extension).collect(),
         ..parts
     });
-    Read { tenant, pins, unresolved: emergency.unresolved }
+    Read { tenant, pins }
 }
 
 fn tenant_domains(table: &Table<'_>, seen: &mut Seen) -> Vec<Box<str>> {
@@ -250,7 +251,7 @@ fn registrar(table: &Table<'_>) -> RegistrarPolicy {
 }
 
 /// The sites with the place of their ids.
-fn sites(tenant: &Table<'_>) -> Vec<(Site, Span)> {
+fn sites(tenant: &Table<'_>, resolve: Resolve<'_>) -> Vec<(Site, Span)> {
     let mut seen = Seen::default();
     let mut callers: HashMap<Box<str>, Span> = HashMap::new();
     let tables = tenant.tables("site", &keys::SITE, SITES_MAX);
@@ -272,9 +273,9 @@ fn sites(tenant: &Table<'_>) -> Vec<(Site, Span)> {
             }
             Some(caller)
         });
-        if let Some(civic) = table.table("civic", &keys::CIVIC) {
-            check_civic(&civic);
-        }
+        let civic = table.table("civic", &keys::CIVIC);
+        let own_route = table.text("emergency_route");
+        let own_route = own_route.and_then(|text| emergency::route(&text, table, &id, resolve));
         let name = table.text("name").and_then(|text| name::label(&text, findings));
         let site = Site {
             name: name.unwrap_or_else(|| id.clone()),
@@ -282,6 +283,8 @@ fn sites(tenant: &Table<'_>) -> Vec<(Site, Span)> {
             emergency_caller: caller,
             networks: networks(table, "networks"),
             language: attendant::language(table),
+            emergency_routes: own_route.into_iter().collect(),
+            civic: civic.map_or_else(Vec::new, |table| read_civic(&table)),
         };
         sites.push((site, span));
     }
@@ -312,10 +315,14 @@ pub(super) fn networks(table: &Table<'_>, key: &str) -> Vec<IpNet> {
     texts.iter().filter_map(network).collect()
 }
 
-/// A civic address (RFC 5139): its element names are those of the section; a country has two capital letters.
-fn check_civic(civic: &Table<'_>) {
+/// A civic address (RFC 5139): its element names are those of the section, and stand in its order; a country has two capital
+/// letters.
+fn read_civic(civic: &Table<'_>) -> Vec<(Box<str>, Box<str>)> {
+    let mut address = Vec::new();
     for (element, text) in civic.all_texts() {
-        name::label(&text, civic.findings());
+        if let Some(label) = name::label(&text, civic.findings()) {
+            address.push((Box::from(element), label));
+        }
         if element == "country"
             && (text.value.len() != 2 || !text.value.bytes().all(|c| c.is_ascii_uppercase()))
         {
@@ -327,6 +334,20 @@ fn check_civic(civic: &Table<'_>) {
     if civic.entry("country").is_none() {
         civic.missing("country", "a civic address begins with its country (RFC 5139 §3.1)");
     }
+    address.sort_by_key(|(element, _)| keys::CIVIC.keys.iter().position(|key| **key == **element));
+    address
+}
+
+/// Where calls carry their place, a site without an address has none to carry.
+fn warn_of_unknown_places(tenant: &Table<'_>, emergency: &Emergency, sites: &[(Site, Span)]) {
+    let unknown =
+        sites.iter().filter(|(site, _)| emergency.location == LocationForm::PidfLo && site.civic.is_empty());
+    warn_of(
+        tenant,
+        unknown.map(|(site, span)| (&*site.id, span)),
+        |who| format!("no civic address: emergency calls from {who} carry no location"),
+        "[tenant.site.civic] with country = \"…\" and the other elements of the address",
+    );
 }
 
 /// Warns of what is allowed and leaves somebody unable to do something. One warning for all of a kind.

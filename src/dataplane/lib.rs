@@ -5,6 +5,7 @@
 //! concerns seats is decided in `seating` over the tables of `hotdesk` and `location`.
 
 mod admission;
+mod alarm;
 mod attendant;
 pub mod audit;
 pub mod auth;

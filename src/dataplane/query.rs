@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::hotdesk::{Place, Seat, SeatChange, Surface};
+use crate::hotdesk::{CalledForHelp, Place, Seat, SeatChange, Surface};
 use crate::now::Mono;
 
 /// Ties an answer to what waits for it: slot and generation of the asking worker's table.
@@ -161,6 +161,13 @@ pub enum Record {
         /// The PIN.
         pin: Option<ChangedPin>,
     },
+    /// A phone called for help, or its last such call ended; `None`: that is long enough ago.
+    CalledForHelp {
+        /// Which.
+        phone: Place,
+        /// Its call, in place of any before it.
+        call: Option<Arc<CalledForHelp>>,
+    },
 }
 
 /// A PIN that a person chose at a phone. It counts over the operator's until that one changes.
@@ -184,7 +191,7 @@ impl Record {
     /// The address-of-record whose bindings it has: whatever waits to be written of the same one is older.
     pub fn aor(&self) -> Option<&str> {
         match self {
-            Self::Seats(_) | Self::Pin { .. } => None,
+            Self::Seats(_) | Self::Pin { .. } | Self::CalledForHelp { .. } => None,
             Self::Bindings { aor, .. } | Self::LogIn { aor, .. } => Some(aor),
         }
     }
@@ -204,6 +211,8 @@ pub struct Restored {
     pub bindings: Vec<(Box<str>, Box<[u8]>)>,
     /// The PINs that were changed at a phone.
     pub pins: Vec<(Place, ChangedPin)>,
+    /// The last call of each phone that called for help not long ago.
+    pub called_for_help: Vec<CalledForHelp>,
 }
 
 /// A PIN on its way to be checked. It is wiped when dropped and never printed.

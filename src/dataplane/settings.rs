@@ -2,10 +2,11 @@
 //!
 //! `config/` makes it from TOML; a reload makes a new one and swaps the `Arc`.
 
+mod emergency;
 mod listener;
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::flow::ListenerId;
 use crate::hash::NameHasher;
 use crate::media::MediaAddress;
 pub use crate::secret::{SipSecret, StoredPin};
+pub use emergency::{Emergency, LocationForm, Peer, Told};
 use listener::Face;
 pub use listener::{Listener, Protocol};
 
@@ -394,39 +396,6 @@ pub enum CodesFrom {
     Any,
 }
 
-/// Emergency calls of a tenant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Emergency {
-    /// Dialled numbers, digits only, such as `112`.
-    pub numbers: Vec<Box<str>>,
-    /// Prefixes for an outside line that may stand before them, such as `0` and `9`.
-    pub prefixes: Vec<Box<str>>,
-    /// Where they go; `None`: such a call gets 500 with a Warning at once.
-    pub route: Option<Peer>,
-    /// How long after an emergency call no seat at the device begins or ends.
-    pub hold: Duration,
-}
-
-impl Default for Emergency {
-    fn default() -> Self {
-        Self {
-            numbers: Vec::new(),
-            prefixes: vec!["0".into(), "9".into()],
-            route: None,
-            hold: Duration::from_secs(3600),
-        }
-    }
-}
-
-/// A configured SIP peer that the edge trusts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Peer {
-    /// The URI as configured, such as `sip:psap-gateway.example`.
-    pub uri: Box<str>,
-    /// Where its host was found at load, first address first; at least one.
-    pub addresses: Vec<SocketAddr>,
-}
-
 /// What happens when an extension at its limit of seats logs in once more (LOG-18).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnLimit {
@@ -541,6 +510,10 @@ pub struct Site {
     pub networks: Vec<IpNet>,
     /// The language the attendant speaks here; `None`: the tenant's.
     pub language: Option<Box<str>>,
+    /// Where emergency calls from here go before the tenant's routes are tried.
+    pub emergency_routes: Vec<Peer>,
+    /// Its civic address: elements and their text in the order of RFC 5139 §4; empty: it is not known.
+    pub civic: Vec<(Box<str>, Box<str>)>,
 }
 
 /// How a phone is told to fetch its file again.

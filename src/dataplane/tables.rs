@@ -6,11 +6,14 @@ use std::sync::Arc;
 use siphasher::sip::SipHasher13;
 
 use crate::auth::Nonces;
-use crate::hotdesk::{Calls, Cause, Marks, Origin, Pins, Reloads, Seat, SeatChange, Seats, Surface};
+use crate::hotdesk::{
+    CallBacks, CalledForHelp, Calls, Cause, Marks, Origin, Pins, Reloads, Resumed, Seat, SeatChange, Seats,
+    Surface,
+};
 use crate::location::Location;
 use crate::now::Now;
 use crate::query::{Record, Restored};
-use crate::settings::Settings;
+use crate::settings::{Protocol, Settings};
 
 /// What all workers see.
 #[derive(Debug)]
@@ -25,6 +28,8 @@ pub struct Tables {
     pub pins: Pins,
     /// Calls at each device.
     pub calls: Calls,
+    /// Phones that called for help not long ago.
+    pub call_backs: CallBacks,
     /// Reloads and ends that wait for a device to be idle.
     pub reloads: Reloads,
     /// Digest nonces.
@@ -54,6 +59,7 @@ impl Tables {
             marks: Marks::new(),
             pins: Pins::new(draw(3)),
             calls: Calls::new(),
+            call_backs: CallBacks::new(),
             reloads: Reloads::new(),
             nonces: Nonces::new(draw(1)),
             branch_key: draw(2),
@@ -74,7 +80,12 @@ impl Tables {
         }
         let bindings = restored.bindings.iter().map(|(aor, record)| (&**aor, &**record));
         let unreadable = self.restore_bindings(bindings, settings, now);
-        let endings = seats.into_iter().map(|seat| Record::Seats(Arc::new(removed(seat, now)))).collect();
+        let endings = seats.into_iter().map(|seat| Record::Seats(Arc::new(removed(seat, now))));
+        let forgotten = restored.called_for_help.into_iter().filter_map(|call| {
+            let phone = call.phone.clone();
+            (!self.resume(call, settings, now)).then_some(Record::CalledForHelp { phone, call: None })
+        });
+        let endings = endings.chain(forgotten).collect();
         Unplaced { unreadable, endings }
     }
 
@@ -92,6 +103,28 @@ impl Tables {
             bindings.into_iter().map(|(aor, record)| self.location.import(aor, record, now, expires_max));
         imported.filter(Result::is_err).count()
     }
+
+    /// A phone called for help before the restart: it can be called back, and no seat at it begins or ends, for what is
+    /// left of its time. A call whose end nobody has seen may still be up. False: its time is over.
+    fn resume(&self, call: CalledForHelp, settings: &Settings, now: Now) -> bool {
+        let call_max = settings.timers.call_max;
+        let device = call.device().cloned();
+        let Some(tenant) = settings.tenant(call.phone.tenant()) else { return false };
+        let times = (tenant.emergency.call_back, tenant.emergency.hold);
+        let is_datagram =
+            |listener| settings.listener(listener).is_some_and(|listener| listener.protocol == Protocol::Udp);
+        let Some(resumed) = self.call_backs.restore(call, now, times, call_max, is_datagram) else {
+            return false;
+        };
+        match (device, resumed) {
+            (Some(device), Resumed::Up { dialog }) => self.calls.began(&device, dialog, now.mono, true),
+            (Some(device), Resumed::Ended(age)) => {
+                self.calls.hold(&device, now.mono + tenant.emergency.hold.saturating_sub(age));
+            }
+            (None, _) => {}
+        }
+        true
+    }
 }
 
 /// What could not be taken over from the store.
@@ -99,7 +132,8 @@ impl Tables {
 pub struct Unplaced {
     /// Stored bindings that cannot be read.
     pub unreadable: usize,
-    /// Seats of tenants that are no more end; the store is to hear of it, or they come back at every start.
+    /// Seats of tenants that are no more end, and emergency calls of long ago are forgotten; the store is to hear of it,
+    /// or they come back at every start.
     pub endings: Vec<Record>,
 }
 

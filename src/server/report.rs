@@ -43,12 +43,21 @@ fn happened(event: &Event<'_>) {
     match event.kind {
         // A peer can cause it as often as it likes, so it is no line of its own above debug.
         Kind::Refusal => debug!(%tenant, device, extension, %reason, "log-in or log-out refused"),
-        Kind::EmergencyCall if *reason == *"routed" => {
-            info!(%tenant, device, extension, number = detail("number"), "emergency call");
-        }
         Kind::EmergencyCall => {
-            let number = detail("number");
-            error!(%tenant, device, extension, number, %reason, "emergency call WITHOUT A ROUTE");
+            let site = event.site.as_deref().unwrap_or_default();
+            let (number, shown) = (detail("number"), detail("shown"));
+            match &**reason {
+                "routed" => info!(%tenant, device, extension, site, number, shown, "emergency call"),
+                "ended" => info!(%tenant, device, extension, shown, "emergency call ended"),
+                "called-back" => info!(%tenant, device, extension, shown, "emergency service calls back"),
+                "not-notified" => {
+                    error!(%tenant, told = detail("told"), "NOT TOLD of an emergency call");
+                }
+                _ => {
+                    let status = detail("status");
+                    error!(%tenant, device, extension, site, number, shown, %reason, status, "emergency call WITHOUT A ROUTE");
+                }
+            }
         }
         Kind::LockOut => warn!(%tenant, device, extension, %reason, "locked out"),
         kind => info!(%tenant, device, extension, %reason, "{}", kind.code()),

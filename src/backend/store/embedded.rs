@@ -40,6 +40,9 @@ pub(super) const EPOCHS: TableDefinition<'_, &str, u64> = TableDefinition::new("
 pub(super) const BINDINGS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("bindings");
 /// Extension to the PIN that was chosen for it at a phone.
 pub(super) const PINS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("pins");
+/// Phone to its last emergency call. A row goes when that is long enough ago.
+pub(super) const CALLED_FOR_HELP: TableDefinition<'_, (&str, &str), &[u8]> =
+    TableDefinition::new("called_for_help");
 pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 
 /// The row of [`META`] with the format, a u32.
@@ -320,6 +323,7 @@ fn prepare(database: &Database) -> Result<u32, SaveError> {
         transaction.open_table(BINDINGS)?;
         transaction.open_table(PINS)?;
         archive::make(&transaction)?;
+        transaction.open_table(CALLED_FOR_HELP)?;
         transaction.commit()?;
         return Ok(FORMAT);
     }
@@ -331,13 +335,16 @@ fn prepare(database: &Database) -> Result<u32, SaveError> {
         let format = meta.get(FORMAT_KEY)?.ok_or(FormError::Foreign)?;
         u32::from_le_bytes(*format.value().first_chunk().ok_or(FormError::Length)?)
     };
-    // The first files of format 1 had no marks, later ones no PINs or no trail; to one that has none they are the same.
+    // The first files of format 1 had no marks, later ones no PINs, no trail or no emergency calls; to one that has none
+    // they are the same.
     let tables: Vec<_> = transaction.list_tables()?.collect();
     let has = |name| tables.iter().any(|table| table.name() == name);
-    if format == FORMAT && !(has(MARKS.name()) && has(PINS.name()) && has(archive::TABLE)) {
+    let known = [MARKS.name(), PINS.name(), archive::TABLE, CALLED_FOR_HELP.name()];
+    if format == FORMAT && !known.into_iter().all(has) {
         transaction.open_table(MARKS)?;
         transaction.open_table(PINS)?;
         archive::make(&transaction)?;
+        transaction.open_table(CALLED_FOR_HELP)?;
         transaction.commit()?;
     }
     Ok(format)
@@ -392,6 +399,14 @@ fn restore(
     }
     let changed = overlay.pins.into_iter().filter_map(|(extension, pin)| Some((extension, pin?)));
     restored.pins.extend(changed);
+    for row in transaction.open_table(CALLED_FOR_HELP)?.iter()? {
+        let (phone, call) = row?;
+        if !overlay.called_for_help.contains_key(&place(phone.value())) {
+            restored.called_for_help.push(format::decode_call_for_help(call.value())?);
+        }
+    }
+    let called = overlay.called_for_help.into_values().flatten();
+    restored.called_for_help.extend(called.map(Arc::unwrap_or_clone));
     for row in transaction.open_table(EPOCHS)?.iter()? {
         let (customer, epoch) = row?;
         let last = overlay.epochs.entry(customer.value().into()).or_default();

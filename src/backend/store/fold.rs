@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _};
 
 use super::SaveError;
-use super::embedded::{BINDINGS, EPOCHS, JOURNAL, MARKS, META, PINS, SEATS, SECRETS_KEY, seat_at};
+use super::embedded::{
+    BINDINGS, CALLED_FOR_HELP, EPOCHS, JOURNAL, MARKS, META, PINS, SEATS, SECRETS_KEY, seat_at,
+};
 use super::format;
 use super::overlay::Overlay;
 use super::queue::now;
@@ -102,6 +104,7 @@ impl Pass {
             let mut marks = transaction.open_table(MARKS)?;
             let mut bindings = transaction.open_table(BINDINGS)?;
             let mut pins = transaction.open_table(PINS)?;
+            let mut called_for_help = transaction.open_table(CALLED_FOR_HELP)?;
             let mut written = 0_usize;
             loop {
                 if let Some((device, state)) = self.overlay.devices.pop_first() {
@@ -124,6 +127,14 @@ impl Pass {
                     match pin {
                         Some(pin) => drop(pins.insert(key, &format::encode_pin(&pin)?[..])?),
                         None => drop(pins.remove(key)?),
+                    }
+                } else if let Some((phone, call)) = self.overlay.called_for_help.pop_first() {
+                    let key = (phone.tenant(), phone.name());
+                    match call {
+                        Some(call) => {
+                            called_for_help.insert(key, &format::encode_call_for_help(&call)?[..])?;
+                        }
+                        None => drop(called_for_help.remove(key)?),
                     }
                 } else {
                     break true;

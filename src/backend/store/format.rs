@@ -11,6 +11,7 @@
 //! tag 3   an AOR without bindings     aor
 //! tag 4   all secrets                 as `encode_secrets` has it
 //! tag 5   a PIN changed at a phone    postcard of (extension, Option<ChangedPin>)
+//! tag 6   a phone that called for help  postcard of (phone, Option<CalledForHelp>)
 //! ```
 //!
 //! A log-in with its bindings is two entries of one row, 1 then 2 or 3.
@@ -20,7 +21,7 @@
 
 use std::sync::Arc;
 
-use dataplane::hotdesk::{Seat, SeatChange};
+use dataplane::hotdesk::{CalledForHelp, Seat, SeatChange};
 use dataplane::query::{ChangedPin, Record};
 
 use super::{Entry, RoutingKey, Secrets};
@@ -33,6 +34,7 @@ const BINDINGS: u8 = 2;
 const NO_BINDINGS: u8 = 3;
 const SECRETS: u8 = 4;
 const PIN: u8 = 5;
+const CALLED_FOR_HELP: u8 = 6;
 
 /// Why stored octets mean nothing.
 #[derive(Debug, thiserror::Error)]
@@ -47,8 +49,8 @@ pub enum FormError {
     /// A name is no text.
     #[error("a stored name is no UTF-8")]
     Name(#[from] std::str::Utf8Error),
-    /// A seat, a change of seats or a PIN cannot be read.
-    #[error("a stored seat or PIN cannot be read")]
+    /// A seat, a change of seats, a PIN or an emergency call cannot be read.
+    #[error("a stored seat, PIN or emergency call cannot be read")]
     Seat(#[from] postcard::Error),
     /// The database belongs to another program.
     #[error("the file is a database of another program")]
@@ -90,6 +92,10 @@ impl Row {
             }
             Entry::Record(Record::Pin { extension, pin }) => self.put(PIN, |octets| {
                 *octets = postcard::to_extend(&(extension, pin), std::mem::take(octets))?;
+                Ok(())
+            }),
+            Entry::Record(Record::CalledForHelp { phone, call }) => self.put(CALLED_FOR_HELP, |octets| {
+                *octets = postcard::to_extend(&(phone, call.as_deref()), std::mem::take(octets))?;
                 Ok(())
             }),
             Entry::Secrets(secrets) => self.put(SECRETS, |octets| {
@@ -184,6 +190,10 @@ fn entry(rest: &mut &[u8]) -> Result<Entry, FormError> {
             let (extension, pin) = postcard::from_bytes(payload)?;
             Entry::Record(Record::Pin { extension, pin })
         }
+        CALLED_FOR_HELP => {
+            let (phone, call): (_, Option<CalledForHelp>) = postcard::from_bytes(payload)?;
+            Entry::Record(Record::CalledForHelp { phone, call: call.map(Arc::new) })
+        }
         tag => return Err(FormError::Tag(tag)),
     })
 }
@@ -208,6 +218,15 @@ pub(super) fn encode_pin(pin: &ChangedPin) -> Result<Vec<u8>, FormError> {
 }
 
 pub(super) fn decode_pin(octets: &[u8]) -> Result<ChangedPin, FormError> {
+    Ok(postcard::from_bytes(octets)?)
+}
+
+/// A row of the table of phones that called for help.
+pub(super) fn encode_call_for_help(call: &CalledForHelp) -> Result<Vec<u8>, FormError> {
+    Ok(postcard::to_allocvec(call)?)
+}
+
+pub(super) fn decode_call_for_help(octets: &[u8]) -> Result<CalledForHelp, FormError> {
     Ok(postcard::from_bytes(octets)?)
 }
 
@@ -237,7 +256,7 @@ pub(super) fn decode_secrets(octets: &[u8]) -> Result<Secrets, FormError> {
 
 #[cfg(test)]
 mod tests {
-    use dataplane::hotdesk::{Cause, Origin, Place, Surface};
+    use dataplane::hotdesk::{Caller, Cause, Origin, Place, Surface};
 
     use super::*;
 
@@ -317,6 +336,29 @@ mod tests {
 
     fn hex(digits: &[u8]) -> u8 {
         u8::from_str_radix(str::from_utf8(digits).unwrap(), 16).unwrap()
+    }
+
+    #[test]
+    fn emergency_call_is_read_as_it_was_written_and_so_is_its_oblivion() {
+        let device = Place::new("demo", "desk-1");
+        let call = CalledForHelp {
+            phone: device.clone(),
+            caller: Caller::Device(device.clone()),
+            number: "+12125550100".into(),
+            contact: (*b"sip:desk-1@192.0.2.7").into(),
+            listener: 0,
+            remote: "[2001:db8::7]:5060".parse().unwrap(),
+            dialog: 9,
+            began: 1_700_000_000_000,
+            ended: Some(1_700_000_000_001),
+        };
+        let entries_of = |call| [Entry::Record(Record::CalledForHelp { phone: device.clone(), call })];
+        for written in [entries_of(Some(Arc::new(call.clone()))), entries_of(None)] {
+            let read: Result<Vec<_>, _> = entries(&row_of(&written)).unwrap().collect();
+
+            assert_eq!(read.unwrap(), written);
+        }
+        assert_eq!(decode_call_for_help(&encode_call_for_help(&call).unwrap()).unwrap(), call);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dataplane::hotdesk::{Place, Seat, SeatChange};
+use dataplane::hotdesk::{CalledForHelp, Place, Seat, SeatChange};
 use dataplane::query::{ChangedPin, Record};
 
 use super::{Entry, SaveError, Secrets};
@@ -23,6 +23,8 @@ pub(super) struct Overlay {
     pub(super) bindings: BTreeMap<Box<str>, Option<Box<[u8]>>>,
     /// By extension; `None`: the operator's PIN counts.
     pub(super) pins: BTreeMap<Place, Option<ChangedPin>>,
+    /// By phone; `None`: its last emergency call is long enough ago.
+    pub(super) called_for_help: BTreeMap<Place, Option<Arc<CalledForHelp>>>,
     /// The last, if any.
     pub(super) secrets: Option<Secrets>,
 }
@@ -40,7 +42,11 @@ pub(super) struct DeviceState {
 impl Overlay {
     /// Keys held, which is what the memory goes by.
     pub(super) fn len(&self) -> usize {
-        self.devices.len() + self.epochs.len() + self.bindings.len() + self.pins.len()
+        self.devices.len()
+            + self.epochs.len()
+            + self.bindings.len()
+            + self.pins.len()
+            + self.called_for_help.len()
     }
 
     /// Adds the next entry. `seat_below` tells who sits at a device according to the tables.
@@ -59,6 +65,9 @@ impl Overlay {
                 self.lay_change(Arc::unwrap_or_clone(change), seat_below)?;
             }
             Entry::Record(Record::Pin { extension, pin }) => drop(self.pins.insert(extension, pin)),
+            Entry::Record(Record::CalledForHelp { phone, call }) => {
+                self.called_for_help.insert(phone, call);
+            }
             Entry::Secrets(secrets) => self.secrets = Some(secrets),
             Entry::Trail(_) | Entry::Place { .. } => unreachable!("they are not in the journal"),
         }

@@ -145,7 +145,10 @@ impl Queue {
         let (aor, bindings) = match record {
             Record::Bindings { aor, record } => (aor, record),
             // No two changes of seats are the same, so none takes the place of another.
-            record @ (Record::Seats(_) | Record::LogIn { .. } | Record::Pin { .. }) => {
+            record @ (Record::Seats(_)
+            | Record::LogIn { .. }
+            | Record::Pin { .. }
+            | Record::CalledForHelp { .. }) => {
                 return self.push(Entry::Record(record), true, Box::new(|_| ()));
             }
         };

@@ -40,15 +40,19 @@ impl Rooms {
             return work.answer(flow, request, Answer::new(416, "Unsupported URI Scheme"));
         }
         let own_routes = proxy::own_routes(work.ctx, request);
-        let Some(tenant) = work.ctx.tenant_of(&uri, flow) else {
-            return work.answer(flow, request, Answer::new(403, "Unknown Domain"));
-        };
         // Of `tel:` it is the number, without `phone-context` and other parameters (RFC 3966 §5.1).
         let user = uri.user_unescaped();
         let invite = request.method() == Some(sip::Method::Invite);
+        // The emergency service may know us by a name of its own.
+        if invite && self.takes_call_back(work, flow, request, headers, key, &user) {
+            return;
+        }
+        let Some(tenant) = work.ctx.tenant_of(&uri, flow) else {
+            return work.answer(flow, request, Answer::new(403, "Unknown Domain"));
+        };
 
-        if invite && let Some(number) = emergency::number(&tenant, &uri) {
-            return self.on_emergency(work, flow, request, headers, key, &tenant, &number, own_routes);
+        if invite && self.takes_emergency(work, flow, request, headers, key, &tenant) {
+            return;
         }
         if request.header(sip::Name::ProxyRequire).is_some() {
             return refuse_extensions(work, flow, request, sip::Name::ProxyRequire);
@@ -161,30 +165,38 @@ impl Rooms {
         if matches!(from, proxy::From::Replaced { .. }) && !can_come_back(headers) {
             return work.answer(flow, request, Answer::new(513, "From Too Long"));
         }
-        let callee = match tenant.account(user) {
-            Some(Account::Extension(index)) => &tenant.extensions[index as usize],
-            // A device account is never callable (RULES §2), and looks like no account at all.
+        let (callee, targets) = match tenant.account(user) {
+            Some(Account::Extension(index)) => {
+                let callee = &tenant.extensions[index as usize];
+                let called =
+                    callee.enabled.then(|| proxy::of_extension(work.ctx, &tenant, &callee.number, work.now));
+                let targets = called.unwrap_or_default();
+                if targets.is_empty() {
+                    return work.answer(flow, request, Answer::new(480, "Temporarily Unavailable"));
+                }
+                (Some(callee.number.clone()), targets)
+            }
+            // A device account is never callable (RULES §2), and looks like no account at all; but a phone that called for
+            // help can be called by the number it showed.
             Some(Account::Device(_)) | None => {
-                return work.answer(flow, request, Answer::new(404, "Not Found"));
+                let invite = request.method() == Some(sip::Method::Invite);
+                let called = invite.then(|| emergency::of_shown_number(work, flow, headers, &tenant, user));
+                let targets = called.unwrap_or_default();
+                if targets.is_empty() {
+                    return work.answer(flow, request, Answer::new(404, "Not Found"));
+                }
+                (None, targets)
             }
         };
-        let targets = if callee.enabled {
-            proxy::of_extension(work.ctx, &tenant, &callee.number, work.now)
-        } else {
-            Vec::new()
-        };
-        if targets.is_empty() {
-            return work.answer(flow, request, Answer::new(480, "Temporarily Unavailable"));
-        }
         let plan = Plan {
             opener: Some(opener),
             opener_device: device,
-            extension: Some(callee.number.clone()),
+            emergency: callee.is_none().then_some(proxy::Emergency::CallBack),
+            extension: callee,
             targets,
             from,
             to: None,
             asserted: None,
-            emergency: false,
             own_routes,
             in_dialog: false,
             tenant: Arc::clone(&tenant),
@@ -205,7 +217,7 @@ impl Rooms {
     ) {
         let Ok(server) = work.transactions.begin_server(work.now.mono, key, flow, request, Owner::Nobody)
         else {
-            return table_full(work, flow, request, plan.emergency);
+            return table_full(work, flow, request, plan.emergency.is_some());
         };
         if request.method() == Some(sip::Method::Invite) {
             work.respond(server, request, Answer::new(100, "Trying"));

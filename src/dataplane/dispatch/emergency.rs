@@ -1,4 +1,5 @@
-//! Calls for help: before any seat, base state or PIN; number and place are the phone's (RULES §6).
+//! Calls for help, and those that answer them: before any seat, base state or PIN; number and place are the phone's
+//! (RULES §6).
 
 use std::sync::Arc;
 
@@ -8,10 +9,10 @@ use super::credentials::{authenticate, prove};
 use crate::audit::{Event, Kind};
 use crate::context::{Answer, Work};
 use crate::flow::Flow;
-use crate::hotdesk::{self, Origin, Place};
+use crate::hotdesk::{self, CalledForHelp, Caller, Origin, Place};
 use crate::output::{Output, Report};
-use crate::proxy::{self, Plan, Target};
-use crate::settings::Tenant;
+use crate::proxy::{self, Emergency, EmergencyCaller, ForHelp, Plan, Target};
+use crate::settings::{Account, LocationForm, Tenant};
 use crate::transaction::Key;
 
 /// True for `urn:service:sos` and its sub-services (RFC 5031 §4.2).
@@ -21,97 +22,293 @@ pub(super) fn is_service_sos(uri: &sip::Uri<'_>) -> bool {
 }
 
 /// The number that is dialled, or the whole service URN, where `uri` asks for help.
-pub(super) fn number(tenant: &Tenant, uri: &sip::Uri<'_>) -> Option<String> {
+fn number(tenant: &Tenant, uri: &sip::Uri<'_>) -> Option<String> {
     match hotdesk::emergency(&uri.user_unescaped(), &tenant.emergency) {
         None if is_service_sos(uri) => Some(String::from_utf8_lossy(uri.raw).into_owned()),
         number => number.map(str::to_owned),
     }
 }
 
+/// A call for help: who makes it, and from where.
+struct Help<'a> {
+    /// Of the Request-URI: the phone's account is of it, and so is the dialog.
+    home: &'a Arc<Tenant>,
+    /// Where the phone stands: number, routes and place are its.
+    visited: &'a Tenant,
+    /// Dialled, or a service URN.
+    number: &'a str,
+    caller: EmergencyCaller<'a>,
+}
+
 impl Rooms {
-    /// An emergency call: before any seat, base state or PIN; its caller is the place (RULES §6).
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the facts of one request, each found once on the way here"
-    )]
-    pub(super) fn on_emergency(
+    /// Takes an INVITE that is a call for help. False: it is none.
+    pub(super) fn takes_emergency(
         &mut self,
         work: &mut Work<'_>,
         flow: &Flow,
         request: &sip::Message<'_>,
         headers: &sip::Mandatory<'_>,
         key: Key,
-        tenant: &Arc<Tenant>,
+        home: &Arc<Tenant>,
+    ) -> bool {
+        let uri = &headers.request_uri.expect("a request has a Request-URI");
+        // A visitor knows the numbers of where he is at home, and reads those of where he is on the wall.
+        let here = number(home, uri);
+        let may_visit = here.is_some() || *home.customer != *home.id;
+        if !may_visit {
+            return false;
+        }
+        let visited = proxy::tenant_visited(work.ctx, home, flow, work.now);
+        let Some(number) = number(&visited, uri).or(here) else { return false };
+        self.on_emergency(work, flow, request, headers, key, home, &visited, &number);
+        true
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the facts of one request, each found once on the way here"
+    )]
+    fn on_emergency(
+        &mut self,
+        work: &mut Work<'_>,
+        flow: &Flow,
+        request: &sip::Message<'_>,
+        headers: &sip::Mandatory<'_>,
+        key: Key,
+        home: &Arc<Tenant>,
+        visited: &Arc<Tenant>,
         number: &str,
-        own_routes: usize,
     ) {
         let from_user = headers.from_uri.user_unescaped();
         // Right credentials tell which phone it is; from a known place the call must not fail over wrong ones.
-        let proved = prove(work, request, tenant).ok().map(|(account, _)| account);
-        let mut caller = proxy::emergency_caller(work.ctx, tenant, flow, &from_user, proved, work.now);
+        let proved = prove(work, request, home).ok().map(|(account, _)| account);
+        let mut caller = proxy::emergency_caller(work.ctx, home, visited, flow, &from_user, proved, work.now);
         if !caller.known {
-            let Some(account) = authenticate(work, flow, request, headers, tenant, true) else { return };
-            caller = proxy::emergency_caller(work.ctx, tenant, flow, &from_user, Some(account), work.now);
+            let Some(account) = authenticate(work, flow, request, headers, home, true) else { return };
+            let proved = Some(account);
+            caller = proxy::emergency_caller(work.ctx, home, visited, flow, &from_user, proved, work.now);
         }
+        let help = Help { home, visited, number, caller };
         work.ctx.counters.emergency_calls += 1;
-        let account: Box<str> = caller.account.map_or("", |account| tenant.credentials(account).0).into();
-        let targets = emergency_targets(work, tenant, number);
-        let reason = if targets.is_empty() { "no-route" } else { "routed" };
-        let origin = Origin::of_request(flow.remote, headers.call_id);
-        let mut event = Event::new(Kind::EmergencyCall, reason, &tenant.id, work.now.wall)
-            .asked_by(&origin)
-            .with("number", number);
-        event.site = caller.site.map(|site| (&*site.id).into());
-        match (caller.device, caller.account) {
-            (Some(device), _) => event.device = Some((&*device.id).into()),
-            (None, Some(_)) => event.extension = Some((&*account).into()),
-            (None, None) => {}
-        }
-        work.out.push(Output::Report(Report::Event(Box::new(event.into_owned()))));
+        let targets = proxy::of_routes(work.ctx, visited, help.caller.site, number);
+        let event = event(work, flow, headers, &help, &targets);
+        work.out.push(Output::Report(Report::Event(Box::new(event.clone()))));
         if targets.is_empty() {
             work.ctx.counters.emergency_unrouted += 1;
             let answer =
                 Answer::with(500, "No Emergency Route", sip::Name::Warning, proxy::EMERGENCY_WARNING);
-            return work.answer(flow, request, answer);
+            work.answer(flow, request, answer);
+        } else {
+            let shown = remember(work, flow, request, headers, &help, &from_user);
+            let plan = plan(work, request, headers, &help, shown, targets, event.clone());
+            self.forward(work, flow, request, headers, key, plan);
         }
-        let shown = caller.site.and_then(|site| site.emergency_caller.as_deref());
-        // A call for help is not refused for its From: the number of the place is asserted all the same.
-        let replacing = shown.filter(|_| can_come_back(headers));
-        let from = replacing.map_or(proxy::From::Kept, |shown| proxy::of_place(tenant, caller.device, shown));
+        // Whoever is told must not keep the call waiting.
+        self.alarms.raise(work, visited, &event);
+    }
+
+    /// Takes an INVITE of the emergency service for a phone that called it. False: it is none.
+    pub(super) fn takes_call_back(
+        &mut self,
+        work: &mut Work<'_>,
+        flow: &Flow,
+        request: &sip::Message<'_>,
+        headers: &sip::Mandatory<'_>,
+        key: Key,
+        called: &[u8],
+    ) -> bool {
+        let tables = Arc::clone(&work.ctx.tables);
+        if tables.call_backs.is_empty() {
+            return false;
+        }
+        let settings = Arc::clone(&work.ctx.settings);
+        let of_service = |tenant: &str| {
+            let tenant = settings.tenant(tenant);
+            tenant.is_some_and(|tenant| proxy::is_emergency_service(tenant, flow.remote.ip()))
+        };
+        let phones = tables.call_backs.of_number(called, work.now.mono, of_service);
+        let Some(tenant) = phones.first().and_then(|phone| settings.tenant(phone.call.phone.tenant())) else {
+            return false;
+        };
+        let targets = call_back_targets(work, flow, headers, tenant, &phones);
+        if targets.is_empty() {
+            return false;
+        }
         let plan = Plan {
-            opener: (!account.is_empty()).then(|| account.clone()),
-            opener_device: caller.device.map(|device| Place::new(&tenant.id, &device.id)),
+            opener: None,
+            opener_device: None,
             extension: None,
             targets,
-            asserted: shown.map(|shown| proxy::addr("", shown, tenant.realm())),
-            from,
+            from: proxy::From::Kept,
             to: None,
-            emergency: true,
-            own_routes,
+            asserted: None,
+            emergency: Some(Emergency::CallBack),
+            own_routes: proxy::own_routes(work.ctx, request),
             in_dialog: false,
             tenant: Arc::clone(tenant),
         };
         self.forward(work, flow, request, headers, key, plan);
+        true
     }
 }
 
-/// Where an emergency call goes: every address of the route, one after the other.
-fn emergency_targets(work: &Work<'_>, tenant: &Tenant, number: &str) -> Vec<Target> {
-    let Some(route) = &tenant.emergency.route else { return Vec::new() };
-    let uri = if number.starts_with("urn:") {
-        number.to_owned()
-    } else {
-        let host = route.uri.strip_prefix("sip:").unwrap_or(&route.uri);
-        let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-        format!("sip:{number}@{host}")
+/// Where a call rings that colleagues make to a number under which somebody of `tenant` called for help.
+pub(super) fn of_shown_number(
+    work: &mut Work<'_>,
+    flow: &Flow,
+    headers: &sip::Mandatory<'_>,
+    tenant: &Arc<Tenant>,
+    called: &[u8],
+) -> Vec<Target> {
+    let is_own = |other: &str| *other == *tenant.id;
+    let phones = work.ctx.tables.call_backs.of_number(called, work.now.mono, is_own);
+    call_back_targets(work, flow, headers, tenant, &phones)
+}
+
+/// The phones that called for help and showed the number that is called now.
+fn call_back_targets(
+    work: &mut Work<'_>,
+    flow: &Flow,
+    headers: &sip::Mandatory<'_>,
+    tenant: &Arc<Tenant>,
+    phones: &[hotdesk::CallBack],
+) -> Vec<Target> {
+    let mut targets: Vec<Target> = Vec::new();
+    for phone in phones {
+        let call = &phone.call;
+        for target in proxy::of_call_back(work.ctx, phone, work.now) {
+            if targets.iter().all(|known| known.flow != target.flow || known.uri != target.uri) {
+                targets.push(target);
+            }
+        }
+        proxy::called_back(work, tenant, &call.phone);
+        let origin = Origin::of_request(flow.remote, headers.call_id);
+        let mut event = Event::new(Kind::EmergencyCall, "called-back", &tenant.id, work.now.wall)
+            .asked_by(&origin)
+            .with("shown", &*call.number);
+        match &call.caller {
+            Caller::Device(device) => event = event.at_device(device, &work.ctx.settings),
+            Caller::Extension(extension) => event = event.of_extension(extension),
+            Caller::Unknown => {}
+        }
+        let event = event.into_owned();
+        work.ctx.counters.emergency_call_backs += 1;
+        work.out.push(Output::Report(Report::Event(Box::new(event))));
+    }
+    targets
+}
+
+/// What the audit trail is told of a call for help, and whoever is to be told.
+fn event(
+    work: &Work<'_>,
+    flow: &Flow,
+    headers: &sip::Mandatory<'_>,
+    help: &Help<'_>,
+    targets: &[Target],
+) -> Event<'static> {
+    let Help { home, visited, number, caller } = help;
+    let origin = Origin::of_request(flow.remote, headers.call_id);
+    let reason = if targets.is_empty() { "no-route" } else { "routed" };
+    let mut event = Event::new(Kind::EmergencyCall, reason, &visited.id, work.now.wall)
+        .asked_by(&origin)
+        .with("number", *number);
+    if let Some(site) = caller.site {
+        event.site = Some((&*site.id).into());
+        event = event.with("site_name", &*site.name);
+        if let Some(shown) = &site.emergency_caller {
+            event = event.with("shown", &**shown);
+        }
+    }
+    if let Some(device) = caller.device {
+        event.device = Some((&*device.id).into());
+        event = event.with("device_name", &*device.name).with("room", &*device.room);
+        let sitting = work.ctx.tables.seats.seat_at(&visited.customer, &(&*visited.id, &*device.id));
+        if let Some(seat) = sitting {
+            let person = work.ctx.settings.tenant(seat.extension.tenant());
+            let person = person.and_then(|tenant| tenant.extension(seat.extension.name()));
+            event = event.with("person", person.map_or("", |person| &*person.name).to_owned());
+            event = event.of_extension(&seat.extension).into_owned();
+        }
+    } else if let Some(Account::Extension(index)) = caller.account {
+        let extension = &home.extensions[index as usize];
+        event.extension = Some((&*extension.number).into());
+        event.extension_tenant = (home.id != visited.id).then(|| (&*home.id).into());
+        event = event.with("person", &*extension.name);
+    }
+    event.into_owned()
+}
+
+/// Remembers the phone for a call-back. Gives the number it shows, where its site has one.
+fn remember<'a>(
+    work: &mut Work<'_>,
+    flow: &Flow,
+    request: &sip::Message<'_>,
+    headers: &sip::Mandatory<'_>,
+    help: &Help<'a>,
+    from_user: &[u8],
+) -> Option<&'a str> {
+    let Help { home, visited, caller, .. } = help;
+    let shown = caller.site.and_then(|site| site.emergency_caller.as_deref());
+    let who = match (caller.device, caller.account) {
+        (Some(device), _) => Caller::Device(Place::new(&visited.id, &device.id)),
+        (None, Some(account)) => Caller::Extension(Place::new(&home.id, home.credentials(account).0)),
+        (None, None) => Caller::Unknown,
     };
-    route
-        .addresses
-        .iter()
-        .zip((0..=1000_u16).rev())
-        .filter_map(|(address, q)| {
-            let listener = work.ctx.listener_for(address)?;
-            Some(Target::peer(uri.as_bytes().into(), Flow::datagram(listener, *address), q))
-        })
-        .collect()
+    let contact = request.contacts().find_map(Result::ok).and_then(|contact| match contact {
+        sip::ContactValue::Contact(contact) => Some(contact.addr.uri_raw),
+        sip::ContactValue::Star => None,
+    });
+    let number = shown.map_or_else(|| String::from_utf8_lossy(from_user), Into::into);
+    let call = CalledForHelp {
+        phone: CalledForHelp::phone_of(&visited.id, &who, flow.remote),
+        caller: who,
+        number: (*number).into(),
+        contact: contact.unwrap_or_default().into(),
+        listener: flow.listener.0,
+        remote: flow.remote,
+        dialog: proxy::dialog_hash(headers.call_id),
+        began: work.now.wall,
+        ended: None,
+    };
+    proxy::emergency_began(work, visited, call, *flow);
+    shown
+}
+
+/// Where a call for help goes and what it says.
+fn plan(
+    work: &mut Work<'_>,
+    request: &sip::Message<'_>,
+    headers: &sip::Mandatory<'_>,
+    help: &Help<'_>,
+    shown: Option<&str>,
+    targets: Vec<Target>,
+    event: Event<'static>,
+) -> Plan {
+    let Help { home, visited, caller, .. } = help;
+    // A call for help is not refused for its From: the number of the place is asserted all the same.
+    let replacing = shown.filter(|_| can_come_back(headers));
+    let from = replacing.map_or(proxy::From::Kept, |shown| proxy::of_place(home, caller.device, shown));
+    let emergency = &visited.emergency;
+    let located = caller.site.filter(|_| emergency.location == LocationForm::PidfLo).and_then(|site| {
+        let token = work.ctx.random.token::<24>();
+        let token = std::str::from_utf8(&token).expect("a token is ASCII");
+        proxy::located(request, site, caller.device, visited.realm(), token)
+    });
+    Plan {
+        opener: caller.account.map(|account| home.credentials(account).0.into()),
+        opener_device: caller.device.map(|device| Place::new(&visited.id, &device.id)),
+        extension: None,
+        targets,
+        asserted: shown.map(|shown| proxy::addr("", shown, home.realm())),
+        from,
+        to: None,
+        emergency: Some(Emergency::Call(Box::new(ForHelp {
+            no_answer: emergency.no_answer,
+            located,
+            event,
+        }))),
+        own_routes: proxy::own_routes(work.ctx, request),
+        in_dialog: false,
+        tenant: Arc::clone(home),
+    }
 }

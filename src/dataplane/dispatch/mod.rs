@@ -10,6 +10,7 @@ mod seats;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::alarm::Alarms;
 use crate::attendant::Attendant;
 use crate::audit;
 use crate::context::{Answer, Owner, Work};
@@ -37,6 +38,7 @@ pub(crate) struct Rooms {
     pub(crate) proxy: Proxy,
     pub(crate) attendant: Attendant,
     pub(crate) notifier: Notifier,
+    alarms: Alarms,
     pub(crate) pending: Pending,
     pub(crate) seating: Seating,
     /// Seats whose device or extension is gone from the settings: ended a few at a time.
@@ -52,6 +54,7 @@ impl Rooms {
             proxy: Proxy::new(),
             attendant: Attendant::new(first_generation),
             notifier: Notifier::new(),
+            alarms: Alarms::new(),
             pending: Pending::new(first_generation),
             seating: Seating::default(),
             leaving: VecDeque::new(),
@@ -85,6 +88,9 @@ impl Rooms {
             Response::Deliver { owner: Owner::Notifier(key), .. } => {
                 let eviction = self.notifier.on_response(work, key, response);
                 self.evict(work, eviction);
+            }
+            Response::Deliver { owner: Owner::Alarm(key), .. } => {
+                self.alarms.on_response(work, key, response);
             }
             Response::Deliver { owner: Owner::Nobody, .. } | Response::Absorbed => {}
             Response::Foreign(worker) if at_home => {
@@ -152,7 +158,7 @@ impl Rooms {
             Owner::Attendant(key) => {
                 self.attendant.cancel(work, key, &mut self.effects);
             }
-            Owner::Notifier(_) | Owner::Nobody => {}
+            Owner::Notifier(_) | Owner::Alarm(_) | Owner::Nobody => {}
         }
     }
 
@@ -258,6 +264,7 @@ impl Rooms {
         self.proxy.on_event(work, event, &mut effects);
         self.attendant.on_event(work, event, &mut effects);
         self.effects = effects;
+        self.alarms.on_event(work, event);
         let eviction = self.notifier.on_event(work, event);
         self.evict(work, eviction);
         self.carry_out(work);
@@ -268,6 +275,7 @@ impl Rooms {
     pub(crate) fn patrol(&mut self, work: &mut Work<'_>) {
         self.seating.take_over(work, &mut self.pending);
         if work.ctx.worker == WorkerId(0) {
+            proxy::forget_call_backs(work);
             self.effects.extend(work.ctx.tables.reloads.waiting().into_iter().map(Effect::Idle));
         }
         self.carry_out(work);

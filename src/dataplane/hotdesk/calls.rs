@@ -29,6 +29,8 @@ struct AtDevice {
     calls: SmallVec<[Call; 2]>,
     /// When the last emergency call ended.
     emergency_ended: Option<Mono>,
+    /// Until when an emergency call of before a restart holds the device.
+    held_until: Option<Mono>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -90,11 +92,19 @@ impl Calls {
                 at.emergency_ended = Some(now);
             }
             let idle = at.calls.is_empty();
-            if idle && at.emergency_ended.is_none() {
+            if idle && !at.may_be_held() {
                 devices.remove(device);
             }
             idle
         })
+    }
+
+    /// An emergency call of before a restart holds the device until then.
+    pub fn hold(&self, device: &Place, until: Mono) {
+        self.devices.with(device, |devices| {
+            let at = devices.entry(device.clone()).or_default();
+            at.held_until = at.held_until.max(Some(until));
+        });
     }
 
     /// True if no call is up at the device. A call older than `call_max` is one whose end was not seen.
@@ -103,7 +113,7 @@ impl Calls {
             let Some(at) = devices.get_mut(device) else { return true };
             at.forget(now, call_max);
             let idle = at.calls.is_empty();
-            if idle && at.emergency_ended.is_none() {
+            if idle && !at.may_be_held() {
                 devices.remove(device);
             }
             idle
@@ -119,7 +129,8 @@ impl Calls {
             if at.calls.iter().any(|call| call.emergency) {
                 return true;
             }
-            let held = at.emergency_ended.is_some_and(|ended| now.since(ended) < hold);
+            let held = at.emergency_ended.is_some_and(|ended| now.since(ended) < hold)
+                || at.held_until.is_some_and(|until| now < until);
             if !held && at.calls.is_empty() {
                 devices.remove(device);
             }
@@ -129,6 +140,11 @@ impl Calls {
 }
 
 impl AtDevice {
+    /// False: no emergency call is remembered here.
+    fn may_be_held(&self) -> bool {
+        self.emergency_ended.is_some() || self.held_until.is_some()
+    }
+
     fn began(&mut self, id: u64, now: Mono, emergency: bool) {
         if let Some(known) = self.calls.iter_mut().find(|known| known.id == id) {
             known.emergency |= emergency;
@@ -241,6 +257,19 @@ mod tests {
 
         assert!(calls.emergency_hold(&desk(), at(5 * 3600 - 1), HOLD, CALL_MAX));
         assert!(!calls.emergency_hold(&desk(), at(5 * 3600), HOLD, CALL_MAX));
+    }
+
+    #[test]
+    fn hold_of_before_a_restart_lasts_as_long_as_it_was_to() {
+        let calls = Calls::new();
+        calls.hold(&desk(), at(1800));
+        calls.hold(&desk(), at(60));
+        calls.began(&desk(), 1, at(1), false);
+        calls.ended(&desk(), 1, at(2));
+
+        assert!(calls.is_idle(&desk(), at(3), CALL_MAX));
+        assert!(calls.emergency_hold(&desk(), at(1799), HOLD, CALL_MAX));
+        assert!(!calls.emergency_hold(&desk(), at(1800), HOLD, CALL_MAX));
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! The seat table and what may happen to it. Knows no SIP message.
 //!
 //! [`Seats`] says who sits where; [`Calls`] which calls are up at a device; [`Reloads`] what waits for their end;
-//! [`Marks`] what a phone that lost its seat may not register; [`Pins`] how often a PIN may be tried; and
+//! [`CallBacks`] which phone called for help; [`Marks`] what a phone that lost its seat may not register; [`Pins`] how often a PIN may be tried; and
 //! [`dialled`] reads what a person dials. All workers share these tables; each is locked by shards, one shard at
 //! a time, and no guard leaves its file.
 
+mod call_backs;
 mod calls;
 mod change;
 mod dialled;
@@ -22,6 +23,7 @@ mod sync;
 
 use crate::hash;
 
+pub use call_backs::{CallBack, CallBacks, CalledForHelp, Caller, Resumed};
 pub use calls::Calls;
 pub use change::{Cause, Origin, Seat, SeatChange, Surface};
 pub use dialled::{Dialled, Typed, dialled, emergency};

@@ -1,20 +1,15 @@
 //! One place a request is sent to: the message that leaves, and what goes back to the caller.
 
 use super::forward::{self, Outgoing};
-use super::{Branch, Call, EMERGENCY_WARNING, From, Plan, ProxyKey, Target};
-use crate::audit::{self, Kind};
+use super::{Branch, Call, EMERGENCY_WARNING, Emergency, From, Plan, ProxyKey, Target};
 use crate::context::{Answer, Owner, Work};
 use crate::flow::Flow;
-use crate::hotdesk::Origin;
 use crate::output::{Output, Report};
 use crate::return_path::{Identity, Party, ReturnPath};
 
 /// Branches of one request over all its groups and moves: eight seats or phones and as many again after a move.
 /// It bounds what a fork loop can cost (RFC 5393).
 const BRANCHES_MAX: usize = 16;
-
-/// An address of the emergency route that has not said a word after so many T1, 4 s by default, is passed over.
-const EMERGENCY_PATIENCE: u32 = 8;
 
 /// No further branches; those that stand are cancelled.
 pub(super) fn close(work: &mut Work<'_>, call: &mut Call) {
@@ -52,6 +47,23 @@ pub(super) fn pass_on_best(work: &mut Work<'_>, call: &Call) -> bool {
     true
 }
 
+/// A call for help came to nothing at every place it was sent to: the operator hears of it. Not so a call-back.
+pub(super) fn help_failed(work: &mut Work<'_>, call: &Call) {
+    let Some(Emergency::Call(help)) = &call.plan.emergency else { return };
+    work.ctx.counters.emergency_unrouted += 1;
+    let mut event = help.event.clone();
+    event.at = work.now.wall;
+    event.reason = if call.best.octets().is_some() { "refused" } else { "unreachable" }.into();
+    let event = event.with("status", call.best.code().to_string()).into_owned();
+    work.out.push(Output::Report(Report::Event(Box::new(event))));
+}
+
+/// True for an answer by which a gateway may mean the body with the place, or the header that points there: it takes one
+/// body alone, or no such type, or none so large, or does not believe the place (RFC 6442 §4.2).
+pub(super) fn refuses_place(code: u16) -> bool {
+    matches!(code, 400 | 413 | 415 | 420 | 424 | 488 | 493 | 513 | 606)
+}
+
 /// Answers in our own words.
 pub(super) fn answer(work: &mut Work<'_>, call: &Call, request: &sip::Message<'_>) {
     if call.best.is_silence() && !call.invite {
@@ -59,22 +71,7 @@ pub(super) fn answer(work: &mut Work<'_>, call: &Call, request: &sip::Message<'_
         return;
     }
     let code = call.best.code();
-    if call.plan.emergency && code == 480 {
-        work.ctx.counters.emergency_unrouted += 1;
-        let number = sip::Uri::parse(request.request_uri())
-            .map(|uri| String::from_utf8_lossy(&uri.user_unescaped()).into_owned())
-            .unwrap_or_default();
-        let origin = Origin::of_request(call.flow.remote, request.call_id().unwrap_or_default());
-        let mut event =
-            audit::Event::new(Kind::EmergencyCall, "unreachable", &call.plan.tenant.id, work.now.wall)
-                .asked_by(&origin)
-                .with("number", number);
-        match (&call.plan.opener_device, &call.plan.opener) {
-            (Some(device), _) => event = event.at_device(device, &work.ctx.settings),
-            (None, Some(extension)) => event.extension = Some((&**extension).into()),
-            (None, None) => {}
-        }
-        work.out.push(Output::Report(Report::Event(Box::new(event.into_owned()))));
+    if let (480, Some(Emergency::Call(_))) = (code, &call.plan.emergency) {
         let answer =
             Answer::with(500, "Emergency Service Unreachable", sip::Name::Warning, EMERGENCY_WARNING);
         return work.respond(call.server, request, answer);
@@ -121,9 +118,12 @@ pub(super) fn start_branch(
     let timers = &work.ctx.settings.timers;
     let no_answer = match &target.account {
         _ if !call.invite || plan.in_dialog => None,
-        _ if plan.emergency => Some(timers.t1 * EMERGENCY_PATIENCE),
         Some(_) => Some(timers.no_answer_from_phone),
-        None => None,
+        None => match &plan.emergency {
+            Some(Emergency::Call(help)) => Some(help.no_answer),
+            Some(Emergency::CallBack) => Some(timers.no_answer_from_phone),
+            None => None,
+        },
     };
     let begun = work.transactions.begin_client(
         work.now.mono,
@@ -145,7 +145,7 @@ pub(super) fn start_branch(
         && let Some(device) = &target.device
     {
         let device = (&*plan.tenant.id, &**device);
-        work.ctx.tables.calls.began(&device, call.dialog, work.now.mono, plan.emergency);
+        work.ctx.tables.calls.began(&device, call.dialog, work.now.mono, plan.emergency.is_some());
     }
     call.branches.push(Branch { client, target, ended: false, left: false });
     true
@@ -167,6 +167,11 @@ pub(super) fn outgoing<'a>(plan: &'a Plan, from: Flow, target: &'a Target, via: 
         to: plan.to.as_deref(),
         asserted: plan.asserted.as_deref(),
         add_privacy: plan.from == From::Anonymous,
+        strip_place: plan.emergency.is_some(),
+        located: match &plan.emergency {
+            Some(Emergency::Call(help)) if !target.unlocated => help.located.as_ref(),
+            _ => None,
+        },
     }
 }
 

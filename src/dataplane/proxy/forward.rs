@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use smallvec::SmallVec;
 
 use super::identity;
+use super::pidf_lo::Located;
 use crate::return_path;
 
 /// Everything that differs between the request that came and the one that leaves.
@@ -29,6 +30,10 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) asserted: Option<&'a [u8]>,
     /// The sender wants to be unknown and did not say so in `Privacy`.
     pub(crate) add_privacy: bool,
+    /// An emergency call: what the phone says of its place stays behind.
+    pub(crate) strip_place: bool,
+    /// The place it has in that stead, with its body.
+    pub(crate) located: Option<&'a Located>,
 }
 
 impl Outgoing<'_> {
@@ -78,6 +83,16 @@ impl Outgoing<'_> {
         }
         if self.add_privacy && !request.has(sip::Name::Privacy) {
             rewrite.append(sip::Name::Privacy, b"id");
+        }
+        if self.strip_place {
+            rewrite.remove_all(sip::Name::Geolocation);
+            rewrite.remove_all(sip::Name::GeolocationRouting);
+        }
+        if let Some(located) = self.located {
+            rewrite.remove_all(sip::Name::ContentDisposition);
+            rewrite.set_body(&located.content_type, &located.body);
+            rewrite.append(sip::Name::Geolocation, &located.geolocation);
+            rewrite.append(sip::Name::GeolocationRouting, b"yes");
         }
         rewrite.write(out);
     }

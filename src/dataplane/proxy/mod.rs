@@ -14,6 +14,7 @@ mod branch;
 mod emergency;
 mod forward;
 mod identity;
+mod pidf_lo;
 mod response;
 mod route;
 mod target;
@@ -25,8 +26,12 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-pub(crate) use emergency::{WARNING as EMERGENCY_WARNING, emergency_caller};
+pub(crate) use emergency::{
+    Emergency, EmergencyCaller, ForHelp, WARNING as EMERGENCY_WARNING, began as emergency_began, called_back,
+    emergency_caller, forget_call_backs, is_emergency_service, of_call_back, of_routes, tenant_visited,
+};
 pub(crate) use identity::{From, addr, decide, of_place};
+pub(crate) use pidf_lo::located;
 pub(crate) use route::{InDialog, in_dialog, own_routes};
 pub(crate) use target::{Target, of_device, of_extension};
 
@@ -39,7 +44,7 @@ use crate::now::Mono;
 use crate::settings::Tenant;
 use crate::slots::{SlotKey, Slots};
 use crate::transaction::{self, ClientId, Event, ServerId};
-use branch::{answer, close, outgoing, pass_on, pass_on_best, start_branch};
+use branch::{answer, close, help_failed, outgoing, pass_on, pass_on_best, refuses_place, start_branch};
 use forward::Original;
 use response::Best;
 
@@ -65,7 +70,8 @@ pub(crate) struct Plan {
     pub(crate) to: Option<Vec<u8>>,
     /// Number asserted to a trusted peer.
     pub(crate) asserted: Option<Vec<u8>>,
-    pub(crate) emergency: bool,
+    /// It is a call for help, or a call-back.
+    pub(crate) emergency: Option<Emergency>,
     /// Route values on top that are ours.
     pub(crate) own_routes: usize,
     /// Already a dialog: no Record-Route, no identity to seal, no following of seats.
@@ -111,9 +117,9 @@ pub(crate) struct Proxy {
     scratch: Vec<u8>,
 }
 
-/// A hash that stands for a dialog in the count of a device's calls.
-fn dialog_hash(headers: &sip::Mandatory<'_>) -> u64 {
-    siphasher::sip::SipHasher13::new().hash(headers.call_id)
+/// A hash that stands for a dialog in the count of a device's calls; the same after a restart.
+pub(crate) fn dialog_hash(call_id: &[u8]) -> u64 {
+    siphasher::sip::SipHasher13::new().hash(call_id)
 }
 
 impl Proxy {
@@ -143,12 +149,12 @@ impl Proxy {
             .as_ref()
             .filter(|_| invite && !plan.in_dialog)
             .map(|extension| Place::new(&plan.tenant.id, extension));
-        let dialog = dialog_hash(headers);
+        let dialog = dialog_hash(headers.call_id);
         if invite
             && !plan.in_dialog
             && let Some(device) = &plan.opener_device
         {
-            work.ctx.tables.calls.began(device, dialog, work.now.mono, plan.emergency);
+            work.ctx.tables.calls.began(device, dialog, work.now.mono, plan.emergency.is_some());
         }
         let bye = request.method() == Some(sip::Method::Bye);
         if bye {
@@ -216,6 +222,9 @@ impl Proxy {
     /// All branches have ended: the caller gets the best answer (§16.7 item 6).
     fn conclude(&mut self, work: &mut Work<'_>, key: ProxyKey, effects: &mut Vec<Effect>) {
         let Some(call) = self.calls.get(key) else { return };
+        if !call.answered && !call.cancelled {
+            help_failed(work, call);
+        }
         if !call.answered && !pass_on_best(work, call) {
             let mut scratch = std::mem::take(&mut self.scratch);
             scratch.clear();
@@ -227,6 +236,9 @@ impl Proxy {
         }
         let Some(call) = self.calls.remove(key) else { return };
         self.forget_ringing(&call, key);
+        if !call.answered && call.plan.emergency.is_some() {
+            emergency::over(work, call.dialog);
+        }
         if call.invite
             && !call.answered
             && !call.plan.in_dialog
@@ -293,7 +305,15 @@ impl Proxy {
         if !call.branches[index].left && !call.cancelled {
             call.best.offer(code, response.bytes());
         }
-        if code >= 600 && !call.branches[index].left {
+        if let Some(Emergency::Call(help)) = &call.plan.emergency {
+            // §16.7 item 5 would end the search at a 6xx. Here the places are ways to one service, and a "decline" is that
+            // of a gateway: the next one is tried. What is said of the place costs the place alone.
+            let refused = &call.branches[index].target;
+            if help.located.is_some() && !refused.unlocated && refuses_place(code) && !call.closed {
+                let again = refused.unlocated();
+                call.plan.targets.insert(0, again);
+            }
+        } else if code >= 600 && !call.branches[index].left {
             close(work, call);
         }
         self.branch_ended(work, key, index, effects);
@@ -533,6 +553,7 @@ fn free<'a>(
         freed(work, device.tenant(), device.name(), dialog, effects);
     }
     far.for_each(|device| freed(work, &plan.tenant.id, device, dialog, effects));
+    emergency::over(work, dialog);
 }
 
 /// A call is no more at a device; if it was the last one, what waited for that may happen.

@@ -116,7 +116,7 @@ pub(crate) fn in_dialog(
         from: from_out,
         to: to_out,
         asserted: None,
-        emergency: false,
+        emergency: None,
         own_routes,
         in_dialog: true,
     }))

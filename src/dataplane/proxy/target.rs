@@ -19,6 +19,8 @@ pub(crate) struct Target {
     pub(crate) flow: Flow,
     /// Preference, 0 to 1000.
     pub(crate) q: u16,
+    /// An emergency call goes there without its place: it was refused with it.
+    pub(crate) unlocated: bool,
     /// Hash of `+sip.instance`, 0 without: one phone is rung once.
     instance: u64,
 }
@@ -72,18 +74,24 @@ impl Target {
             uri: contact.uri.clone(),
             flow: contact.flow?,
             q: contact.q,
+            unlocated: false,
             instance: contact.instance,
         })
     }
 
     /// A configured peer.
     pub(crate) fn peer(uri: Box<[u8]>, flow: Flow, q: u16) -> Self {
-        Self { account: None, device: None, uri, flow, q, instance: 0 }
+        Self { account: None, device: None, uri, flow, q, unlocated: false, instance: 0 }
+    }
+
+    /// The same, ahead of all others, for an emergency call without its place.
+    pub(crate) fn unlocated(&self) -> Self {
+        Self { unlocated: true, q: u16::MAX, ..self.clone() }
     }
 
     /// The other end of a dialog.
     pub(crate) fn party(account: Option<&str>, uri: &[u8], flow: Flow) -> Self {
-        Self { account: account.map(Into::into), device: None, uri: uri.into(), flow, q: 0, instance: 0 }
+        Self { account: account.map(Into::into), ..Self::peer(uri.into(), flow, 0) }
     }
 }
 

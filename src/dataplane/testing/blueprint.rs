@@ -124,7 +124,7 @@ pub fn tenant(id: &str, domain: &str) -> TenantParts {
             name: "Headquarters".into(),
             emergency_caller: Some("+12125550100".into()),
             networks: vec!["10.2.0.0/16".parse().expect("a network")],
-            language: None,
+            ..Site::default()
         }],
         devices: (1..=3).map(device).collect(),
         extensions: PEOPLE.into_iter().map(extension).collect(),

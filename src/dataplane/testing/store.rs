@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::flow::WorkerId;
-use crate::hotdesk::{Place, Seat};
+use crate::hotdesk::{CalledForHelp, Place, Seat};
 use crate::query::{QueryId, Record, Restored};
 
 /// How the store behaves.
@@ -28,6 +28,7 @@ pub struct Store {
     marks: BTreeMap<Place, Place>,
     epochs: BTreeMap<Box<str>, u64>,
     bindings: BTreeMap<Box<str>, Box<[u8]>>,
+    called_for_help: BTreeMap<Place, CalledForHelp>,
 }
 
 impl Store {
@@ -39,6 +40,7 @@ impl Store {
             marks: BTreeMap::new(),
             epochs: BTreeMap::new(),
             bindings: BTreeMap::new(),
+            called_for_help: BTreeMap::new(),
         }
     }
 
@@ -74,6 +76,10 @@ impl Store {
             }
             Record::Bindings { aor, record: Some(record) } => drop(self.bindings.insert(aor, record)),
             Record::Bindings { aor, record: None } => drop(self.bindings.remove(&aor)),
+            Record::CalledForHelp { phone, call: Some(call) } => {
+                self.called_for_help.insert(phone, CalledForHelp::clone(&call));
+            }
+            Record::CalledForHelp { phone, call: None } => drop(self.called_for_help.remove(&phone)),
             // The edge's shell keeps them; here `Pins` does.
             Record::Pin { .. } => {}
         }
@@ -87,7 +93,13 @@ impl Store {
             epochs: self.epochs.iter().map(|(customer, epoch)| (customer.clone(), *epoch)).collect(),
             bindings: self.bindings.iter().map(|(aor, record)| (aor.clone(), record.clone())).collect(),
             pins: Vec::new(),
+            called_for_help: self.called_for_help.values().cloned().collect(),
         }
+    }
+
+    /// How many phones a restart would find to have called for help.
+    pub fn called_for_help(&self) -> usize {
+        self.called_for_help.len()
     }
 
     /// How many records wait for its answer while it holds.

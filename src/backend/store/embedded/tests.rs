@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dataplane::hotdesk::{Cause, Origin, SeatChange, Surface};
+use dataplane::hotdesk::{CalledForHelp, Caller, Cause, Origin, SeatChange, Surface};
 use dataplane::query::Record;
 use proptest::prelude::*;
 
@@ -190,6 +190,50 @@ fn a_file_of_before_marks_were_kept_is_read_and_keeps_them() {
     let (_, again, secrets) = open_file(&path).unwrap();
     assert_eq!(model.marks[&Place::new("demo", "desk-1")], Place::new("demo", "1001"));
     assert_eq!(Model::restored(again, secrets), model);
+}
+
+#[test]
+fn emergency_call_is_kept_and_forgotten_also_in_a_file_of_before_they_were_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hotdesk.db");
+    let device = Place::new("demo", "desk-1");
+    let call = CalledForHelp {
+        phone: device.clone(),
+        caller: Caller::Device(device.clone()),
+        number: "+12125550100".into(),
+        contact: (*b"sip:desk-1@192.0.2.7").into(),
+        listener: 0,
+        remote: "192.0.2.7:5060".parse().unwrap(),
+        dialog: 1,
+        began: 1_700_000_000_000,
+        ended: None,
+    };
+    let called = |call: Option<CalledForHelp>| {
+        [Entry::Record(Record::CalledForHelp { phone: device.clone(), call: call.map(Arc::new) })]
+    };
+    let (mut store, ..) = open_file(&path).unwrap();
+    store
+        .attempt(|_, database| {
+            let transaction = database.begin_write()?;
+            transaction.delete_table(CALLED_FOR_HELP)?;
+            Ok(transaction.commit()?)
+        })
+        .unwrap();
+    drop(store);
+
+    for folds in [false, true] {
+        for written in [Some(call.clone()), Some(CalledForHelp { ended: Some(9), ..call.clone() }), None] {
+            let (mut store, ..) = open_file(&path).unwrap();
+            append(&mut store, &called(written.clone())).unwrap();
+            if folds {
+                fold_whole(&mut store);
+            }
+            drop(store);
+
+            let (_, restored, _) = open_file(&path).unwrap();
+            assert_eq!(restored.called_for_help, Vec::from_iter(written), "folds: {folds}");
+        }
+    }
 }
 
 #[cfg(unix)]

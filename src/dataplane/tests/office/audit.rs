@@ -128,5 +128,15 @@ fn an_emergency_call_is_told_with_its_place() {
     let event = last(&office);
     assert_eq!((event.kind, &*event.reason), (Kind::EmergencyCall, "no-route"));
     assert_eq!((event.device.as_deref(), event.site.is_some()), (Some("desk-1"), true));
-    assert_eq!(event.details, [("number".into(), "112".into())]);
+    let details: Vec<_> = event.details.iter().map(|(name, value)| (&**name, &**value)).collect();
+    assert_eq!(
+        details,
+        [
+            ("number", "112"),
+            ("site_name", "Headquarters"),
+            ("shown", "+12125550100"),
+            ("device_name", "Open Desk 1"),
+            ("room", "Desk 1"),
+        ]
+    );
 }

@@ -1,8 +1,9 @@
 //! Emergency calls: before any seat, any base state, any PIN; number and place are the phone's (RULES §6).
 
 use dataplane::audit::Kind;
-use dataplane::settings::Peer;
-use dataplane::testing::{CallState, Manner, Office};
+use dataplane::refusal::Refusal;
+use dataplane::settings::{LocationForm, Peer, Told};
+use dataplane::testing::{CallState, Heard, Manner, Office, StoreMood, tenant};
 
 use crate::{SEED, last_answer, last_heard, seconds};
 
@@ -10,7 +11,7 @@ use crate::{SEED, last_answer, last_heard, seconds};
 fn office_with_a_route() -> Office {
     let mut office = Office::with(SEED, |blueprint| {
         let addresses = vec!["198.51.100.112:5060".parse().expect("an address")];
-        blueprint.tenants[0].emergency.route = Some(Peer { uri: "sip:psap.example".into(), addresses });
+        blueprint.tenants[0].emergency.routes = vec![Peer { uri: "sip:psap.example".into(), addresses }];
     });
     office
         .peer("psap", "198.51.100.112:5060")
@@ -177,8 +178,8 @@ fn without_a_route_the_call_gets_500_with_a_warning_at_once_and_the_operator_rea
 fn second_address_of_the_route_is_tried_when_the_first_refuses() {
     let mut office = Office::with(SEED, |blueprint| {
         let addresses = ["198.51.100.1:5060", "198.51.100.2:5060"].map(|it| it.parse().expect("an address"));
-        blueprint.tenants[0].emergency.route =
-            Some(Peer { uri: "sip:psap.example".into(), addresses: addresses.to_vec() });
+        blueprint.tenants[0].emergency.routes =
+            vec![Peer { uri: "sip:psap.example".into(), addresses: addresses.to_vec() }];
     });
     office.peer("first", "198.51.100.1:5060").peer("second", "198.51.100.2:5060").plug_in("desk-1");
     office["first"].manner = Manner::Refuses(503);
@@ -267,4 +268,427 @@ fn service_may_hang_up_and_ask_within_the_call() {
     office.hang_up(there);
 
     assert_eq!(office.leg(call).state, CallState::Over);
+}
+
+#[test]
+fn refusal_and_decline_of_one_gateway_leave_the_next_to_be_tried() {
+    for refusal in [486, 503, 600, 603] {
+        let mut office = office_with_two_routes();
+        office["psap"].manner = Manner::Refuses(refusal);
+
+        let call = office.call("desk-1", "112");
+
+        assert_eq!(office.outcome(call), Some(200), "{refusal}");
+        assert_eq!(office["psap-2"].up(), 1, "{refusal}");
+        assert_eq!(last_heard(&office, "psap-2", "INVITE").uri(), "sip:112@psap-2.example");
+    }
+}
+
+#[test]
+fn refusal_of_every_route_is_passed_on_and_the_operator_reads_of_it() {
+    let mut office = office_with_two_routes();
+    office["psap"].manner = Manner::Refuses(603);
+    office["psap-2"].manner = Manner::Refuses(503);
+
+    let call = office.call("desk-1", "112");
+
+    assert_eq!(office.outcome(call), Some(603));
+    assert_eq!(reasons(&office), ["routed", "refused", "ended"]);
+    assert_eq!(office.counters().emergency_unrouted, 1);
+}
+
+#[test]
+fn route_of_the_site_comes_first_and_those_of_the_tenant_catch_its_failure() {
+    let mut office = Office::with(SEED, |blueprint| {
+        blueprint.tenants[0].emergency.routes = vec![gateway("psap", 112)];
+        blueprint.tenants[0].sites[0].emergency_routes = vec![gateway("local", 10)];
+    });
+    office.peer("psap", "198.51.100.112:5060").peer("local", "198.51.100.10:5060").plug_in("desk-1");
+
+    let near = office.call("desk-1", "112");
+    office.hang_up(near);
+    office["local"].manner = Manner::Silent;
+    let far = office.call("desk-1", "112");
+    office.advance(seconds(5));
+
+    assert_eq!((office.outcome(near), office.outcome(far)), (Some(200), Some(200)));
+    assert_eq!((office["local"].up(), office["psap"].up()), (0, 1));
+    assert_eq!(office["psap"].requests("INVITE").len(), 1);
+}
+
+#[test]
+fn call_carries_the_place_and_the_room_beside_its_session() {
+    let mut office = office_with_two_routes();
+
+    office.call_with("desk-1", "112", |invite| {
+        invite.add("Geolocation", "<https://liar.example/>").add("Geolocation-Routing", "no");
+    });
+
+    let invite = last_heard(&office, "psap", "INVITE");
+    let token = invite.header("Content-Type").and_then(|it| it.strip_prefix("multipart/mixed;boundary="));
+    let token = token.expect("it has parts");
+    let geolocation = invite.header("Geolocation").map(str::to_owned);
+    assert_eq!(geolocation, Some(format!("<cid:{token}@demo.hotdesk>")));
+    assert_eq!(invite.headers("Geolocation-Routing"), ["yes"]);
+    assert!(!invite.text.contains("liar"), "{}", invite.text);
+    let (head, body) = invite.text.split_once("\r\n\r\n").expect("it has a body");
+    assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}");
+    assert!(body.contains("Content-Type: application/sdp\r\n\r\nv=0\r\n"), "{body}");
+    assert!(body.contains(&format!("Content-ID: <{token}@demo.hotdesk>\r\n")), "{body}");
+    assert!(body.contains("<ca:country>US</ca:country>"), "{body}");
+    assert!(body.contains("<ca:ROOM>Desk 1</ca:ROOM>"), "{body}");
+}
+
+#[test]
+fn gateway_that_refuses_the_place_gets_the_call_without_it() {
+    let mut office = office_with_two_routes();
+    office["psap"].manner = Manner::Refuses(415);
+
+    let call = office.call("desk-1", "112");
+
+    assert_eq!(office.outcome(call), Some(200));
+    let types = |name: &str| {
+        let invites = office[name].requests("INVITE");
+        let kind =
+            |it: &&Heard| it.header("Content-Type").unwrap_or_default().split(';').next().map(str::to_owned);
+        invites.iter().filter_map(kind).collect::<Vec<_>>()
+    };
+    assert_eq!(types("psap"), ["multipart/mixed", "application/sdp"]);
+    assert_eq!(types("psap-2"), ["multipart/mixed"]);
+    assert_eq!(office["psap"].requests("INVITE")[1].header("Geolocation"), None);
+}
+
+/// What befalls a phone that calls for help, or the edge meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Plight {
+    BaseState,
+    Seated,
+    MidSwap,
+    LockedPin,
+    StoreDown,
+    FirstRouteDown,
+    NoRouteLeft,
+    DeviceDisabled,
+    ExtensionDisabled,
+    Visitor,
+    Native,
+    DeletedItsOwnAccount,
+}
+
+impl Plight {
+    const ALL: [Self; 12] = [
+        Self::BaseState,
+        Self::Seated,
+        Self::MidSwap,
+        Self::LockedPin,
+        Self::StoreDown,
+        Self::FirstRouteDown,
+        Self::NoRouteLeft,
+        Self::DeviceDisabled,
+        Self::ExtensionDisabled,
+        Self::Visitor,
+        Self::Native,
+        Self::DeletedItsOwnAccount,
+    ];
+
+    /// Brings it about. Gives the phone that will call.
+    fn strike(self, office: &mut Office) -> &'static str {
+        const PHONE: &str = "desk-1";
+        match self {
+            Self::BaseState => {}
+            Self::Seated => office.log_in("1001", PHONE),
+            Self::MidSwap => {
+                office.log_in("1001", PHONE);
+                office.store.mood = StoreMood::Holds;
+                let dialled = office.log_in_string("1003");
+                office.call(PHONE, &dialled);
+                assert_eq!(office.store.held(), 1, "the log-in is on its way to the store");
+            }
+            Self::LockedPin => {
+                for _ in 0..4 {
+                    office.call(PHONE, "*11*1001*0000");
+                }
+                assert_eq!(office.try_log_in("1001", PHONE), Some(603));
+            }
+            Self::StoreDown => {
+                office.log_in("1001", PHONE);
+                office.store.mood = StoreMood::Fails;
+            }
+            Self::FirstRouteDown => office["psap"].manner = Manner::Silent,
+            Self::NoRouteLeft => {
+                office["psap"].manner = Manner::Silent;
+                office["psap-2"].manner = Manner::Silent;
+            }
+            Self::DeviceDisabled => {
+                office.log_in("1001", PHONE);
+                office.reconfigure(|blueprint| blueprint.device(PHONE).enabled = false);
+            }
+            Self::ExtensionDisabled => {
+                office.log_in("1001", PHONE);
+                office.reconfigure(|blueprint| blueprint.extension("1001").enabled = false);
+            }
+            Self::Visitor => {
+                // Its home is far away; the network it is in, and the numbers on the wall, are those of the site here.
+                office.unbox("guest", "1001").in_domain("guest", "branch.hotdesk");
+                office.seen_at("guest", "10.2.7.7:5060");
+                assert_eq!(office.register("guest"), Some(200));
+                return "guest";
+            }
+            Self::Native => assert_eq!(office.native_log_in(PHONE, "1001"), Some(200)),
+            Self::DeletedItsOwnAccount => {
+                office[PHONE].show_instance("urn:uuid:00000000-0000-1000-8000-001122334451");
+                office.register(PHONE);
+                office.unregister(PHONE);
+                assert_eq!(office.native_log_in(PHONE, "1001"), Some(200));
+            }
+        }
+        PHONE
+    }
+}
+
+#[test]
+fn in_every_plight_the_call_leaves_with_its_place_and_is_called_back() {
+    for plight in Plight::ALL {
+        let mut office = office_with_two_routes();
+        let phone = plight.strike(&mut office);
+        office[phone].forget();
+
+        let call = office.call(phone, "112");
+        office.advance(seconds(10));
+
+        if plight == Plight::NoRouteLeft {
+            assert_eq!(office.outcome(call), Some(500), "{plight:?}");
+            assert!(reasons(&office).contains(&"unreachable"), "{plight:?}: {:?}", reasons(&office));
+            // Who has heard the call ring may know the number all the same.
+        } else {
+            assert_eq!(office.outcome(call), Some(200), "{plight:?}");
+            let psap = if plight == Plight::FirstRouteDown { "psap-2" } else { "psap" };
+            let invite = last_heard(&office, psap, "INVITE");
+            let from = invite.header("From").unwrap_or_default();
+            assert!(from.contains("<sip:+12125550100@"), "{plight:?}: {from}");
+            assert!(invite.text.contains("<ca:RD>46th</ca:RD>"), "{plight:?}: {}", invite.text);
+            let has_room = invite.text.contains("<ca:ROOM>Desk 1</ca:ROOM>");
+            assert_eq!(has_room, phone == "desk-1", "{plight:?}: {}", invite.text);
+            office.hang_up(call);
+        }
+        let before = office[phone].requests("INVITE").len();
+
+        let back = office.call("psap-2", "+12125550100");
+
+        assert_eq!(office.outcome(back), Some(200), "{plight:?}");
+        assert_eq!(office[phone].requests("INVITE").len(), before + 1, "{plight:?}");
+        office.hang_up(back);
+        assert!(office.counters().emergency_call_backs > 0, "{plight:?}");
+    }
+}
+
+#[test]
+fn call_back_rings_only_the_phone_that_called_and_only_for_its_time() {
+    let mut office = office_with_two_routes();
+    office.log_in("1001", "desk-1");
+    let call = office.call("desk-1", "112");
+    office.hang_up(call);
+
+    for called in
+        ["+12125550100", "12125550100", "2125550100", "sip:+12125550100@192.0.2.1", "tel:+1-212-555-0100"]
+    {
+        let back = office.call("psap", called);
+        assert_eq!(office.outcome(back), Some(200), "{called}");
+        office.hang_up(back);
+    }
+    assert_eq!(office["desk-1"].requests("INVITE").len(), 5);
+    assert!(office["desk-2"].requests("INVITE").is_empty());
+
+    office.advance(seconds(3601));
+    let late = office.call("psap", "+12125550100");
+    assert_ne!(office.outcome(late), Some(200));
+    assert_eq!(office.store.called_for_help(), 0, "the store has forgotten it");
+}
+
+#[test]
+fn two_phones_that_showed_one_number_ring_together() {
+    let mut office = office_with_two_routes();
+    for phone in ["desk-1", "desk-2"] {
+        let call = office.call(phone, "112");
+        office.hang_up(call);
+        office[phone].manner = Manner::Rings;
+    }
+
+    office.dial("psap", "+12125550100");
+    office.settle();
+
+    assert_eq!((office["desk-1"].ringing(), office["desk-2"].ringing()), (1, 1));
+    office.pick_up("desk-2");
+    office.settle();
+    assert_eq!((office["desk-1"].ringing(), office["desk-2"].up()), (0, 1));
+}
+
+#[test]
+fn nobody_else_outside_reaches_a_phone_by_its_emergency_number_and_a_colleague_does() {
+    let mut office = office_with_two_routes();
+    office.peer("stranger", "198.51.100.66:5060");
+    let call = office.call("desk-1", "112");
+    office.hang_up(call);
+
+    let stranger = office.call("stranger", "+12125550100");
+    let colleague = office.call("soft-2", "+12125550100");
+
+    assert_eq!(office.outcome(stranger), Some(407));
+    assert_eq!(office.outcome(colleague), Some(200));
+    assert_eq!(office["desk-1"].requests("INVITE").len(), 1);
+}
+
+#[test]
+fn phone_that_registered_nothing_is_called_back_the_way_it_called() {
+    let mut office = office_with_two_routes();
+    office.unbox("inside", "1003").seen_at("inside", "10.2.7.7:5060");
+    let call = office.call("inside", "112");
+    assert_eq!(office.outcome(call), Some(200));
+    office.hang_up(call);
+
+    let back = office.call("psap", "+12125550100");
+
+    assert_eq!(office.outcome(back), Some(200));
+    assert_eq!(office["inside"].requests("INVITE").len(), 1);
+}
+
+#[test]
+fn hold_and_call_back_outlive_a_restart() {
+    let mut office = office_with_two_routes();
+    office.log_in("1001", "desk-1");
+    let call = office.call("desk-1", "112");
+    office.hang_up(call);
+    office.advance(seconds(600));
+
+    office.kill_and_restart();
+
+    assert_eq!(office.try_log_in("1003", "desk-1"), Some(603), "the seat is held");
+    let back = office.call("psap", "+12125550100");
+    assert_eq!(office.outcome(back), Some(200));
+    office.hang_up(back);
+    // The call-back has begun the hold anew.
+    office.advance(seconds(3500));
+    assert_eq!(office.try_log_in("1003", "desk-1"), Some(603));
+    office.advance(seconds(200));
+    assert_eq!(office.try_log_in("1003", "desk-1"), Some(200));
+}
+
+#[test]
+fn call_that_is_up_at_a_restart_holds_its_phone_until_it_ends_and_an_hour_on() {
+    let mut office = office_with_two_routes();
+    office.log_in("1001", "desk-1");
+    let call = office.call("desk-1", "112");
+
+    office.kill_and_restart();
+    office.advance(seconds(4000));
+    assert_eq!(office.try_log_in("1003", "desk-1"), Some(603), "it is still up");
+    office.hang_up(call);
+
+    office.advance(seconds(3500));
+    assert_eq!(office.try_log_in("1003", "desk-1"), Some(603));
+    office.advance(seconds(200));
+    assert_eq!(office.try_log_in("1003", "desk-1"), Some(200));
+}
+
+#[test]
+fn hold_of_a_phone_with_a_persons_account_begins_with_the_end_of_its_call() {
+    let mut office = office_with_two_routes();
+    assert_eq!(office.native_log_in("desk-1", "1001"), Some(200));
+    let call = office.call("desk-1", "112");
+    office.hang_up(call);
+
+    office.advance(seconds(3601));
+
+    assert_eq!(office.native_log_in("desk-1", "1003"), Some(200));
+}
+
+#[test]
+fn nothing_that_waits_for_a_phone_happens_to_it_in_the_hold() {
+    let mut office = office_with_two_routes();
+    office.log_in("1001", "desk-1");
+    let reloads = office["desk-1"].reloads();
+    let call = office.call("desk-1", "112");
+
+    assert_eq!(office.log_out("desk-1"), Some(603));
+    office.hang_up(call);
+    assert_eq!(office.force_out("desk-1", true), Some(Err(Refusal::EmergencyHold)));
+    office.force_out("desk-1", false);
+    office.reconfigure(|blueprint| blueprint.extension("1001").enabled = false);
+    office.advance(seconds(3500));
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
+    assert_eq!(office["desk-1"].reloads(), reloads, "no NOTIFY disturbs it");
+
+    office.advance(seconds(200));
+    assert_eq!(office.device_of("1001"), None);
+    assert!(office["desk-1"].reloads() > reloads);
+}
+
+#[test]
+fn whoever_is_named_reads_of_the_call_at_once() {
+    let mut office = Office::with(SEED, |blueprint| {
+        let emergency = &mut blueprint.tenants[0].emergency;
+        emergency.routes = vec![gateway("psap", 112)];
+        let addresses =
+            ["198.51.100.50:5060", "198.51.100.51:5060"].map(|it| it.parse().expect("an address"));
+        let guard = Peer { uri: "sip:guard@security.example".into(), addresses: addresses.to_vec() };
+        emergency.notify =
+            vec![Told::Extension("1002".into()), Told::Peer(guard), Told::Extension("1003".into())];
+    });
+    office.peer("psap", "198.51.100.112:5060").peer("guard", "198.51.100.51:5060").plug_in("desk-1");
+    office.own_phone("soft-2", "1002");
+    office.log_in("1001", "desk-1");
+    office["psap"].manner = Manner::Rings;
+
+    office.call("desk-1", "112");
+
+    let told = last_heard(&office, "soft-2", "MESSAGE");
+    for word in
+        ["112", "Open Desk 1 (desk-1)", "Desk 1", "Headquarters (hq)", "+12125550100", "John Smith (1001)"]
+    {
+        assert!(told.text.contains(word), "{word}: {}", told.text);
+    }
+    // The first address of the other is silent.
+    office.advance(seconds(40));
+    assert_eq!(last_heard(&office, "guard", "MESSAGE").uri(), "sip:guard@security.example");
+    // And the third is nowhere to be had.
+    assert!(reasons(&office).contains(&"not-notified"));
+    assert_eq!(office.counters().emergency_notices_failed, 1);
+}
+
+/// A gateway whose host is called so, at the last octet of its address.
+fn gateway(name: &str, octet: u8) -> Peer {
+    let address = format!("198.51.100.{octet}:5060").parse().expect("an address");
+    Peer { uri: format!("sip:{name}.example").into(), addresses: vec![address] }
+}
+
+/// An office with two gateways, whose calls carry their place, and a tenant of the same customer elsewhere.
+fn office_with_two_routes() -> Office {
+    let mut office = Office::with(SEED, |blueprint| {
+        let here = &mut blueprint.tenants[0];
+        here.emergency.routes = vec![gateway("psap", 112), gateway("psap-2", 113)];
+        here.emergency.location = LocationForm::PidfLo;
+        let civic = [("country", "US"), ("RD", "46th"), ("HNO", "1633")];
+        here.sites[0].civic = civic.map(|(name, text)| (name.into(), text.into())).to_vec();
+        let mut branch = tenant("branch", "branch.hotdesk");
+        branch.sites.clear();
+        branch.devices.clear();
+        branch.emergency.numbers = vec!["999".into()];
+        branch.emergency.routes = vec![gateway("far", 200)];
+        blueprint.tenants.push(branch);
+        for tenant in &mut blueprint.tenants {
+            tenant.customer = "acme".into();
+        }
+    });
+    office
+        .peer("psap", "198.51.100.112:5060")
+        .peer("psap-2", "198.51.100.113:5060")
+        .plug_in("desk-1")
+        .plug_in("desk-2")
+        .own_phone("soft-2", "1002");
+    office
+}
+
+/// The reasons of all events of emergency calls, in order.
+fn reasons(office: &Office) -> Vec<&str> {
+    office.events(Kind::EmergencyCall).iter().map(|event| &*event.reason).collect()
 }
