@@ -1,7 +1,7 @@
 //! What tests, the demonstration and load tools share: phones and a client of the control API, on real sockets; and
 //! what the benchmarks measure: parser and dataplane in memory.
 //!
-//! [`phone`] and [`control`] know nothing of the edge's own code: messages are read as text and digests are computed
+//! [`phone`], [`sound`] and [`control`] know nothing of the edge's own code: messages are read as text and digests are computed
 //! here, so that one side checks the other. [`swarm`] is phones by the thousand, and [`comparison`] lets them load
 //! Kamailio and the edge in turn.
 
@@ -14,4 +14,5 @@ pub mod phone;
 pub mod picture;
 pub mod random;
 pub mod shift_change;
+pub mod sound;
 pub mod swarm;

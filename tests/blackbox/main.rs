@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "this is all tests")]
 
+mod attendant;
 mod audit;
 mod calls;
 mod control;
