@@ -7,12 +7,14 @@ use std::collections::VecDeque;
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
 use bench::deadline::Deadline;
+use bench::sound::{Ear, samples};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -20,6 +22,9 @@ use crate::PATIENCE;
 
 /// How often a phone that starts is tried.
 const KNOCK: Duration = Duration::from_millis(20);
+
+/// How often a recording is looked at.
+const LOOK: Duration = Duration::from_millis(300);
 
 /// No event of baresip is longer.
 const NETSTRING_OCTETS_MAX: usize = 64 * 1024;
@@ -39,7 +44,7 @@ impl Baresip {
     /// Switches a phone on at `address`. It has no account yet.
     pub(crate) fn start(device: &str, address: IpAddr) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("config"), config(address)).unwrap();
+        fs::write(dir.path().join("config"), config(address, dir.path())).unwrap();
         fs::write(dir.path().join("accounts"), "").unwrap();
         fs::write(dir.path().join("contacts"), "").unwrap();
         let log = fs::File::create(dir.path().join("log")).unwrap();
@@ -104,6 +109,35 @@ impl Baresip {
         text(&closed, "param").to_owned()
     }
 
+    /// Presses keys in the call that is up.
+    pub(crate) fn press(&mut self, keys: &str) {
+        for key in keys.chars() {
+            self.command("sndcode", &key.to_string());
+        }
+    }
+
+    /// Waits until what was said in its one call is enough. All of it, by the names of the clips.
+    pub(crate) fn listen(&mut self, ear: &Ear, enough: impl Fn(&str) -> bool) -> String {
+        let deadline = Deadline::after(PATIENCE);
+        // Never written to: waiting for it is how the next look is put off.
+        let (_silent, silence) = mpsc::channel::<()>();
+        loop {
+            let said = self.recording().map(|sound| ear.understand(&sound).to_string()).unwrap_or_default();
+            if enough(&said) {
+                return said;
+            }
+            assert!(deadline.left().is_some(), "{} heard only {said:?}", self.device);
+            assert_eq!(silence.recv_timeout(LOOK), Err(RecvTimeoutError::Timeout));
+        }
+    }
+
+    /// What it has heard, as far as it is written; `None` before that.
+    fn recording(&self) -> Option<Vec<i16>> {
+        let entries = fs::read_dir(self.dir.path()).unwrap().map(|entry| entry.unwrap().path());
+        let heard = |path: &PathBuf| path.to_string_lossy().ends_with("-dec.wav");
+        samples(&fs::read(entries.into_iter().find(heard)?).unwrap()).ok()
+    }
+
     /// Waits for the next event of this type and takes it; others are kept.
     pub(crate) fn wait_for(&mut self, kind: &str) -> Value {
         self.wait_until(kind, |event| is(event, kind))
@@ -161,12 +195,15 @@ fn is(event: &Value, kind: &str) -> bool {
 }
 
 /// Sound comes from a sine and goes nowhere: no test machine needs a sound card.
-fn config(address: IpAddr) -> String {
+/// What is heard is recorded in `dir`.
+fn config(address: IpAddr, dir: &Path) -> String {
     format!(
         "poll_method epoll\nsip_listen {address}:5060\nnet_interface {address}\ncall_max_calls 4\n\
          audio_source ausine,440\naudio_player aubridge,nowhere\naudio_alert aubridge,nowhere\nausrc_srate 48000\nausrc_channels 2\n\
          module_path /usr/lib/baresip/modules\nmodule g711.so\nmodule ausine.so\nmodule aubridge.so\n\
-         module ctrl_tcp.so\nmodule_app menu.so\nctrl_tcp_listen {address}:4444\n"
+         module sndfile.so\nsnd_path {}\n\
+         module ctrl_tcp.so\nmodule_app menu.so\nctrl_tcp_listen {address}:4444\n",
+        dir.display()
     )
 }
 

@@ -13,6 +13,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use bench::sound::Ear;
+
 use crate::baresip::{Baresip, text};
 use crate::edge::{Edge, Net};
 
@@ -27,9 +29,23 @@ fn has(program: &str, package: &str) -> bool {
     }
     let missing = format!("{program} is not installed (Debian: apt-get install {package})");
     assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{missing}");
-    // Not `eprintln!`, which the test harness keeps to itself while a test passes.
-    std::io::stderr().write_all(format!("\nSKIPPED, AND SO NOT TESTED: {missing}\n\n").as_bytes()).unwrap();
+    say_skipped(&missing);
     false
+}
+
+/// True if this process, and so SIPp, may send packets that it makes whole. Tells everybody if it may not.
+fn may_send_raw() -> bool {
+    let (kind, protocol) = (socket2::Type::RAW, Some(socket2::Protocol::UDP));
+    let may = socket2::Socket::new(socket2::Domain::IPV4, kind, protocol).is_ok();
+    if !may {
+        say_skipped("SIPp needs a raw socket to send sound (root, or CAP_NET_RAW)");
+    }
+    may
+}
+
+fn say_skipped(why: &str) {
+    // Not `eprintln!`, which the test harness keeps to itself while a test passes.
+    std::io::stderr().write_all(format!("\nSKIPPED, AND SO NOT TESTED: {why}\n\n").as_bytes()).unwrap();
 }
 
 fn seats(expected: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -112,12 +128,39 @@ fn people_take_desks_call_move_and_leave_with_baresip() {
     assert_eq!(edge.metric("hotdesk_worker_panics_total"), 0);
 }
 
+#[test]
+fn person_logs_in_at_the_attendant_with_baresip() {
+    if !has("baresip", "baresip-core") {
+        return;
+    }
+    let net = Net::new(4);
+    let edge = Edge::start(net);
+    let prompts = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("configs/prompts/en");
+    let ear = Ear::knowing(&prompts).unwrap();
+    let mut desk = Baresip::start("desk-1", net.host(11));
+    desk.register(edge.sip(), "udp");
+
+    desk.dial("*11");
+    desk.wait_for("CALL_ESTABLISHED");
+    desk.listen(&ear, |said| said == "enter-extension");
+    desk.press("1001#");
+    desk.listen(&ear, |said| said.ends_with("enter-pin"));
+    desk.press("7738#");
+    desk.wait_for("CALL_CLOSED");
+
+    let said = desk.listen(&ear, |said| said.ends_with("goodbye"));
+    assert_eq!(said, "enter-extension enter-pin logged-in 1 0 0 1 phone-reloads goodbye");
+    assert_eq!(edge.seats(), seats(&[("desk-1", "1001")]));
+}
+
 /// Plays a scenario of `bench/sipp` and gives back its figures.
 fn sipp(edge: &Edge, net: Net, arguments: &[&str]) -> String {
     let run = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("bench/sipp/run");
+    let (scenario, options) = arguments.split_first().unwrap();
     let output = Command::new(run)
-        .args(arguments)
+        .arg(scenario)
         .args(["--edge", &edge.sip().to_string(), "--from", &net.host(20).to_string(), "--seconds", "30"])
+        .args(options)
         .output()
         .unwrap();
     let figures = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -176,4 +219,19 @@ fn calls_go_through_with_sipp() {
 
     assert!(figures.contains("60 calls good, 0 failed"), "{figures}");
     assert_eq!(edge.seats(), seats(&[("desk-1", "1001"), ("desk-2", "1002")]));
+}
+
+#[test]
+fn people_log_in_at_the_attendant_with_sipp() {
+    if !has("sipp", "sip-tester") || !may_send_raw() {
+        return;
+    }
+    let net = Net::new(5);
+    let edge = Edge::start(net);
+
+    let figures = sipp(&edge, net, &["attendant", "--calls", "2", "--seconds", "90"]);
+
+    assert!(figures.contains("2 calls good, 0 failed"), "{figures}");
+    assert_eq!(edge.seats(), seats(&[("desk-2", "1003")]));
+    assert_eq!(edge.metric("hotdesk_log_ins_refused_total"), 0);
 }
