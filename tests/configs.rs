@@ -520,6 +520,30 @@ fn each_of_these_is_refused_for_its_reason() {
         ("attendant = { tries = 0 }", "`tries`"),
         ("attendant = { digit_timeout = \"2m\" }", "`digit_timeout`"),
         ("[tenant.seats]\ncodes_from = \"all\"", "\"all\""),
+        ("[tenant.seats]\nlogout_at = [\"24:00\"]", "\"24:00\" is no time of day"),
+        ("[tenant.seats]\nidle_timeout = \"5s\"", "`idle_timeout` is out of bounds"),
+        ("time_zone = \"Mars/Olympus\"", "there is no time zone Mars/Olympus"),
+        (
+            "[[tenant.site]]\nid = \"a\"\ncodes = { login = \"*1\", logout = \"*12\" }",
+            "*1 and *12 begin alike",
+        ),
+        (
+            "[[tenant.extension]]\nnumber = \"11\"\n[[tenant.device]]\nid = \"d\"\npassword = \"x\"\ncodes = { login = \"11\" }",
+            "11 is a code and an extension",
+        ),
+        (
+            "[[tenant.device]]\nid = \"d\"\npassword = \"x\"\nbase_extension = \"9999\"",
+            "there is no extension 9999",
+        ),
+        ("[[tenant.extension]]\nnumber = \"11\"\nsites = [\"nowhere\"]", "`sites`: there is no nowhere"),
+        (
+            "[[tenant.extension]]\nnumber = \"11\"\naliases = [\"12\"]\n[[tenant.extension]]\nnumber = \"12\"",
+            "12 names two extensions, or one twice",
+        ),
+        (
+            "[[tenant.extension]]\nnumber = \"11\"\naliases = [\"0112\"]",
+            "0112 is an emergency call and an alias",
+        ),
         ("[tenant.registration]\nexpires_min = \"20m\"", "expiries are not in order"),
         ("[tenant.registration]\nexpires_min = \"1500ms\"", "an expiry has whole seconds"),
         ("[tenant.registration]\ndigest = []", "without a digest algorithm no phone can register"),

@@ -105,6 +105,7 @@ mod tests {
             epoch,
             since: 0,
             surface: Surface::Native,
+            until: None,
         };
         let change = SeatChange {
             customer: "demo".into(),

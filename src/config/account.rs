@@ -10,6 +10,7 @@ use super::keys::{self, Section, nearest};
 use super::name;
 use super::read::{Choice, Table, Text};
 use super::report::{Findings, Problem, Span};
+use super::seats;
 use super::secret::Secrets;
 use super::server::Server;
 use crate::backend::pin::hash::PinHashError;
@@ -17,6 +18,10 @@ use crate::backend::pin::stored::{self, Form, StoredPinError};
 
 /// Most devices, and most extensions, of one tenant in the file; a site with more keeps them in the store.
 const ACCOUNTS_MAX: usize = 100_000;
+/// Most sites, and devices, that an extension is kept to.
+const LISTED_MAX: usize = 1_000;
+/// Most other names of an extension.
+const ALIASES_MAX: usize = 16;
 /// Contacts of one extension: those of devices that registered it, and of its ordinary phones.
 const CONTACTS_MAX: u32 = CONTACTS_PER_AOR_MAX as u32;
 
@@ -78,16 +83,27 @@ impl Accounts {
             (device, span)
         });
         let devices: Vec<_> = devices.collect();
+        let ids: HashMap<&str, Box<str>> =
+            devices.iter().map(|(device, _)| (&*device.id, device.id.clone())).collect();
         let mut numbers = Seen::default();
         let extensions = tenant.tables("extension", &keys::EXTENSION, ACCOUNTS_MAX);
         let extensions = extensions.iter().map(|table| {
-            let (extension, span) = extension(table, realm, secrets, server);
+            let (extension, span) = extension(table, realm, (&places, &ids), secrets, server);
             let number = &extension.number;
             numbers.once(number, &span, table.findings(), || format!("two extensions are numbered {number}"));
             names.once(number, &span, table.findings(), || format!("{number} is a device and an extension"));
             (extension, span)
         });
         let extensions = extensions.collect();
+        drop(ids);
+        for (device, span) in &devices {
+            let base = device.base_extension.as_deref();
+            if let Some(base) = base.filter(|base| !numbers.contains(base)) {
+                let problem =
+                    Problem::error(format!("there is no extension {base}")).at(span, "its base extension");
+                tenant.add(problem.help("it is the `number` of a [[tenant.extension]] of the same tenant"));
+            }
+        }
         Self { devices, extensions }
     }
 }
@@ -136,14 +152,25 @@ fn device(
         room: label("room").unwrap_or_default(),
         reload: table.choice("reload", &RELOADS).unwrap_or_default(),
         enabled: table.boolean("enabled").unwrap_or(true),
+        protected: table.boolean("protected").unwrap_or(false),
+        codes: seats::codes(table, &keys::DEVICE_CODES),
+        base_extension: table.text("base_extension").map(|text| text.value.into()),
+        ends: seats::ends(table),
         secret: secret(table, &keys::DEVICE_PASSWORD, &id, realm, secrets).unwrap_or_default(),
         id,
     };
     (device, span)
 }
 
-fn extension(table: &Table<'_>, realm: &str, secrets: &Secrets<'_>, server: &Server) -> (Extension, Span) {
+fn extension(
+    table: &Table<'_>,
+    realm: &str,
+    (places, devices): (&HashMap<&str, u32>, &HashMap<&str, Box<str>>),
+    secrets: &Secrets<'_>,
+    server: &Server,
+) -> (Extension, Span) {
     let findings = table.findings();
+    let aliases = table.texts("aliases", ALIASES_MAX).unwrap_or_default();
     let (number, span) = account_name(table, "number", "add number = \"…\": what others dial");
     let own_phones_max = table.number("own_phones_max", 0..=CONTACTS_MAX - 1).unwrap_or(0);
     let devices_max = table.number("devices_max", 1..=CONTACTS_MAX).unwrap_or(1);
@@ -168,9 +195,34 @@ fn extension(table: &Table<'_>, realm: &str, secrets: &Secrets<'_>, server: &Ser
         own_phones_max,
         enabled: table.boolean("enabled").unwrap_or(true),
         language: attendant::language(table),
+        aliases: aliases.iter().filter_map(|text| name::name(text, findings)).collect(),
+        may_hot_desk: table.boolean("may_hot_desk").unwrap_or(true),
+        sites: named(table, "sites", places),
+        devices: named(table, "devices", devices),
+        protected: table.boolean("protected").unwrap_or(false),
+        ends: seats::ends(table),
+        home_phones: table.choice("home_phones", &seats::HOME_PHONES),
         number,
     };
     (extension, span)
+}
+
+/// What `key` lists, by the table of what there is.
+fn named<T: Clone>(table: &Table<'_>, key: &str, known: &HashMap<&str, T>) -> Vec<T> {
+    let texts = table.texts(key, LISTED_MAX).unwrap_or_default();
+    let find = |text: &Text<'_>| {
+        let found = known.get(text.value).cloned();
+        if found.is_none() {
+            let problem = Problem::error(format!("`{key}`: there is no {}", text.value));
+            let problem = problem.at(&text.span, "named here");
+            table.add(match nearest(text.value, known.keys().copied()) {
+                Some(near) => problem.help(format!("did you mean \"{near}\"?")),
+                None => problem.help("an `id` of the same tenant"),
+            });
+        }
+        found
+    };
+    texts.iter().filter_map(find).collect()
 }
 
 /// The SIP user of an account and its place; empty where it is missing or impossible.

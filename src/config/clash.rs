@@ -1,17 +1,19 @@
 //! What one may dial in a tenant must mean one thing: codes, emergency numbers and extensions.
 
+use std::collections::HashMap;
+
+use dataplane::settings::{Codes, Site, Tenant};
+
 use super::account::Accounts;
 use super::read::{Table, Text};
-use super::report::Problem;
-
-/// What a code is for.
-const CODES: [&str; 4] = ["login", "logout", "toggle", "who"];
+use super::report::{Problem, Span};
 
 /// Reports every pair that clashes.
 pub(super) fn check(
     tenant: &Table<'_>,
-    codes: Option<&Table<'_>>,
+    codes: &Codes,
     emergency: Option<&Table<'_>>,
+    sites: &[(Site, Span)],
     accounts: &Accounts,
 ) {
     let (numbers, prefixes) =
@@ -22,38 +24,87 @@ pub(super) fn check(
         Some(Some(texts)) => texts.iter().map(|text| text.value).collect(),
         _ => default.iter().map(|prefix| &**prefix).collect(),
     };
-    let codes: Vec<Text<'_>> = CODES.into_iter().flat_map(|key| texts(codes, key)).collect();
-
-    for (index, code) in codes.iter().enumerate() {
-        let alike =
-            |other: &&Text<'_>| other.value.starts_with(code.value) || code.value.starts_with(other.value);
-        for other in codes[index + 1..].iter().filter(alike) {
-            let problem = Problem::error(format!("{} and {} begin alike", code.value, other.value));
-            let help = "a phone or an edge that reads digit by digit cannot tell them apart";
-            tenant.add(problem.at(&code.span, "one code").at(&other.span, "another").help(help));
-        }
-    }
-    for code in &codes {
-        if let Some(number) =
-            numbers.iter().find(|number| is_call_for_help(code.value, number.value, &prefixes))
-        {
-            let problem = Problem::error(format!("{} is an emergency call and a code", code.value));
-            tenant.add(problem.at(&number.span, "emergency").at(&code.span, "code"));
-        }
-    }
+    let call_for_help =
+        |dialled: &str| numbers.iter().find(|number| is_call_for_help(dialled, number.value, &prefixes));
+    // What somebody types or dials who means an extension, and where it stands.
+    let mut names: HashMap<&str, &Span> = HashMap::new();
     for (extension, span) in &accounts.extensions {
-        if let Some(code) = codes.iter().find(|code| *code.value == *extension.number) {
-            let problem = Problem::error(format!("{} is a code and an extension", code.value));
-            tenant.add(problem.at(&code.span, "code").at(span, "extension"));
-        }
-        if let Some(number) =
-            numbers.iter().find(|number| is_call_for_help(&extension.number, number.value, &prefixes))
-        {
+        names.insert(&extension.number, span);
+        if let Some(number) = call_for_help(&extension.number) {
             let problem =
                 Problem::error(format!("{} is an emergency call and an extension", extension.number));
             let help = "emergency numbers are recognised first, with separators and behind each of `prefixes`: \
                         this extension could never be called";
             tenant.add(problem.at(&number.span, "emergency").at(span, "extension").help(help));
+        }
+    }
+    for (extension, span) in &accounts.extensions {
+        for alias in &extension.aliases {
+            if let Some(first) = names.insert(alias, span) {
+                let problem = Problem::error(format!("{alias} names two extensions, or one twice"));
+                tenant.add(problem.at(first, "here").at(span, "and here"));
+            }
+            if let Some(number) = call_for_help(alias) {
+                let problem = Problem::error(format!("{alias} is an emergency call and an alias"));
+                tenant.add(problem.at(&number.span, "emergency").at(span, "alias"));
+            }
+        }
+    }
+    let of_tenant = tenant.entry("codes").map(|(_, value)| (codes, value.span()));
+    let of_sites = sites.iter().filter_map(|(site, span)| Some((site.codes.as_ref()?, span.clone())));
+    let of_devices =
+        accounts.devices.iter().filter_map(|(device, span)| Some((device.codes.as_ref()?, span.clone())));
+    for (codes, place) in of_tenant.into_iter().chain(of_sites).chain(of_devices) {
+        let Codes { login, logout, toggle, who } = codes;
+        let codes: Vec<&str> = [login, logout, toggle, who]
+            .into_iter()
+            .map(|code| &**code)
+            .filter(|code| !code.is_empty())
+            .collect();
+        for (index, code) in codes.iter().enumerate() {
+            for other in codes[index + 1..].iter().filter(|it| it.starts_with(code) || code.starts_with(**it))
+            {
+                let problem = Problem::error(format!("{code} and {other} begin alike"));
+                let help = "a phone or an edge that reads digit by digit cannot tell them apart";
+                tenant.add(problem.at(&place, "codes").help(help));
+            }
+            if let Some(number) = call_for_help(code) {
+                let problem = Problem::error(format!("{code} is an emergency call and a code"));
+                tenant.add(problem.at(&number.span, "emergency").at(&place, "code"));
+            }
+            if let Some(span) = names.get(code) {
+                let problem = Problem::error(format!("{code} is a code and an extension"));
+                tenant.add(problem.at(&place, "code").at(span, "extension"));
+            }
+        }
+    }
+}
+
+/// Reports every alias that is a number or an alias of another tenant of the same customer (USR-7).
+pub(super) fn check_customers<'t, 'f: 't>(tenants: impl Iterator<Item = (&'t Table<'f>, &'t Tenant)>) {
+    let mut customers: HashMap<&str, Vec<(&Table<'_>, &Tenant)>> = HashMap::new();
+    for (table, tenant) in tenants {
+        customers.entry(&tenant.customer).or_default().push((table, tenant));
+    }
+    for tenants in customers.into_values().filter(|tenants| tenants.len() > 1) {
+        let mut aliases: HashMap<&str, &Table<'_>> = HashMap::new();
+        for (table, tenant) in &tenants {
+            for alias in tenant.extensions.iter().flat_map(|extension| &extension.aliases) {
+                let others = tenants
+                    .iter()
+                    .find(|(_, other)| other.id != tenant.id && other.extension(alias).is_some());
+                let other = others
+                    .map(|(other, _)| *other)
+                    .or_else(|| aliases.get(&**alias).copied().filter(|other| other.span != table.span));
+                if let Some(other) = other {
+                    let problem =
+                        Problem::error(format!("{alias} names somebody in two tenants of one customer"));
+                    table.add(
+                        problem.at(&other.span, "in this tenant").at(&table.span, "and as an alias here"),
+                    );
+                }
+                aliases.insert(alias, table);
+            }
         }
     }
 }

@@ -78,6 +78,7 @@ pub(super) static TENANT: Section = Section::many(
         "seats",
         "registration",
         "trusted_networks",
+        "time_zone",
         "site",
         "device",
         "extension",
@@ -104,6 +105,11 @@ pub(super) static SEATS: Section = Section::one(
         "on_occupied",
         "logout_pin",
         "codes_from",
+        "idle_timeout",
+        "absolute_timeout",
+        "logout_at",
+        "warn_before",
+        "home_phones",
     ],
 );
 pub(super) static TENANT_PINS: Section = Section::one("tenant.pins", &["length_min", "backend", "master"]);
@@ -116,7 +122,21 @@ pub(super) static REGISTRATION: Section = Section::one(
 );
 pub(super) static SITE: Section = Section::many(
     "tenant.site",
-    &["id", "name", "language", "emergency_caller", "emergency_route", "networks", "civic"],
+    &[
+        "id",
+        "name",
+        "language",
+        "emergency_caller",
+        "emergency_route",
+        "networks",
+        "may_hot_desk",
+        "codes",
+        "idle_timeout",
+        "absolute_timeout",
+        "logout_at",
+        "force",
+        "civic",
+    ],
 );
 /// The elements of a civic address: RFC 4119 §2.2.1 as extended by RFC 5139 §3.
 pub(super) static CIVIC: Section = Section::one(
@@ -127,20 +147,56 @@ pub(super) static CIVIC: Section = Section::one(
         "PLC", "PCN", "POBOX", "ADDCODE",
     ],
 );
+pub(super) static SITE_CODES: Section = Section::one("tenant.site.codes", CODES.keys);
 pub(super) static DEVICE: Section = Section::many(
     "tenant.device",
-    &["id", "mac", "name", "site", "room", "model", "reload", "enabled", "password"],
+    &[
+        "id",
+        "mac",
+        "name",
+        "site",
+        "room",
+        "model",
+        "reload",
+        "enabled",
+        "protected",
+        "base_extension",
+        "codes",
+        "idle_timeout",
+        "absolute_timeout",
+        "logout_at",
+        "password",
+    ],
 );
+pub(super) static DEVICE_CODES: Section = Section::one("tenant.device.codes", CODES.keys);
 pub(super) static DEVICE_PASSWORD: Section = Section::one("tenant.device.password", &["file"]);
 pub(super) static EXTENSION: Section = Section::many(
     "tenant.extension",
-    &["number", "name", "pin", "password", "devices_max", "own_phones_max", "enabled", "language"],
+    &[
+        "number",
+        "aliases",
+        "name",
+        "pin",
+        "password",
+        "devices_max",
+        "own_phones_max",
+        "enabled",
+        "language",
+        "may_hot_desk",
+        "sites",
+        "devices",
+        "protected",
+        "idle_timeout",
+        "absolute_timeout",
+        "logout_at",
+        "home_phones",
+    ],
 );
 pub(super) static PIN: Section = Section::one("tenant.extension.pin", &["hash", "sealed", "must_change"]);
 pub(super) static EXTENSION_PASSWORD: Section = Section::one("tenant.extension.password", &["file"]);
 
 /// Every table a file may hold, in the order of the documentation.
-pub static SECTIONS: [&Section; 31] = [
+pub static SECTIONS: [&Section; 33] = [
     &TOP,
     &EDGE,
     &LISTEN,
@@ -166,8 +222,10 @@ pub static SECTIONS: [&Section; 31] = [
     &PIN_MASTER,
     &REGISTRATION,
     &SITE,
+    &SITE_CODES,
     &CIVIC,
     &DEVICE,
+    &DEVICE_CODES,
     &DEVICE_PASSWORD,
     &EXTENSION,
     &PIN,

@@ -21,6 +21,7 @@ mod name;
 mod pins;
 mod read;
 mod report;
+mod seats;
 mod secret;
 mod server;
 mod tenant;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use dataplane::settings::{
-    AttendantPolicy, Codes, CodesFrom, Emergency, LocationForm, NativeIdentify, OnLimit, OnOccupied,
+    AttendantPolicy, Codes, CodesFrom, Emergency, Ends, LocationForm, NativeIdentify, OnLimit, OnOccupied,
     RegistrarPolicy, SeatPolicy, Site, Tenant, TenantParts,
 };
 use ipnet::IpNet;
@@ -18,6 +18,7 @@ use super::name;
 use super::pins::{self, PinFiles};
 use super::read::{Choice, Table, Text, choose};
 use super::report::{Problem, Span};
+use super::seats;
 use super::secret::Secrets;
 use super::server::Server;
 use super::trust;
@@ -72,6 +73,7 @@ pub(super) fn read(
         tenants.push(tenant(table, parts, secrets, server, files, resolve, &mut macs));
     }
     trust::check(tables.iter().zip(tenants.iter().map(|read| &read.tenant)));
+    clash::check_customers(tables.iter().zip(tenants.iter().map(|read| &read.tenant)));
     check_listeners(top, &ids);
     tenants
 }
@@ -89,22 +91,18 @@ fn tenant(
 
     table.choice("registrar", &REGISTRARS);
     let customer = table.text("customer").and_then(|text| name::name(&text, table.findings()));
-    let codes = table.table("codes", &keys::CODES);
-    let sites = sites(table, resolve);
+    let codes = seats::codes(table, &keys::CODES).unwrap_or_default();
+    let mut sites = sites(table, resolve);
     let lead_out = !sites.is_empty() && sites.iter().all(|(site, _)| !site.emergency_routes.is_empty());
     let emergency = emergency::read(table, &parts.id, resolve, lead_out);
-    let accounts = account::Accounts::read(table, &parts, &sites, secrets, server, macs);
-    clash::check(table, codes.as_ref(), emergency.table.as_ref(), &accounts);
+    let mut accounts = account::Accounts::read(table, &parts, &sites, secrets, server, macs);
+    inherit_codes(&codes, &mut sites, &mut accounts);
+    clash::check(table, &codes, emergency.table.as_ref(), &sites, &accounts);
     emergency.check_told(|number| accounts.extensions.iter().any(|(known, _)| *known.number == *number));
 
     let mut seats =
-        table.table("seats", &keys::SEATS).map_or_else(SeatPolicy::default, |table| seats(&table));
+        table.table("seats", &keys::SEATS).map_or_else(SeatPolicy::default, |table| policy(&table));
     seats.dial_pin = table.boolean("dial_pin").unwrap_or(seats.dial_pin);
-    let codes = codes.map_or_else(Codes::default, |table| {
-        let code =
-            |key| table.text(key).and_then(|text| name::code(&text, table.findings())).unwrap_or_default();
-        Codes { login: code("login"), logout: code("logout"), toggle: code("toggle"), who: code("who") }
-    });
     let attendant = table.table("attendant", &keys::ATTENDANT);
     let attendant = attendant.map_or_else(AttendantPolicy::default, |table| attendant::read(&table));
     let pins = pins::read(table, server, files);
@@ -121,6 +119,7 @@ fn tenant(
         attendant,
         seats,
         registrar,
+        time_zone: seats::time_zone(table),
         trusted_networks: trust::networks(table),
         sites: sites.into_iter().map(|(site, _)| site).collect(),
         devices: accounts.devices.into_iter().map(|(device, _)| device).collect(),
@@ -128,6 +127,18 @@ fn tenant(
         ..parts
     });
     Read { tenant, pins }
+}
+
+/// A code that a device does not have is its site's, and of a site the tenant's.
+fn inherit_codes(codes: &Codes, sites: &mut [(Site, Span)], accounts: &mut account::Accounts) {
+    for (site, _) in &mut *sites {
+        site.codes = site.codes.as_ref().map(|own| own.or(codes));
+    }
+    for (device, _) in &mut accounts.devices {
+        let site = device.site.and_then(|site| sites.get(site as usize));
+        let base = site.and_then(|(site, _)| site.codes.as_ref()).unwrap_or(codes);
+        device.codes = device.codes.as_ref().map(|own| own.or(base));
+    }
 }
 
 fn tenant_domains(table: &Table<'_>, seen: &mut Seen) -> Vec<Box<str>> {
@@ -169,7 +180,7 @@ fn check_listeners(top: &Table<'_>, ids: &Seen) {
     }
 }
 
-fn seats(table: &Table<'_>) -> SeatPolicy {
+fn policy(table: &Table<'_>) -> SeatPolicy {
     const SWITCHES: [Choice<()>; 2] = [("rebind", Some(())), ("reprovision", None)];
     const IDENTIFY: [Choice<NativeIdentify>; 2] =
         [("flow", Some(NativeIdentify::Flow)), ("mac", Some(NativeIdentify::Mac))];
@@ -183,9 +194,11 @@ fn seats(table: &Table<'_>) -> SeatPolicy {
     const CODES_FROM: [Choice<CodesFrom>; 2] =
         [("pool", Some(CodesFrom::Pool)), ("any", Some(CodesFrom::Any))];
     const GRACE_MAX: Duration = Duration::from_secs(600);
+    const WARN_MAX: Duration = Duration::from_secs(3600);
 
     let defaults = SeatPolicy::default();
     table.choice("switch", &SWITCHES);
+    let ends = seats::ends(table);
     SeatPolicy {
         native: table.boolean("native").unwrap_or(defaults.native),
         native_identify: table.choice("native_identify", &IDENTIFY).unwrap_or(defaults.native_identify),
@@ -197,6 +210,13 @@ fn seats(table: &Table<'_>) -> SeatPolicy {
         on_occupied: table.choice("on_occupied", &ON_OCCUPIED).unwrap_or(defaults.on_occupied),
         logout_pin: table.boolean("logout_pin").unwrap_or(defaults.logout_pin),
         codes_from: table.choice("codes_from", &CODES_FROM).unwrap_or(defaults.codes_from),
+        ends: Ends {
+            idle: ends.idle.or(defaults.ends.idle),
+            absolute: ends.absolute.or(defaults.ends.absolute),
+            times: ends.times.or(defaults.ends.times.clone()),
+        },
+        warn_before: table.time("warn_before", Duration::ZERO..=WARN_MAX).unwrap_or(defaults.warn_before),
+        home_phones: table.choice("home_phones", &seats::HOME_PHONES).unwrap_or(defaults.home_phones),
         ..defaults
     }
 }
@@ -285,6 +305,10 @@ fn sites(tenant: &Table<'_>, resolve: Resolve<'_>) -> Vec<(Site, Span)> {
             language: attendant::language(table),
             emergency_routes: own_route.into_iter().collect(),
             civic: civic.map_or_else(Vec::new, |table| read_civic(&table)),
+            may_hot_desk: table.boolean("may_hot_desk").unwrap_or(true),
+            codes: seats::codes(table, &keys::SITE_CODES),
+            ends: seats::ends(table),
+            ends_forced: table.boolean("force").unwrap_or(false),
         };
         sites.push((site, span));
     }

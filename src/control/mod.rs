@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::{Extension, Router};
-use dataplane::hotdesk::{Lock, Place, Seat};
+use dataplane::hotdesk::{Lock, NextEnd, Place, Seat};
 use dataplane::input::Command;
 use dataplane::output::Done;
 use dataplane::refusal::Refusal;
@@ -69,6 +69,10 @@ pub trait Edge: Clone + Send + Sync + 'static {
     fn locks(&self) -> Vec<Lock>;
     /// Where the device's own account registered from last.
     fn address_of(&self, device: &Place) -> Option<SocketAddr>;
+    /// How a seat that stands ends by itself as things are.
+    fn next_end(&self, seat: &Seat) -> Option<NextEnd>;
+    /// What the wall clock says, milliseconds since 1970-01-01 UTC.
+    fn wall(&self) -> u64;
     /// False while the edge finishes what is under way before it ends.
     fn is_serving(&self) -> bool;
     /// All that is counted and measured.
@@ -110,6 +114,14 @@ impl Edge for Controls {
             address = binding.flow.map(|flow| flow.remote).or(address);
         });
         address
+    }
+
+    fn next_end(&self, seat: &Seat) -> Option<NextEnd> {
+        self.tables.next_end(seat, self.clock.now())
+    }
+
+    fn wall(&self) -> u64 {
+        self.clock.now().wall
     }
 
     fn is_serving(&self) -> bool {

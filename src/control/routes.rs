@@ -17,6 +17,7 @@ use dataplane::hotdesk::Seat;
 use dataplane::input::Command;
 use dataplane::output::Done;
 use dataplane::refusal::Refusal;
+use dataplane::settings::TERM_MAX;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
@@ -194,8 +195,10 @@ async fn seats<E: Edge>(
     let mut seats = edge.seats();
     seats.retain(|seat| tenant.as_ref().is_none_or(|tenant| seat.device.tenant() == &**tenant));
     seats.sort_unstable_by(|a, b| a.device.cmp(&b.device));
-    let seats =
-        seats.iter().map(|seat| SeatView::new(seat, &settings, edge.address_of(&seat.device))).collect();
+    let seats = seats
+        .iter()
+        .map(|seat| SeatView::new(seat, &settings, edge.next_end(seat), edge.address_of(&seat.device)))
+        .collect();
     Ok(Json(Seats { seats }).into_response())
 }
 
@@ -205,6 +208,42 @@ struct LogIn {
     tenant: Box<str>,
     device: Box<str>,
     extension: Box<str>,
+    #[serde(default)]
+    force: bool,
+    until: Option<Box<str>>,
+    /// 0: for no particular time.
+    minutes: Option<u32>,
+}
+
+impl LogIn {
+    /// Until when the seat is to stand, wall clock in milliseconds.
+    fn until(&self, now: u64) -> Result<Option<u64>, Problem> {
+        let field = |field: &str, message: &str| Problem {
+            field: Some(field.into()),
+            ..Problem::malformed(message.to_owned())
+        };
+        let (at, until) = match (&self.until, self.minutes) {
+            (Some(_), Some(_)) => return Err(field("until", "give `until` or `minutes`, not both")),
+            (None, None | Some(0)) => return Ok(None),
+            (None, Some(minutes)) => ("minutes", now + u64::from(minutes) * 60_000),
+            (Some(text), None) => {
+                let instant = text.parse().ok().map(jiff::Timestamp::as_millisecond);
+                let instant = instant.and_then(|millis| u64::try_from(millis).ok());
+                (
+                    "until",
+                    instant.ok_or_else(|| {
+                        field("until", "an instant of RFC 3339, such as 2026-01-31T17:00:00Z")
+                    })?,
+                )
+            }
+        };
+        let longest = now + u64::try_from(TERM_MAX.as_millis()).unwrap_or(u64::MAX);
+        if (now + 1..=longest).contains(&until) {
+            Ok(Some(until))
+        } else {
+            Err(field(at, "it lies in the past, or farther ahead than 366 days"))
+        }
+    }
 }
 
 /// Seats an extension at a device, whoever sat there and wherever else it sat, as the tenant's policy allows.
@@ -213,35 +252,59 @@ async fn log_in<E: Edge>(
     Extension(bearer): Extension<Bearer>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    let LogIn { tenant, device, extension } = parse(body)?;
+    let wanted: LogIn = parse(body)?;
+    let until = wanted.until(edge.wall())?;
+    let LogIn { tenant, device, extension, force, .. } = wanted;
     let settings = edge.settings();
     let known = settings.tenant(&tenant).ok_or(Refusal::UnknownTenant)?;
     known.device(&device).ok_or(Refusal::UnknownDevice)?;
     known.extension(&extension).ok_or_else(unknown_extension)?;
-    info!(by = %bearer.0, %tenant, %device, %extension, "log-in asked for at the control API");
-    order(&edge, bearer.0, Command::LogIn { tenant, device, extension }).await
+    info!(by = %bearer.0, %tenant, %device, %extension, force, "log-in asked for at the control API");
+    order(&edge, bearer.0, Command::LogIn { tenant, device, extension, force, until }).await
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LogOut {
     tenant: Box<str>,
-    device: Box<str>,
+    /// One of the three.
+    device: Option<Box<str>>,
+    site: Option<Box<str>>,
+    #[serde(default)]
+    all: bool,
     #[serde(default)]
     now: bool,
 }
 
-/// Ends the seat at a device, at once or when its calls have ended.
+/// Ends the seat at a device, or all seats of a site or a tenant, at once or when their calls have ended.
 async fn log_out<E: Edge>(
     State(edge): State<E>,
     Extension(bearer): Extension<Bearer>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    let LogOut { tenant, device, now } = parse(body)?;
+    let LogOut { tenant, device, site, all, now } = parse(body)?;
     let settings = edge.settings();
-    settings.tenant(&tenant).ok_or(Refusal::UnknownTenant)?.device(&device).ok_or(Refusal::UnknownDevice)?;
-    info!(by = %bearer.0, %tenant, %device, now, "log-out asked for at the control API");
-    order(&edge, bearer.0, Command::LogOut { tenant, device, now }).await
+    let known = settings.tenant(&tenant).ok_or(Refusal::UnknownTenant)?;
+    let command = match (device, site, all) {
+        (Some(device), None, false) => {
+            known.device(&device).ok_or(Refusal::UnknownDevice)?;
+            info!(by = %bearer.0, %tenant, %device, now, "log-out asked for at the control API");
+            Command::LogOut { tenant, device, now }
+        }
+        (None, Some(site), false) => {
+            if !known.sites.iter().any(|it| it.id == site) {
+                return Err(Problem::new(StatusCode::NOT_FOUND, "unknown-site", "Unknown site"));
+            }
+            info!(by = %bearer.0, %tenant, %site, now, "log-out of a site asked for at the control API");
+            Command::LogOutAll { tenant, site: Some(site), now }
+        }
+        (None, None, true) => {
+            info!(by = %bearer.0, %tenant, now, "log-out of a tenant asked for at the control API");
+            Command::LogOutAll { tenant, site: None, now }
+        }
+        _ => return Err(Problem::malformed("give one of `device`, `site` and `all`: true".to_owned())),
+    };
+    order(&edge, bearer.0, command).await
 }
 
 /// Whose PIN cannot be tried now, and where.
@@ -297,6 +360,11 @@ async fn order(edge: &impl Edge, by: Box<str>, command: Command) -> Result<Respo
         #[serde(skip_serializing_if = "Option::is_none")]
         seat: Option<SeatView<'a>>,
     }
+    #[derive(Serialize)]
+    struct Ending {
+        outcome: &'static str,
+        seats: usize,
+    }
 
     let done = timeout(COMMAND_TIME_MAX, edge.command(by, command)).await.map_err(|_| {
         let message = "No answer yet; whether it was done is unknown, asking again is safe";
@@ -306,9 +374,14 @@ async fn order(edge: &impl Edge, by: Box<str>, command: Command) -> Result<Respo
         Done::LoggedIn(seat) => (StatusCode::OK, "logged-in", Some(seat)),
         Done::LoggedOut(seat) => (StatusCode::OK, "logged-out", Some(seat)),
         Done::Deferred(seat) => (StatusCode::ACCEPTED, "deferred", Some(seat)),
+        Done::Ending(seats) => {
+            return Ok((StatusCode::ACCEPTED, Json(Ending { outcome: "ending", seats })).into_response());
+        }
         Done::Unlocked => (StatusCode::OK, "unlocked", None),
     };
     let settings = edge.settings();
-    let seat = seat.as_ref().map(|seat| SeatView::new(seat, &settings, edge.address_of(&seat.device)));
+    let seat = seat
+        .as_ref()
+        .map(|seat| SeatView::new(seat, &settings, edge.next_end(seat), edge.address_of(&seat.device)));
     Ok((code, Json(Outcome { outcome, seat })).into_response())
 }

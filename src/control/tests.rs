@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::StatusCode;
-use dataplane::hotdesk::{Lock, Place, Seat, Surface};
+use dataplane::hotdesk::{Cause, Lock, NextEnd, Place, Seat, Surface};
 use dataplane::input::Command;
 use dataplane::output::Done;
 use dataplane::refusal::Refusal;
-use dataplane::settings::{Device, Extension, Reload, Settings, SipSecret, Tenant, TenantParts, Timers};
+use dataplane::settings::{Device, Extension, Settings, Tenant, TenantParts, Timers};
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
@@ -100,6 +100,14 @@ impl Edge for Scripted {
         (device.name() == "desk-1").then(|| "192.0.2.7:5060".parse().unwrap())
     }
 
+    fn next_end(&self, seat: &Seat) -> Option<NextEnd> {
+        (seat.device.name() == "lobby").then_some(NextEnd { at: NOW, cause: Cause::TimeOfDay })
+    }
+
+    fn wall(&self) -> u64 {
+        NOW
+    }
+
     fn is_serving(&self) -> bool {
         self.is_serving.load(Ordering::Relaxed)
     }
@@ -116,26 +124,15 @@ impl Edge for Scripted {
     }
 }
 
+/// 2026-01-31T09:00:00Z.
+const NOW: u64 = 1_769_850_000_000;
+
 fn tenant(id: &str, devices: &[&str]) -> Tenant {
-    let device = |id: &&str| Device {
-        id: (*id).into(),
-        mac: None,
-        name: (*id).into(),
-        site: None,
-        room: "".into(),
-        reload: Reload::None,
-        enabled: true,
-        secret: SipSecret::default(),
-    };
+    let device = |id: &&str| Device { id: (*id).into(), name: (*id).into(), ..Device::default() };
     let extension = |number: &str, name: &str| Extension {
         number: number.into(),
         name: name.into(),
-        pin: None,
-        secret: SipSecret::default(),
-        devices_max: 1,
-        own_phones_max: 0,
-        enabled: true,
-        language: None,
+        ..Extension::default()
     };
     Tenant::new(TenantParts {
         id: id.into(),
@@ -153,6 +150,7 @@ fn seat(tenant: &str, device: &str, extension: &str) -> Seat {
         epoch: 7,
         since: 1_769_847_300_250,
         surface: Surface::Dialled,
+        until: None,
     }
 }
 
@@ -315,6 +313,7 @@ fn seats_are_listed_by_tenant_and_device() {
     let guest = json!({
         "tenant": "annex", "device": "lobby", "extension": "1001", "extension_tenant": "demo",
         "name": "John Smith", "since": "2026-01-31T08:15:00.250Z", "surface": "dialled", "epoch": 7,
+        "ends_at": "2026-01-31T09:00:00.000Z", "ends_by": "time-of-day",
     });
     assert_eq!((all.code, all.json()), (200, json!({ "seats": [guest, john, ann] })));
     assert_eq!((of_one.code, of_one.json()), (200, json!({ "seats": [john, ann] })));
@@ -366,8 +365,69 @@ fn a_log_in_is_done_and_shown() {
     assert_eq!(answer.code, 200);
     assert_eq!(answer.json()["outcome"], "logged-in");
     assert_eq!(answer.json()["seat"]["name"], "John Smith");
-    let command = Command::LogIn { tenant: "demo".into(), device: "desk-1".into(), extension: "1001".into() };
+    let command = Command::LogIn {
+        tenant: "demo".into(),
+        device: "desk-1".into(),
+        extension: "1001".into(),
+        force: false,
+        until: None,
+    };
     assert_eq!(edge.asked(), [command]);
+}
+
+#[test]
+fn a_booking_is_until_an_instant_or_for_minutes() {
+    for (more, until) in [
+        (json!({ "until": "2026-01-31T10:30:00+01:00" }), Ok(Some(NOW + 30 * 60_000))),
+        (json!({ "minutes": 480 }), Ok(Some(NOW + 480 * 60_000))),
+        (json!({ "minutes": 0 }), Ok(None)),
+        (json!({ "until": "2026-01-31T09:00:00Z" }), Err("until")),
+        (json!({ "until": "tomorrow" }), Err("until")),
+        (json!({ "minutes": 1, "until": "2026-01-31T10:30:00Z" }), Err("until")),
+        (json!({ "minutes": 4_000_000 }), Err("minutes")),
+    ] {
+        let edge = Scripted::that_answers(Ok(Done::LoggedIn(seat("demo", "desk-1", "1001"))));
+        let api = Running::new(edge.clone());
+        let mut body = log_in_of("desk-1", "1001");
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+
+        let answer = api.post("/v1/login", &body);
+
+        match until {
+            Ok(expected) => {
+                let asked = edge.asked();
+                assert!(
+                    matches!(asked[..], [Command::LogIn { until, .. }] if until == expected),
+                    "{more}: {asked:?}"
+                );
+            }
+            Err(field) => {
+                assert_eq!((answer.code, answer.json()["field"].as_str()), (400, Some(field)), "{more}");
+            }
+        }
+    }
+}
+
+#[test]
+fn all_seats_of_a_site_or_a_tenant_are_ended_by_one_order() {
+    for (body, code) in [
+        (json!({ "tenant": "demo", "all": true }), 202),
+        (json!({ "tenant": "demo", "site": "hq" }), 404),
+        (json!({ "tenant": "demo", "site": "hq", "all": true }), 400),
+        (json!({ "tenant": "demo" }), 400),
+    ] {
+        let edge = Scripted::that_answers(Ok(Done::Ending(3)));
+        let api = Running::new(edge.clone());
+
+        let answer = api.post("/v1/logout", &body);
+
+        assert_eq!(answer.code, code, "{body}");
+        if code == 202 {
+            assert_eq!(answer.json(), json!({ "outcome": "ending", "seats": 3 }));
+            let all = Command::LogOutAll { tenant: "demo".into(), site: None, now: false };
+            assert_eq!(edge.asked(), [all]);
+        }
+    }
 }
 
 #[test]

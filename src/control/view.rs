@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use dataplane::hotdesk::{Lock, Seat, Surface};
+use dataplane::hotdesk::{Cause, Lock, NextEnd, Seat, Surface};
 use dataplane::settings::Settings;
 use serde::Serialize;
 
@@ -21,13 +21,26 @@ pub(super) struct SeatView<'a> {
     since: String,
     surface: Surface,
     epoch: u64,
+    /// Until when it was taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
+    /// When it ends by itself as things stand, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ends_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ends_by: Option<Cause>,
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<SocketAddr>,
 }
 
 impl<'a> SeatView<'a> {
-    /// `seat`, with the person's name out of `settings` and the device at `address`.
-    pub(super) fn new(seat: &'a Seat, settings: &'a Settings, address: Option<SocketAddr>) -> Self {
+    /// `seat`, with the person's name out of `settings`, how it `ends` by itself and the device at `address`.
+    pub(super) fn new(
+        seat: &'a Seat,
+        settings: &'a Settings,
+        ends: Option<NextEnd>,
+        address: Option<SocketAddr>,
+    ) -> Self {
         let extension =
             settings.tenant(seat.extension.tenant()).and_then(|home| home.extension(seat.extension.name()));
         Self {
@@ -40,6 +53,9 @@ impl<'a> SeatView<'a> {
             since: instant::text(seat.since),
             surface: seat.surface,
             epoch: seat.epoch,
+            until: seat.until.map(instant::text),
+            ends_at: ends.map(|end| instant::text(end.at)),
+            ends_by: ends.map(|end| end.cause),
             address,
         }
     }

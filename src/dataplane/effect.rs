@@ -38,14 +38,16 @@ pub(crate) struct LogIn {
     pub(crate) surface: Surface,
     /// Who asked, for the audit trail.
     pub(crate) origin: Origin,
-    /// Whoever sits there is put out where the policy is to ask: it was asked.
+    /// Whoever sits there is put out where the policy is to ask: it was asked. At the control API, whatever the policy.
     pub(crate) force: bool,
+    /// Until when the seat is taken, wall clock in milliseconds; `None`: for no particular time.
+    pub(crate) until: Option<u64>,
     /// The proof is for a log-out: the seats of the extension end.
     pub(crate) leaves: bool,
 }
 
 impl LogIn {
-    /// A log-in that forces nobody out.
+    /// A log-in for no particular time that forces nobody out.
     pub(crate) fn new(
         asker: Asker,
         device: Place,
@@ -53,7 +55,7 @@ impl LogIn {
         surface: Surface,
         origin: Origin,
     ) -> Self {
-        Self { asker, device, extension, surface, origin, force: false, leaves: false }
+        Self { asker, device, extension, surface, origin, force: false, until: None, leaves: false }
     }
 }
 

@@ -93,6 +93,10 @@ pub enum Command {
         device: Box<str>,
         /// Extension number.
         extension: Box<str>,
+        /// Put out whoever sits there, and displace the extension, whatever the policy.
+        force: bool,
+        /// Until when, wall clock in milliseconds since 1970-01-01 UTC; `None`: for no particular time.
+        until: Option<u64>,
     },
     /// End the seat at a device: when its calls have ended, or at once.
     LogOut {
@@ -109,6 +113,15 @@ pub enum Command {
         tenant: Box<str>,
         /// Extension number.
         extension: Box<str>,
+    },
+    /// End every seat at the devices of a site, or of a tenant: each when its calls have ended, or at once.
+    LogOutAll {
+        /// Tenant id.
+        tenant: Box<str>,
+        /// Site id; `None`: all devices of the tenant.
+        site: Option<Box<str>>,
+        /// Do not wait for calls to end.
+        now: bool,
     },
 }
 

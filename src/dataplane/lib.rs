@@ -49,6 +49,7 @@ use context::{Context, Owner, Work};
 use counters::Counters;
 use dispatch::Rooms;
 use flow::WorkerId;
+use hotdesk::Occasion;
 use input::Input;
 use location::Upkeep;
 use now::{Mono, Now};
@@ -96,6 +97,7 @@ impl Dataplane {
         if worker == WorkerId(0) {
             // Seats out of the store may be of devices and extensions that are no more.
             rooms.on_configured(&ctx, &ctx.settings);
+            rooms.plan_all(&ctx, Occasion::Stands, now);
         }
         Self { ctx, transactions, rooms, events: Vec::new(), patrol_at: now.mono + PATROL }
     }
@@ -130,6 +132,7 @@ impl Dataplane {
                 // One worker sees to what follows for all.
                 if work.ctx.worker == WorkerId(0) {
                     rooms.on_configured(work.ctx, &before);
+                    rooms.plan_by_new_settings(&work);
                 }
             }
             Input::Keyed(keys) => work.ctx.keys = keys,

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::audit::Event;
 use crate::flow::{ConnectionId, Flow, WorkerId};
-use crate::hotdesk::{Seat, SeatChange};
+use crate::hotdesk::{Cause, Seat, SeatChange};
 use crate::input::{Notice, ReplyId};
 use crate::media::{Order, SessionId};
 use crate::query::{Query, QueryId, Record};
@@ -57,6 +57,8 @@ pub enum Done {
     Deferred(Seat),
     /// The extension may log in again.
     Unlocked,
+    /// So many seats end, each as soon as it may.
+    Ending(usize),
 }
 
 /// Something the operator wants to read about: a log line each, and its records in the audit trail. Never holds a PIN or a digest answer.
@@ -67,6 +69,15 @@ pub enum Report {
     SeatsChanged(std::sync::Arc<SeatChange>),
     /// Something for the audit trail that is no change of seats: a refusal, an emergency call, a lock-out.
     Event(Box<Event<'static>>),
+    /// A seat is about to end by itself; somebody may still do something about it.
+    SeatEnding {
+        /// Which.
+        seat: std::sync::Arc<Seat>,
+        /// When, wall clock in milliseconds since 1970-01-01 UTC. In a call it waits for the call's end.
+        at: u64,
+        /// Why.
+        cause: Cause,
+    },
     /// The store did not take a change that stands in memory all the same.
     NotDurable,
 }

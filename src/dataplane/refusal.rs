@@ -32,6 +32,12 @@ pub enum Refusal {
     DeviceDisabled,
     /// The extension is switched off.
     ExtensionDisabled,
+    /// The extension may take no seat (USR-1).
+    NotPermitted,
+    /// The extension may take no seat at this device, or nobody may at its site.
+    NotPermittedHere,
+    /// The device or the extension, or one that would have to give way, is never moved (USR-3).
+    Protected,
     /// The extension sits at as many devices as it may.
     SeatLimit,
     /// Somebody else sits at the device.
@@ -75,6 +81,9 @@ impl Refusal {
             Self::PinNotDialled => "pin-not-dialled",
             Self::DeviceDisabled => "device-disabled",
             Self::ExtensionDisabled => "extension-disabled",
+            Self::NotPermitted => "not-permitted",
+            Self::NotPermittedHere => "not-permitted-here",
+            Self::Protected => "protected",
             Self::SeatLimit => "seat-limit",
             Self::DeviceOccupied => "device-occupied",
             Self::NobodySits => "nobody-sits",
@@ -105,6 +114,9 @@ impl Refusal {
             Self::PinNotDialled => "The PIN may not be dialled here",
             Self::DeviceDisabled => "This phone takes no log-ins",
             Self::ExtensionDisabled => "This extension is switched off",
+            Self::NotPermitted => "This extension may not log in",
+            Self::NotPermittedHere => "This extension may not log in here",
+            Self::Protected => "This phone or extension is not moved",
             Self::SeatLimit => "Logged in elsewhere",
             Self::DeviceOccupied => "This phone is in use",
             Self::NobodySits => "Nobody is logged in here",

@@ -23,7 +23,7 @@ use crate::output::{Done, Output, Report};
 use crate::pending::{Pending, Waiting};
 use crate::query::{PinReject, PinRequest, PinVerdict, Proof, Query, Record, SaveVerdict};
 use crate::refusal::Refusal;
-use crate::settings::{Device, Extension, OnOccupied, Settings, StoredPin, Tenant};
+use crate::settings::{Device, Extension, OnLimit, OnOccupied, SeatPolicy, Settings, StoredPin, Tenant};
 use crate::tables::Tables;
 
 /// A person at a phone waits no longer for his PIN to be checked.
@@ -254,7 +254,12 @@ impl Seating {
             surface,
             origin: &origin,
         };
-        let may_change = |device: &Place| emergency_free(&work.ctx.tables, &settings, device, work.now.mono);
+        let is_own_wish = cause == Cause::LogOut && surface != Surface::Api;
+        let may_change = |device: &Place, of: Option<&Place>| {
+            emergency_free(&work.ctx.tables, &settings, device, work.now.mono)?;
+            let protected = is_own_wish && of.is_some_and(|of| is_protected(&settings, device, of));
+            if protected { Err(Refusal::Protected) } else { Ok(()) }
+        };
         let change = match work.ctx.tables.seats.end_now(request, may_change, work.now) {
             Ok(change) => change,
             // Nobody will ask again for an end that nobody asked for: it waits until it can happen.
@@ -363,22 +368,33 @@ impl Seating {
 /// Proposes a log-in where the settings of today allow it.
 pub(crate) fn propose(work: &Work<'_>, log_in: &LogIn) -> Result<Proposed, Refusal> {
     let Context { settings, tables, .. } = &*work.ctx;
-    let (tenant, _, extension) = may_log_in(settings, log_in)?;
+    let (tenant, device, extension) = may_log_in(settings, log_in)?;
     let extension = extension.ok_or(Refusal::UnknownExtension)?;
+    let is_ordered = log_in.surface == Surface::Api;
+    if !is_ordered {
+        may_sit(tenant, device, &log_in.extension, extension)?;
+    }
+    let SeatPolicy { on_limit, on_occupied, .. } = tenant.seats;
     let request = hotdesk::LogIn {
         customer: &tenant.customer,
         device: &log_in.device,
         extension: &log_in.extension,
         devices_max: extension.devices_max,
-        on_limit: tenant.seats.on_limit,
-        on_occupied: match tenant.seats.on_occupied {
+        on_limit: if is_ordered && log_in.force { OnLimit::Displace } else { on_limit },
+        on_occupied: match on_occupied {
             OnOccupied::Ask if log_in.force => OnOccupied::TakeOver,
+            OnOccupied::Refuse if is_ordered && log_in.force => OnOccupied::TakeOver,
             policy => policy,
         },
         surface: log_in.surface,
         origin: &log_in.origin,
+        until: log_in.until,
     };
-    let may_change = |device: &Place| emergency_free(tables, settings, device, work.now.mono);
+    let may_change = |seat: &Place, of: Option<&Place>| {
+        emergency_free(tables, settings, seat, work.now.mono)?;
+        let protected = !is_ordered && of.is_some_and(|of| is_protected(settings, seat, of));
+        if protected { Err(Refusal::Protected) } else { Ok(()) }
+    };
     tables.seats.propose_log_in(request, may_change, work.now)
 }
 
@@ -492,8 +508,45 @@ fn may_log_in<'s>(
     }
 }
 
+/// The extension of a log-in, if it belongs to the customer of the device.
 fn extension_of<'s>(settings: &'s Settings, log_in: &LogIn) -> Option<&'s Extension> {
-    settings.tenant(log_in.extension.tenant())?.extension(log_in.extension.name())
+    let customer = &settings.tenant(log_in.device.tenant())?.customer;
+    let home = settings.tenant(log_in.extension.tenant()).filter(|home| home.customer == *customer)?;
+    home.extension(log_in.extension.name())
+}
+
+/// Whether this extension may take a seat here at all. Only who has proved to be it is told.
+fn may_sit(tenant: &Tenant, device: &Device, who: &Place, extension: &Extension) -> Result<(), Refusal> {
+    if !extension.may_hot_desk {
+        return Err(Refusal::NotPermitted);
+    }
+    if device.protected || extension.protected {
+        return Err(Refusal::Protected);
+    }
+    let site_takes_all = tenant.site_of(device).is_none_or(|site| site.may_hot_desk);
+    let anywhere = extension.sites.is_empty() && extension.devices.is_empty();
+    // Its lists name places of its own tenant: who has one is no visitor.
+    let is_listed = || {
+        who.tenant() == &*tenant.id
+            && (device.site.is_some_and(|site| extension.sites.contains(&site))
+                || extension.devices.contains(&device.id))
+    };
+    if site_takes_all && (anywhere || is_listed()) { Ok(()) } else { Err(Refusal::NotPermittedHere) }
+}
+
+/// True if the seat of an extension at a device must not begin or end but by the control API.
+fn is_protected(settings: &Settings, device: &Place, extension: &Place) -> bool {
+    let at = settings.tenant(device.tenant()).and_then(|tenant| tenant.device(device.name()));
+    let of = settings.tenant(extension.tenant()).and_then(|tenant| tenant.extension(extension.name()));
+    at.is_some_and(|device| device.protected) || of.is_some_and(|extension| extension.protected)
+}
+
+/// Whom a person means who types `typed` at a device of `tenant`: an extension by its number or by an alias. Nobody is told
+/// whether there is one: who is not known is looked for as typed, and not found.
+pub(crate) fn extension_typed(tenant: &Tenant, typed: &[u8]) -> Place {
+    let typed = String::from_utf8_lossy(typed);
+    let known = tenant.extension_known_as(&typed).map(|extension| &*extension.number);
+    Place::new(&tenant.id, known.unwrap_or(&typed))
 }
 
 /// True for what a person does who has proved nothing yet.

@@ -3,6 +3,7 @@
 //! `config/` makes it from TOML; a reload makes a new one and swaps the `Arc`.
 
 mod emergency;
+mod ends;
 mod listener;
 
 use std::collections::HashMap;
@@ -18,6 +19,7 @@ use crate::hash::NameHasher;
 use crate::media::MediaAddress;
 pub use crate::secret::{SipSecret, StoredPin};
 pub use emergency::{Emergency, LocationForm, Peer, Told};
+pub use ends::{Ends, Limit, TERM_MAX, Terms, TimeOfDay, TimeZone};
 use listener::Face;
 pub use listener::{Listener, Protocol};
 
@@ -102,6 +104,24 @@ impl Settings {
     /// The tenant called `id`.
     pub fn tenant(&self, id: &str) -> Option<&Arc<Tenant>> {
         self.tenants.get(self.by_id.get(id)?.0 as usize)
+    }
+
+    /// What holds for the seat of an extension at a device: of device, extension, site and tenant the first that says
+    /// something; a site that insists comes before the extension. A protected seat ends by itself in no way.
+    pub fn terms(&self, device: (&str, &str), extension: (&str, &str)) -> Option<(&Tenant, Terms<'_>)> {
+        let tenant = self.tenant(device.0)?;
+        let device = tenant.device(device.1)?;
+        let person = self.tenant(extension.0).and_then(|home| home.extension(extension.1))?;
+        if device.protected || person.protected {
+            return Some((tenant, Terms::default()));
+        }
+        let own = (&device.ends, &person.ends, &tenant.seats.ends);
+        let terms = match tenant.site_of(device) {
+            Some(site) if site.ends_forced => Terms::of(&[own.0, &site.ends, own.1, own.2]),
+            Some(site) => Terms::of(&[own.0, own.1, &site.ends, own.2]),
+            None => Terms::of(&[own.0, own.1, own.2]),
+        };
+        Some((tenant, terms))
     }
 
     /// A listener of this generation.
@@ -196,6 +216,8 @@ pub struct Tenant {
     pub seats: SeatPolicy,
     /// What the embedded registrar grants.
     pub registrar: RegistrarPolicy,
+    /// Where its clocks hang.
+    pub time_zone: TimeZone,
     /// Networks whose ordinary phones are believed to be who they say when they REGISTER for themselves without
     /// credentials, as long as no phone outside is registered for the same extension. Anybody can write any source
     /// address into a datagram: only for a network that lets no such datagram in, a closed voice VLAN or a VPN. Devices,
@@ -210,6 +232,12 @@ pub struct Tenant {
     /// What a digest for a REGISTER at its domains begins with.
     pub(crate) registrar_uris: RegistrarUris,
     accounts: HashMap<Box<[u8]>, Account, NameHasher>,
+    /// Other names of extensions, by which they log in.
+    aliases: HashMap<Box<str>, u32, NameHasher>,
+    /// Some site or device has codes of its own.
+    codes_vary: bool,
+    /// The devices whose base extension it is, by index of the extension.
+    bases: HashMap<u32, Vec<u32>, NameHasher>,
 }
 
 /// The parts of a [`Tenant`], to build one from.
@@ -231,6 +259,8 @@ pub struct TenantParts {
     pub seats: SeatPolicy,
     /// See [`Tenant::registrar`].
     pub registrar: RegistrarPolicy,
+    /// See [`Tenant::time_zone`].
+    pub time_zone: TimeZone,
     /// See [`Tenant::trusted_networks`].
     pub trusted_networks: Vec<IpNet>,
     /// See [`Tenant::sites`].
@@ -263,6 +293,7 @@ impl Tenant {
             attendant,
             seats,
             registrar,
+            time_zone,
             trusted_networks,
             sites,
             devices,
@@ -276,6 +307,21 @@ impl Tenant {
         for (index, extension) in extensions.iter().enumerate() {
             accounts.entry(extension.number.as_bytes().into()).or_insert(Account::Extension(index as u32));
         }
+        let mut aliases = HashMap::default();
+        for (index, extension) in (0..).zip(&extensions) {
+            for alias in &extension.aliases {
+                aliases.entry(alias.clone()).or_insert(index);
+            }
+        }
+        let mut bases: HashMap<_, Vec<_>, _> = HashMap::default();
+        for (index, device) in (0..).zip(&devices) {
+            let base = device.base_extension.as_ref().and_then(|number| accounts.get(number.as_bytes()));
+            if let Some(Account::Extension(extension)) = base {
+                bases.entry(*extension).or_default().push(index);
+            }
+        }
+        let codes_vary = devices.iter().any(|device| device.codes.is_some())
+            || sites.iter().any(|site| site.codes.is_some());
         let customer = if customer.is_empty() { id.clone() } else { customer };
         Self {
             id,
@@ -287,11 +333,15 @@ impl Tenant {
             attendant,
             seats,
             registrar,
+            time_zone,
             trusted_networks,
             sites,
             devices,
             extensions,
             accounts,
+            aliases,
+            codes_vary,
+            bases,
         }
     }
 
@@ -319,6 +369,47 @@ impl Tenant {
             Account::Extension(index) => self.extensions.get(index as usize),
             Account::Device(_) => None,
         }
+    }
+
+    /// The extension that is numbered `name` or has it among its aliases.
+    pub fn extension_known_as(&self, name: &str) -> Option<&Extension> {
+        self.extension(name).or_else(|| self.extensions.get(*self.aliases.get(name)? as usize))
+    }
+
+    /// The site a device of this generation stands in.
+    pub fn site_of(&self, device: &Device) -> Option<&Site> {
+        self.sites.get(device.site? as usize)
+    }
+
+    /// What is dialled at a device: its own codes, else its site's, else the tenant's.
+    pub fn codes_at<'t>(&'t self, device: Option<&'t Device>) -> &'t Codes {
+        let site = device.and_then(|device| self.site_of(device));
+        let own = device.and_then(|device| device.codes.as_ref());
+        own.or_else(|| site?.codes.as_ref()).unwrap_or(&self.codes)
+    }
+
+    /// True if what is dialled depends on the device.
+    pub fn codes_vary(&self) -> bool {
+        self.codes_vary
+    }
+
+    /// The extension a device is while nobody sits there.
+    pub fn base_extension(&self, device: &Device) -> Option<&Extension> {
+        self.extension(device.base_extension.as_deref()?)
+    }
+
+    /// The devices that are this extension while nobody sits there.
+    pub fn base_devices(&self, extension: &str) -> impl Iterator<Item = &Device> {
+        let index = match self.account(extension.as_bytes()) {
+            Some(Account::Extension(index)) => self.bases.get(&index),
+            _ => None,
+        };
+        index.into_iter().flatten().filter_map(|index| self.devices.get(*index as usize))
+    }
+
+    /// What its ordinary phones do while an extension sits at a device of the pool.
+    pub fn home_phones(&self, extension: &Extension) -> HomePhones {
+        extension.home_phones.unwrap_or(self.seats.home_phones)
     }
 
     /// The digest secret and SIP user of an account of this generation.
@@ -396,6 +487,20 @@ pub enum CodesFrom {
     Any,
 }
 
+impl Codes {
+    /// These, and where one is missing that of `base`.
+    #[must_use]
+    pub fn or(&self, base: &Self) -> Self {
+        let or = |own: &str, base: &str| if own.is_empty() { base.into() } else { own.into() };
+        Self {
+            login: or(&self.login, &base.login),
+            logout: or(&self.logout, &base.logout),
+            toggle: or(&self.toggle, &base.toggle),
+            who: or(&self.who, &base.who),
+        }
+    }
+}
+
 /// What happens when an extension at its limit of seats logs in once more (LOG-18).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnLimit {
@@ -414,8 +519,21 @@ pub enum OnOccupied {
     TakeOver,
     /// The log-in is refused.
     Refuse,
-    /// The attendant asks whoever logs in; on every other surface the log-in is refused.
+    /// The attendant asks whoever logs in; on every other surface the log-in is refused unless it is forced.
     Ask,
+}
+
+/// What the ordinary phones of an extension do while it sits at a device of the pool (CAP-34). Emergency calls are
+/// never concerned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HomePhones {
+    /// They ring along.
+    #[default]
+    Ring,
+    /// They do not ring, and may call.
+    Silent,
+    /// They do not ring and may not call, as a device where nobody sits.
+    Base,
 }
 
 /// By what a native REGISTER is tied to a device.
@@ -449,6 +567,12 @@ pub struct SeatPolicy {
     pub logout_pin: bool,
     /// Q5.
     pub codes_from: CodesFrom,
+    /// When seats end by themselves, where neither device, extension nor site says it.
+    pub ends: Ends,
+    /// How long before such an end it is told.
+    pub warn_before: Duration,
+    /// What ordinary phones do meanwhile, where the extension does not say it.
+    pub home_phones: HomePhones,
 }
 
 impl Default for SeatPolicy {
@@ -463,6 +587,9 @@ impl Default for SeatPolicy {
             dial_pin: true,
             logout_pin: false,
             codes_from: CodesFrom::default(),
+            ends: Ends { idle: Some(Limit::Never), absolute: Some(Limit::Never), times: Some(Vec::new()) },
+            warn_before: Duration::from_secs(5 * 60),
+            home_phones: HomePhones::default(),
         }
     }
 }
@@ -498,7 +625,7 @@ impl Default for RegistrarPolicy {
 }
 
 /// A physical place.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
     /// Its id.
     pub id: Box<str>,
@@ -514,6 +641,32 @@ pub struct Site {
     pub emergency_routes: Vec<Peer>,
     /// Its civic address: elements and their text in the order of RFC 5139 §4; empty: it is not known.
     pub civic: Vec<(Box<str>, Box<str>)>,
+    /// Off: nobody logs in here but by the control API. Who sits stays.
+    pub may_hot_desk: bool,
+    /// What is dialled here; `None`: what is dialled at the tenant.
+    pub codes: Option<Codes>,
+    /// When seats here end by themselves.
+    pub ends: Ends,
+    /// What [`Self::ends`] says comes before what an extension says.
+    pub ends_forced: bool,
+}
+
+impl Default for Site {
+    fn default() -> Self {
+        Self {
+            id: Box::default(),
+            name: Box::default(),
+            emergency_caller: None,
+            networks: Vec::new(),
+            language: None,
+            emergency_routes: Vec::new(),
+            civic: Vec::new(),
+            may_hot_desk: true,
+            codes: None,
+            ends: Ends::default(),
+            ends_forced: false,
+        }
+    }
 }
 
 /// How a phone is told to fetch its file again.
@@ -543,8 +696,36 @@ pub struct Device {
     pub reload: Reload,
     /// Off: it refuses log-ins (DEV-3). Calls to emergency numbers still pass.
     pub enabled: bool,
+    /// No seat at it begins or ends but by the control API (USR-3).
+    pub protected: bool,
+    /// What is dialled at it; `None`: what is dialled at its site.
+    pub codes: Option<Codes>,
+    /// Number of the extension of the tenant that it is while nobody sits there (BASE-8); `None`: it may call nobody and
+    /// nobody calls it.
+    pub base_extension: Option<Box<str>>,
+    /// When seats at it end by themselves.
+    pub ends: Ends,
     /// Its account's digest secret.
     pub secret: SipSecret,
+}
+
+impl Default for Device {
+    fn default() -> Self {
+        Self {
+            id: Box::default(),
+            mac: None,
+            name: Box::default(),
+            site: None,
+            room: Box::default(),
+            reload: Reload::default(),
+            enabled: true,
+            protected: false,
+            codes: None,
+            base_extension: None,
+            ends: Ends::default(),
+            secret: SipSecret::default(),
+        }
+    }
 }
 
 /// A number with the person behind it.
@@ -566,6 +747,42 @@ pub struct Extension {
     pub enabled: bool,
     /// The language the attendant speaks to whoever has proved to be it; `None`: that of the place.
     pub language: Option<Box<str>>,
+    /// Other names by which it logs in (USR-7), each once among the tenants of the customer.
+    pub aliases: Vec<Box<str>>,
+    /// USR-1: it may take a seat.
+    pub may_hot_desk: bool,
+    /// Where it may: indices into the tenant's sites. With [`Self::devices`] empty too: everywhere.
+    pub sites: Vec<u32>,
+    /// Where it may: ids of devices of the tenant, beside those of [`Self::sites`].
+    pub devices: Vec<Box<str>>,
+    /// None of its seats begins or ends but by the control API (USR-3).
+    pub protected: bool,
+    /// When its seats end by themselves.
+    pub ends: Ends,
+    /// What its ordinary phones do meanwhile; `None`: what the tenant says.
+    pub home_phones: Option<HomePhones>,
+}
+
+impl Default for Extension {
+    fn default() -> Self {
+        Self {
+            number: Box::default(),
+            name: Box::default(),
+            pin: None,
+            secret: SipSecret::default(),
+            devices_max: 1,
+            own_phones_max: 0,
+            enabled: true,
+            language: None,
+            aliases: Vec::new(),
+            may_hot_desk: true,
+            sites: Vec::new(),
+            devices: Vec::new(),
+            protected: false,
+            ends: Ends::default(),
+            home_phones: None,
+        }
+    }
 }
 
 #[cfg(test)]

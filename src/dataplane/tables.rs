@@ -7,11 +7,11 @@ use siphasher::sip::SipHasher13;
 
 use crate::auth::Nonces;
 use crate::hotdesk::{
-    CallBacks, CalledForHelp, Calls, Cause, Marks, Origin, Pins, Reloads, Resumed, Seat, SeatChange, Seats,
-    Surface,
+    CallBacks, CalledForHelp, Calls, Cause, Marks, Named, NextEnd, Origin, Pins, Reloads, Resumed, Seat,
+    SeatChange, Seats, Surface, Timeouts,
 };
 use crate::location::Location;
-use crate::now::Now;
+use crate::now::{Mono, Now};
 use crate::query::{Record, Restored};
 use crate::settings::{Protocol, Settings};
 
@@ -32,6 +32,8 @@ pub struct Tables {
     pub call_backs: CallBacks,
     /// Reloads and ends that wait for a device to be idle.
     pub reloads: Reloads,
+    /// When seats end by themselves.
+    pub timeouts: Timeouts,
     /// Digest nonces.
     pub(crate) nonces: Nonces,
     /// Authenticates the branches of all workers' transactions.
@@ -61,8 +63,30 @@ impl Tables {
             calls: Calls::new(),
             call_backs: CallBacks::new(),
             reloads: Reloads::new(),
+            timeouts: Timeouts::new(),
             nonces: Nonces::new(draw(1)),
             branch_key: draw(2),
+        }
+    }
+
+    /// A call at a device began; saying it twice changes nothing. `call` stands for the dialog.
+    pub(crate) fn call_began(&self, device: &dyn Named, call: u64, now: Mono, emergency: bool) {
+        self.calls.began(device, call, now, emergency);
+        self.timeouts.used(device, now);
+    }
+
+    /// A call at a device ended. True if it was the last one there.
+    pub(crate) fn call_ended(&self, device: &dyn Named, call: u64, now: Mono) -> bool {
+        self.timeouts.used(device, now);
+        self.calls.ended(device, call, now)
+    }
+
+    /// How a seat that stands will end, if nobody does anything about it; an end that waits for a call is due at once.
+    pub fn next_end(&self, seat: &Seat, now: Now) -> Option<NextEnd> {
+        let owed = self.reloads.owed_end(&seat.device).filter(|end| end.epoch == seat.epoch);
+        match owed {
+            Some(end) => Some(NextEnd { at: now.wall, cause: end.cause }),
+            None => self.timeouts.next_end(&seat.device, seat.epoch, now),
         }
     }
 

@@ -192,7 +192,7 @@ mod tests {
     use dataplane::hotdesk::{Place, Surface};
     use dataplane::now::Mono;
     use dataplane::query::{ChangedPin, Pin, PinReject, Proof, SaveVerdict};
-    use dataplane::settings::{Extension, SipSecret, Tenant, TenantParts};
+    use dataplane::settings::{Extension, Tenant, TenantParts};
 
     use super::super::handoff::Item;
     use super::*;
@@ -233,16 +233,7 @@ mod tests {
 
     fn questions(gate: &Arc<Mutex<()>>) -> Questions {
         let (store, ..) = StoreHandle::open(&StoreKind::Memory, Trail::of_nobody(), |read| read).unwrap();
-        let extension = Extension {
-            number: "1001".into(),
-            name: "".into(),
-            pin: None,
-            secret: SipSecret::default(),
-            devices_max: 1,
-            own_phones_max: 0,
-            enabled: true,
-            language: None,
-        };
+        let extension = Extension { number: "1001".into(), ..Extension::default() };
         let parts = TenantParts { id: "demo".into(), extensions: vec![extension], ..TenantParts::default() };
         let backend = Scripted { gate: Arc::clone(gate) };
         let pins = TenantPins::over(&Arc::new(Tenant::new(parts)), vec![Arc::new(backend)]);

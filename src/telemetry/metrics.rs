@@ -235,6 +235,7 @@ mod tests {
             epoch: 1,
             since: 0,
             surface: Surface::Api,
+            until: None,
         })
     }
 

@@ -213,14 +213,11 @@ fn tenant_of(desks: u32, trusted: bool) -> Settings {
     let device = |number| {
         let id = Role::Device.user(number);
         Device {
-            mac: None,
             name: "Open Desk".into(),
-            site: None,
-            room: "".into(),
             reload: Reload::CheckSync,
-            enabled: true,
             secret: auth::secret(&id, DOMAIN, &password(&id)),
             id: id.into(),
+            ..Device::default()
         }
     };
     let extension = |number| {
@@ -229,11 +226,9 @@ fn tenant_of(desks: u32, trusted: bool) -> Settings {
             name: "Ann Lee".into(),
             pin: Some(pin.clone()),
             secret: auth::secret(&user, DOMAIN, &password(&user)),
-            devices_max: 1,
             own_phones_max: 2,
-            enabled: true,
-            language: None,
             number: user.into(),
+            ..Extension::default()
         }
     };
     let tenant = Tenant::new(TenantParts {

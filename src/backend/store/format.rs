@@ -6,35 +6,82 @@
 //! ```text
 //! row   = count:u32 entry*            numbers are little-endian
 //! entry = tag:u8 length:u32 payload
-//! tag 1   a change of seats           postcard of SeatChange
+//! tag 1   a change of seats, format 1 postcard of SeatChange without `until` in its seats
 //! tag 2   bindings of one AOR         aor-length:u32 aor record
 //! tag 3   an AOR without bindings     aor
 //! tag 4   all secrets                 as `encode_secrets` has it
 //! tag 5   a PIN changed at a phone    postcard of (extension, Option<ChangedPin>)
 //! tag 6   a phone that called for help  postcard of (phone, Option<CalledForHelp>)
+//! tag 7   a change of seats           postcard of SeatChange
 //! ```
 //!
-//! A log-in with its bindings is two entries of one row, 1 then 2 or 3.
+//! Format 2 brought `until`, the last field of a seat: rows of format 1 are read as they are, and a row of the table of
+//! seats that ends before it has none.
+//!
+//! A log-in with its bindings is two entries of one row, 7 then 2 or 3.
 //!
 //! Postcard numbers the variants of an enum: those of `Surface` and `Cause` are only ever added at the end. A
-//! test holds octets written by format 1 against it.
+//! test holds octets written by each format against it.
 
 use std::sync::Arc;
 
-use dataplane::hotdesk::{CalledForHelp, Seat, SeatChange};
+use dataplane::hotdesk::{CalledForHelp, Cause, Origin, Place, Seat, SeatChange, Surface};
 use dataplane::query::{ChangedPin, Record};
+use serde::Deserialize;
 
 use super::{Entry, RoutingKey, Secrets};
 
-/// The format this version writes and reads.
-pub(super) const FORMAT: u32 = 1;
+/// The format this version writes.
+pub(super) const FORMAT: u32 = 2;
 
-const SEATS: u8 = 1;
+/// The oldest format this version reads.
+pub(super) const FORMAT_OLDEST: u32 = 1;
+
+const SEATS_1: u8 = 1;
 const BINDINGS: u8 = 2;
 const NO_BINDINGS: u8 = 3;
 const SECRETS: u8 = 4;
 const PIN: u8 = 5;
 const CALLED_FOR_HELP: u8 = 6;
+const SEATS: u8 = 7;
+
+/// A seat as format 1 has it.
+#[derive(Deserialize)]
+struct Seat1 {
+    device: Place,
+    extension: Place,
+    epoch: u64,
+    since: u64,
+    surface: Surface,
+}
+
+impl Seat1 {
+    fn until(self, until: Option<u64>) -> Seat {
+        let Self { device, extension, epoch, since, surface } = self;
+        Seat { device, extension, epoch, since, surface, until }
+    }
+}
+
+/// A change of seats as format 1 has it.
+#[derive(Deserialize)]
+struct SeatChange1 {
+    customer: Box<str>,
+    epoch: u64,
+    ended: Vec<Seat1>,
+    begun: Option<Seat1>,
+    cause: Cause,
+    surface: Surface,
+    at: u64,
+}
+
+impl From<SeatChange1> for SeatChange {
+    fn from(change: SeatChange1) -> Self {
+        let SeatChange1 { customer, epoch, ended, begun, cause, surface, at } = change;
+        let ended = ended.into_iter().map(|seat| seat.until(None)).collect();
+        let begun = begun.map(|seat| seat.until(None));
+        Self { customer, epoch, ended, begun, cause, surface, at, origin: Origin::UNKNOWN }
+    }
+}
 
 /// Why stored octets mean nothing.
 #[derive(Debug, thiserror::Error)]
@@ -179,6 +226,10 @@ fn entry(rest: &mut &[u8]) -> Result<Entry, FormError> {
     let mut payload = rest.split_off(..length).ok_or(FormError::Length)?;
     Ok(match tag {
         SEATS => Entry::Record(Record::Seats(Arc::new(postcard::from_bytes(payload)?))),
+        SEATS_1 => {
+            let change: SeatChange1 = postcard::from_bytes(payload)?;
+            Entry::Record(Record::Seats(Arc::new(change.into())))
+        }
         BINDINGS => {
             let length = number(&mut payload)?;
             let aor = payload.split_off(..length).ok_or(FormError::Length)?;
@@ -209,7 +260,8 @@ pub(super) fn encode_seat(seat: &Seat) -> Result<Vec<u8>, FormError> {
 }
 
 pub(super) fn decode_seat(octets: &[u8]) -> Result<Seat, FormError> {
-    Ok(postcard::from_bytes(octets)?)
+    let (seat, rest) = postcard::take_from_bytes::<Seat1>(octets)?;
+    Ok(seat.until(if rest.is_empty() { None } else { postcard::from_bytes(rest)? }))
 }
 
 /// A row of the table of PINs.
@@ -260,6 +312,7 @@ mod tests {
 
     use super::*;
 
+    /// What format 1 could say.
     fn samples() -> Vec<Entry> {
         let seat = |device, extension, epoch| Seat {
             device: Place::new("demo", device),
@@ -267,6 +320,7 @@ mod tests {
             epoch,
             since: 1_700_000_000_000,
             surface: Surface::Dialled,
+            until: None,
         };
         let change = |cause, surface| {
             let ended = vec![seat("desk-1", "1001", 3), seat("desk-2", "1002", 7)];
@@ -312,6 +366,37 @@ mod tests {
         assert_eq!(count_of(&row).unwrap(), 7);
     }
 
+    /// What format 2 can say beyond that.
+    fn samples_of_2() -> Vec<Entry> {
+        let seat = Seat {
+            device: Place::new("demo", "desk-1"),
+            extension: Place::new("guests", "1001"),
+            epoch: 9,
+            since: 1_700_000_000_000,
+            surface: Surface::Api,
+            until: Some(1_700_000_360_000),
+        };
+        let change = |ended: &[Seat], begun, cause, surface| {
+            let ended = ended.to_vec();
+            let at = 1_700_000_000_001;
+            let change = SeatChange {
+                customer: "demo".into(),
+                epoch: 9,
+                ended,
+                begun,
+                cause,
+                surface,
+                at,
+                origin: Origin::UNKNOWN,
+            };
+            Entry::Record(Record::Seats(Arc::new(change)))
+        };
+        let mut samples = vec![change(&[], Some(seat.clone()), Cause::LogIn, Surface::Api)];
+        let causes = [Cause::Idle, Cause::Absolute, Cause::TimeOfDay, Cause::Booking];
+        samples.extend(causes.map(|cause| change(std::slice::from_ref(&seat), None, cause, Surface::Clock)));
+        samples
+    }
+
     #[test]
     fn format_1_is_read_by_every_later_version() {
         let row: Vec<u8> = FORMAT_1.as_bytes().chunks(2).map(hex).collect();
@@ -319,8 +404,39 @@ mod tests {
         let read: Result<Vec<_>, _> = entries(&row).unwrap().collect();
 
         assert_eq!(read.unwrap(), samples());
-        assert_eq!(row_of(&samples()), row, "a new form needs a new number");
     }
+
+    #[test]
+    fn format_2_is_read_by_every_later_version() {
+        let row: Vec<u8> = FORMAT_2.as_bytes().chunks(2).map(hex).collect();
+
+        let read: Result<Vec<_>, _> = entries(&row).unwrap().collect();
+
+        assert_eq!(read.unwrap(), samples_of_2());
+        assert_eq!(row_of(&samples_of_2()), row, "a new form needs a new number");
+    }
+
+    #[test]
+    fn a_row_of_the_table_of_seats_is_read_with_and_without_an_end() {
+        let Entry::Record(Record::Seats(change)) = &samples_of_2()[0] else { unreachable!("it is a change") };
+        let seat = change.begun.clone().unwrap();
+        let row = encode_seat(&seat).unwrap();
+
+        assert_eq!(decode_seat(&row).unwrap(), seat);
+        // The octets of `Some` and its instant are the last.
+        let cut = row.len() - 1 - 6;
+        assert_eq!(decode_seat(&row[..cut]).unwrap(), Seat { until: None, ..seat });
+        assert!(decode_seat(&row[..row.len() - 1]).is_err());
+    }
+
+    const FORMAT_2: &str = "\
+        0500000007370000000464656d6f0900010464656d6f066465736b2d310667756573747304313030310980d095ffbc31\
+        0201c0ccabffbc31000281d095ffbc3107370000000464656d6f09010464656d6f066465736b2d310667756573747304\
+        313030310980d095ffbc310201c0ccabffbc3100040581d095ffbc3107370000000464656d6f09010464656d6f066465\
+        736b2d310667756573747304313030310980d095ffbc310201c0ccabffbc3100050581d095ffbc310737000000046465\
+        6d6f09010464656d6f066465736b2d310667756573747304313030310980d095ffbc310201c0ccabffbc3100060581d0\
+        95ffbc3107370000000464656d6f09010464656d6f066465736b2d310667756573747304313030310980d095ffbc3102\
+        01c0ccabffbc3100070581d095ffbc31";
 
     const FORMAT_1: &str = "\
         07000000016a0000000464656d6f08020464656d6f066465736b2d310464656d6f04313030310380d095ffbc31000464\

@@ -120,6 +120,7 @@ mod tests {
             epoch,
             since: 0,
             surface: Surface::Api,
+            until: None,
         }
     }
 

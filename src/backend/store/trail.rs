@@ -280,6 +280,7 @@ mod tests {
             epoch,
             since: 9,
             surface: Surface::Api,
+            until: None,
         };
         Record::Seats(Arc::new(SeatChange {
             customer: "demo".into(),

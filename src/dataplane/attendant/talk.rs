@@ -21,7 +21,8 @@ use crate::media::{Clip, Order, SrtpKey};
 use crate::now::Mono;
 use crate::query::Proof;
 use crate::refusal::Refusal;
-use crate::settings::{AttendantPolicy, OnOccupied, Reload};
+use crate::seating;
+use crate::settings::{AttendantPolicy, OnOccupied, Reload, Settings};
 
 /// Longer than any announcement, and then it counts as played: no call waits for sound.
 const PLAYING_MAX: Duration = Duration::from_secs(60);
@@ -345,7 +346,7 @@ impl Attendant {
                 talk.phase = Phase::Idle;
                 talk.asked = Asked::Waiting;
                 let known = talk.known.take_if(|known| *known.name() == *act.extension().unwrap_or_default());
-                effects.push(effect(key, &caller, act, known, origin));
+                effects.push(effect(&work.ctx.settings, key, &caller, act, known, origin));
             }
         }
         self.remind(key);
@@ -371,10 +372,21 @@ fn say(work: &mut Work<'_>, key: CallKey, talk: &mut Talk, clips: Vec<Clip>) {
 }
 
 /// The change a conversation has come to. `known` is the extension where it was not keyed in.
-fn effect(key: CallKey, caller: &Caller, act: Act, known: Option<Place>, origin: Origin) -> Effect {
+fn effect(
+    settings: &Settings,
+    key: CallKey,
+    caller: &Caller,
+    act: Act,
+    known: Option<Place>,
+    origin: Origin,
+) -> Effect {
     let (asker, surface) = (Asker::Attendant(key), Surface::Attendant);
     let device = caller.place().clone();
-    let typed = |typed: &str| known.clone().unwrap_or_else(|| Place::new(device.tenant(), typed));
+    let place = |typed: &str| match settings.tenant(device.tenant()) {
+        Some(tenant) => seating::extension_typed(tenant, typed.as_bytes()),
+        None => Place::new(device.tenant(), typed),
+    };
+    let typed = |typed: &str| known.clone().unwrap_or_else(|| place(typed));
     match act {
         Act::LogIn { extension, pin, force } => {
             let extension = typed(&extension);

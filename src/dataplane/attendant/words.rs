@@ -69,6 +69,9 @@ pub(super) fn of_refusal(refusal: Refusal) -> Clip {
         | Refusal::UnknownTenant
         | Refusal::UnknownDevice
         | Refusal::PinNotDialled
+        | Refusal::NotPermitted
+        | Refusal::NotPermittedHere
+        | Refusal::Protected
         | Refusal::StoreUnavailable
         | Refusal::PinUnavailable
         | Refusal::NoSound

@@ -11,7 +11,7 @@ use crate::hotdesk::{self, Dialled, Place};
 use crate::phone;
 use crate::proxy::{self, InDialog, Plan};
 use crate::return_path::ORIGINAL_LENGTH_MAX;
-use crate::settings::{Account, Extension, Tenant};
+use crate::settings::{Account, Device, Extension, HomePhones, Tenant};
 use crate::transaction::{self, Key};
 
 /// The methods the edge takes outside dialogs (RFC 3261 §20.5).
@@ -80,10 +80,23 @@ impl Rooms {
                 return work.answer(flow, request, answer);
             }
         }
-        let dialled = if invite { hotdesk::dialled(&user, &tenant.codes) } else { Dialled::NotACode };
-        let Some(account) = authenticate(work, flow, request, headers, &tenant, dialled == Dialled::NotACode)
-        else {
-            return;
+        let read = |device: Option<&Device>| match invite {
+            true => hotdesk::dialled(&user, tenant.codes_at(device)),
+            false => Dialled::NotACode,
+        };
+        // Who it is shows only now; until then From says which codes are meant, and with that how it is challenged.
+        let from = headers.from_uri.user_unescaped();
+        let claimed = str::from_utf8(&from).ok().and_then(|id| tenant.device(id));
+        let is_code = read(claimed) != Dialled::NotACode;
+        let Some(account) = authenticate(work, flow, request, headers, &tenant, !is_code) else { return };
+        let dialled = match account {
+            Account::Device(index) => read(tenant.devices.get(index as usize)),
+            Account::Extension(_) if tenant.codes_vary() => {
+                let name = tenant.credentials(account).0;
+                let device = phone::device_of_flow(work.ctx, &tenant, name, flow, work.now);
+                read(device.and_then(|device| tenant.device(device.name())))
+            }
+            Account::Extension(_) => read(None),
         };
         if dialled == Dialled::NotACode {
             self.on_call(work, flow, request, headers, key, tenant, account, &user, own_routes);
@@ -155,6 +168,13 @@ impl Rooms {
             let home = work.ctx.settings.tenant(seat.extension.tenant())?;
             Some((home.extension(seat.extension.name())?, seat.epoch))
         });
+        let base = match account {
+            Account::Device(index) if seat.is_none() => {
+                tenant.base_extension(&tenant.devices[index as usize])
+            }
+            _ => None,
+        };
+        let sitting = sitting.or(base.filter(|base| base.enabled).map(|base| (base, 0)));
         if matches!(account, Account::Device(_)) && sitting.is_none() {
             // Base state: codes and emergency numbers were served before; nothing else is (BASE-2).
             return work.answer(flow, request, Answer::new(403, "Nobody Is Logged In Here"));
@@ -248,8 +268,16 @@ fn may_speak(
             if seat.is_some_and(|seat| seat.extension == place) { Ok(()) } else { Err("Logged Out Here") }
         }
         None if extension.own_phones_max == 0 => Err("No Ordinary Phones For This Extension"),
+        None if tenant.home_phones(extension) == HomePhones::Base && sits(work, tenant, extension) => {
+            Err("Logged In At A Shared Phone")
+        }
         None => Ok(()),
     }
+}
+
+fn sits(work: &Work<'_>, tenant: &Tenant, extension: &Extension) -> bool {
+    let seats = work.ctx.tables.seats.seats_of(&tenant.customer, &(&*tenant.id, &*extension.number));
+    !seats.is_empty()
 }
 
 /// What every proxy must refuse (RFC 3261 §16.3): too many hops, and a request that has been here before and

@@ -13,6 +13,7 @@ use crate::hotdesk::{Dialled, Origin, Place, Seat, Surface, Typed};
 use crate::phone;
 use crate::query::{Pin, Proof};
 use crate::refusal::Refusal;
+use crate::seating;
 use crate::settings::{Account, CodesFrom, Tenant};
 use crate::transaction::Key;
 
@@ -56,6 +57,9 @@ impl Rooms {
             Account::Device(_) => Some(Place::new(&tenant.id, user)),
             Account::Extension(_) => phone::device_of_flow(work.ctx, tenant, user, flow, work.now),
         };
+        if let Some(device) = &device {
+            work.ctx.tables.timeouts.used(device, work.now.mono);
+        }
         let caller = device.map_or_else(|| Caller::Extension(Place::new(&tenant.id, user)), Caller::Device);
         let Ok(server) = work.transactions.begin_server(work.now.mono, key, flow, request, Owner::Nobody)
         else {
@@ -74,7 +78,7 @@ impl Rooms {
         let Some(call) = self.attendant.begin(work, server, *flow, request, caller) else { return };
         let (asker, surface) = (Asker::Attendant(call), Surface::Dialled);
         let origin = Origin::of_request(flow.remote, request.call_id().unwrap_or_default());
-        let of = |extension: &[u8]| Place::new(&tenant.id, &String::from_utf8_lossy(extension));
+        let of = |typed: &[u8]| seating::extension_typed(tenant, typed);
         let effect = match plan {
             Plan::LogIn { extension, pin } => Effect::CheckPin(
                 LogIn::new(asker, device, of(extension), surface, origin),

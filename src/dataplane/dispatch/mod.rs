@@ -4,6 +4,7 @@ mod calls;
 mod codes;
 mod credentials;
 mod emergency;
+mod ends;
 mod register;
 mod seats;
 
@@ -16,7 +17,7 @@ use crate::audit;
 use crate::context::{Answer, Owner, Work};
 use crate::effect::{Asker, Effect, LogIn};
 use crate::flow::{Flow, WorkerId};
-use crate::hotdesk::{Cause, DeferredEnd, Origin, Place, Surface};
+use crate::hotdesk::{Cause, DeferredEnd, Occasion, Origin, Place, Seat, Surface};
 use crate::input::{Command, Notice, Order, ReplyId};
 use crate::media::Heard;
 use crate::notifier::Notifier;
@@ -32,6 +33,13 @@ use crate::transaction::{self, Event, Reception, Response};
 
 /// Calls of the attendant that are looked after in one go: each may play a prompt or hang up.
 const TALKS_MAX: usize = 256;
+/// A seat that ends when it is its turn.
+pub(crate) struct Leaving {
+    device: Place,
+    end: DeferredEnd,
+    /// It does not wait for the calls at the device.
+    now: bool,
+}
 
 /// The cores of one worker.
 pub(crate) struct Rooms {
@@ -41,8 +49,16 @@ pub(crate) struct Rooms {
     alarms: Alarms,
     pub(crate) pending: Pending,
     pub(crate) seating: Seating,
-    /// Seats whose device or extension is gone from the settings: ended a few at a time.
-    pub(crate) leaving: VecDeque<(Place, DeferredEnd)>,
+    /// Seats that the settings, the clock or an administrator end: a few at a time.
+    pub(crate) leaving: VecDeque<Leaving>,
+    /// Seats whose ends are planned (again), a few at a time, and why.
+    planning: (VecDeque<Arc<Seat>>, Occasion),
+    /// There may be more ends to look at than were.
+    ends_due: bool,
+    /// Another worker may have planned by settings of before until then.
+    plan_again: Option<Mono>,
+    /// How far the wall clock was ahead of the monotonic one when all ends were planned last, in milliseconds.
+    wall_ahead: u64,
     effects: Vec<Effect>,
     /// What the 200 being written lists.
     granted: Granted,
@@ -58,6 +74,10 @@ impl Rooms {
             pending: Pending::new(first_generation),
             seating: Seating::default(),
             leaving: VecDeque::new(),
+            planning: (VecDeque::new(), Occasion::Stands),
+            ends_due: false,
+            plan_again: None,
+            wall_ahead: 0,
             effects: Vec::new(),
             granted: Granted::default(),
         }
@@ -222,12 +242,11 @@ impl Rooms {
     pub(crate) fn on_command(&mut self, work: &mut Work<'_>, reply: ReplyId, order: Order) {
         let Order { by, command } = order;
         match command {
-            Command::LogIn { tenant, device, extension } => {
-                let device = Place::new(&tenant, &device);
-                let extension = Place::new(&tenant, &extension);
+            Command::LogIn { tenant, device, extension, force, until } => {
+                let (device, extension) = (Place::new(&tenant, &device), Place::new(&tenant, &extension));
                 let origin = Origin::of_operator(&by);
                 let log_in = LogIn::new(Asker::Api(reply), device, extension, Surface::Api, origin);
-                self.effects.push(Effect::LogIn(log_in));
+                self.effects.push(Effect::LogIn(LogIn { force, until, ..log_in }));
             }
             Command::LogOut { tenant, device, now } => {
                 self.force_out(work, reply, &by, Place::new(&tenant, &device), now)
@@ -235,6 +254,9 @@ impl Rooms {
             Command::Unlock { tenant, extension } => {
                 let outcome = seating::unlock(work, &by, &Place::new(&tenant, &extension));
                 work.out.push(Output::Reply(reply, outcome));
+            }
+            Command::LogOutAll { tenant, site, now } => {
+                self.force_all_out(work, reply, &by, &tenant, site.as_deref(), now);
             }
         }
         self.carry_out(work);
@@ -277,13 +299,14 @@ impl Rooms {
         if work.ctx.worker == WorkerId(0) {
             proxy::forget_call_backs(work);
             self.effects.extend(work.ctx.tables.reloads.waiting().into_iter().map(Effect::Idle));
+            self.mind_the_clock(work);
         }
         self.carry_out(work);
     }
 
-    /// True while seats wait to be seen off.
+    /// True while seats wait to be seen off, or to be looked at for that.
     pub(crate) fn has_leaving(&self) -> bool {
-        !self.leaving.is_empty()
+        !self.leaving.is_empty() || self.has_ends_to_see_to()
     }
 
     /// When [`Self::handle_timeout`] has something to do.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Rooms;
+use super::{Leaving, Rooms};
 use crate::context::{Context, Work};
 use crate::effect::{Asker, Effect, LogIn};
 use crate::hotdesk::{Cause, DeferredEnd, Origin, Place, Seat, SeatChange, Surface};
@@ -52,6 +52,7 @@ impl Rooms {
     /// the phones are told.
     pub(super) fn seats_changed(&mut self, work: &mut Work<'_>, change: &Arc<SeatChange>) {
         seating::report(work, change);
+        self.plan_ends(work, &change.ended, change.begun.as_ref());
         let mut effects = std::mem::take(&mut self.effects);
         self.proxy.on_seats_changed(work, change, &mut effects);
         self.effects = effects;
@@ -181,15 +182,7 @@ impl Rooms {
         let tables = Arc::clone(&work.ctx.tables);
         let due = tables.reloads.take_if_idle(device, || seating::is_idle(work, device));
         if let Some(end) = due.end {
-            let ending = Ending {
-                customer: end.customer,
-                device: device.clone(),
-                only_epoch: Some(end.epoch),
-                cause: end.cause,
-                surface: end.surface,
-                origin: end.origin,
-            };
-            self.seating.end(work, &mut self.pending, Asker::Nobody, ending, &mut self.effects);
+            self.end_owed(work, device.clone(), end);
         }
         if due.reload {
             let Some(tenant) = work.ctx.settings.tenant(device.tenant()).cloned() else { return };
@@ -249,6 +242,48 @@ impl Rooms {
         work.out.push(Output::Reply(reply, Ok(Done::Deferred((*seat).clone()))));
     }
 
+    /// An administrator ends every seat at the devices of a site, or of a tenant.
+    pub(super) fn force_all_out(
+        &mut self,
+        work: &mut Work<'_>,
+        reply: ReplyId,
+        by: &str,
+        tenant: &str,
+        site: Option<&str>,
+        now: bool,
+    ) {
+        let Some(tenant) = work.ctx.settings.tenant(tenant) else {
+            return work.out.push(Output::Reply(reply, Err(Refusal::UnknownTenant)));
+        };
+        let stands_there = |seat: &Seat| {
+            let of_site = |site: &str| {
+                let stands = tenant.device(seat.device.name()).and_then(|device| tenant.site_of(device));
+                stands.is_some_and(|stands| *stands.id == *site)
+            };
+            seat.device.tenant() == &*tenant.id && site.is_none_or(of_site)
+        };
+        let seats = work.ctx.tables.seats.in_shard_of(&tenant.customer);
+        let before = self.leaving.len();
+        self.leaving.extend(seats.into_iter().filter(|seat| stands_there(seat)).map(|seat| Leaving {
+            device: seat.device.clone(),
+            end: DeferredEnd {
+                customer: tenant.customer.clone(),
+                epoch: seat.epoch,
+                cause: Cause::Forced,
+                surface: Surface::Api,
+                origin: Origin::of_operator(by),
+            },
+            now,
+        }));
+        work.out.push(Output::Reply(reply, Ok(Done::Ending(self.leaving.len() - before))));
+    }
+
+    fn end_owed(&mut self, work: &mut Work<'_>, device: Place, end: DeferredEnd) {
+        let DeferredEnd { customer, epoch, cause, surface, origin } = end;
+        let ending = Ending { customer, device, only_epoch: Some(epoch), cause, surface, origin };
+        self.seating.end(work, &mut self.pending, Asker::Nobody, ending, &mut self.effects);
+    }
+
     fn defer_end(&mut self, work: &mut Work<'_>, device: &Place, end: DeferredEnd) {
         work.ctx.tables.reloads.owe_end(device, end);
         // The last call may have ended while this was decided.
@@ -271,16 +306,21 @@ impl Rooms {
                 let (cause, surface) = (Cause::Removed, Surface::Configuration);
                 let origin = Origin::default();
                 let end = DeferredEnd { customer, epoch: seat.epoch, cause, surface, origin };
-                self.leaving.push_back((seat.device.clone(), end));
+                self.leaving.push_back(Leaving { device: seat.device.clone(), end, now: false });
             }
         }
     }
 
-    /// Ends at most `limit` seats that the settings no longer know; those in a call when the call is over.
+    /// Ends at most `limit` seats of those that leave; those in a call when the call is over, unless at once.
     pub(crate) fn see_off(&mut self, work: &mut Work<'_>, limit: usize) {
+        self.see_to_ends(work, limit);
         for _ in 0..limit {
-            let Some((device, end)) = self.leaving.pop_front() else { break };
-            self.defer_end(work, &device, end);
+            let Some(Leaving { device, end, now }) = self.leaving.pop_front() else { break };
+            if now {
+                self.end_owed(work, device, end);
+            } else {
+                self.defer_end(work, &device, end);
+            }
         }
         self.carry_out(work);
     }

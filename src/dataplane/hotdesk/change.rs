@@ -21,6 +21,8 @@ pub enum Surface {
     Configuration,
     /// The attendant, which asked for what was not dialled.
     Attendant,
+    /// The clock: the seat had stood for its time.
+    Clock,
 }
 
 /// Why a change happened.
@@ -36,6 +38,14 @@ pub enum Cause {
     Forced,
     /// The extension or the device is no longer there, or disabled.
     Removed,
+    /// Nobody used the device for too long.
+    Idle,
+    /// It stood for as long as a seat may.
+    Absolute,
+    /// A time of day has come at which seats end.
+    TimeOfDay,
+    /// It was taken until now.
+    Booking,
 }
 
 impl Cause {
@@ -46,6 +56,10 @@ impl Cause {
             Self::LogOut => "log-out",
             Self::Forced => "forced",
             Self::Removed => "removed",
+            Self::Idle => "idle",
+            Self::Absolute => "absolute",
+            Self::TimeOfDay => "time-of-day",
+            Self::Booking => "booking",
         }
     }
 }
@@ -93,6 +107,8 @@ pub struct Seat {
     pub since: u64,
     /// By which way it was taken.
     pub surface: Surface,
+    /// Until when it was taken, wall clock in milliseconds since 1970-01-01 UTC; `None`: for no particular time.
+    pub until: Option<u64>,
 }
 
 /// One change: the seats that end, the seat that begins, if any. Applied under one write lock and written as

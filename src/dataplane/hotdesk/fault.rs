@@ -53,8 +53,9 @@ mod tests {
             on_occupied: OnOccupied::TakeOver,
             surface: Surface::Dialled,
             origin: &Origin::UNKNOWN,
+            until: None,
         };
-        seats.propose_log_in(request, |_| Ok(()), NOW)
+        seats.propose_log_in(request, |_, _| Ok(()), NOW)
     }
 
     fn proposed(seats: &Seats, device: &str, extension: &str) -> Proposal {
@@ -145,8 +146,9 @@ mod tests {
             origin: &Origin::UNKNOWN,
         };
 
-        let died =
-            dies_after(0, || drop(seats.end_now(end, |_| panic!("a test lets this thread die here"), NOW)));
+        let died = dies_after(0, || {
+            drop(seats.end_now(end, |_, _| panic!("a test lets this thread die here"), NOW))
+        });
 
         assert!(died);
         assert_eq!(seated(&seats), pairs(&[("desk-1", "1001"), ("desk-2", "1002")]));
@@ -184,7 +186,7 @@ mod tests {
             origin: &Origin::UNKNOWN,
         };
         at_every_step(
-            |seats| drop(seats.end_now(end(), |_| Ok(()), NOW)),
+            |seats| drop(seats.end_now(end(), |_, _| Ok(()), NOW)),
             |seats| {
                 let (before, after) =
                     (pairs(&[("desk-1", "1001"), ("desk-2", "1002")]), pairs(&[("desk-2", "1002")]));

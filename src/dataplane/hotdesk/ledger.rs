@@ -111,7 +111,7 @@ impl Ledger {
     pub(super) fn plan_log_in(
         &self,
         request: &LogIn<'_>,
-        may_change: impl Fn(&Place) -> Result<(), Refusal>,
+        may_change: impl Fn(&Place, Option<&Place>) -> Result<(), Refusal>,
     ) -> Result<Plan, Refusal> {
         let LogIn { device, extension, .. } = *request;
         let (at, of) = (self.devices.get(device), self.extensions.get(extension));
@@ -139,9 +139,9 @@ impl Ledger {
         }
         // Their devices are free: a change at a device where somebody sits reserves that extension as well.
         ended.extend(seats[..beyond].iter().map(|displaced| Seat::clone(displaced)));
-        may_change(device)?;
+        may_change(device, at.and_then(|at| at.seat.as_ref()).map(|seat| &seat.extension))?;
         for seat in ended.iter().filter(|seat| seat.device != *device) {
-            may_change(&seat.device)?;
+            may_change(&seat.device, Some(&seat.extension))?;
         }
         Ok(Plan::Sit(ended))
     }
@@ -150,7 +150,7 @@ impl Ledger {
     pub(super) fn plan_end(
         &self,
         request: &End<'_>,
-        may_change: impl Fn(&Place) -> Result<(), Refusal>,
+        may_change: impl Fn(&Place, Option<&Place>) -> Result<(), Refusal>,
     ) -> Result<Seat, Refusal> {
         let device = request.device;
         let at = self.devices.get(device).ok_or(Refusal::NobodySits)?;
@@ -164,7 +164,7 @@ impl Ledger {
         if self.extension_is_reserved(&seat.extension) {
             return Err(Refusal::Busy);
         }
-        may_change(device)?;
+        may_change(device, Some(&seat.extension))?;
         Ok(Seat::clone(seat))
     }
 
@@ -180,6 +180,7 @@ impl Ledger {
                 epoch,
                 since: now.wall,
                 surface: request.surface,
+                until: request.until,
             }),
             cause: Cause::LogIn,
             surface: request.surface,

@@ -1,7 +1,8 @@
 //! The seat table and what may happen to it. Knows no SIP message.
 //!
-//! [`Seats`] says who sits where; [`Calls`] which calls are up at a device; [`Reloads`] what waits for their end;
-//! [`CallBacks`] which phone called for help; [`Marks`] what a phone that lost its seat may not register; [`Pins`] how often a PIN may be tried; and
+//! [`Seats`] says who sits where; [`Timeouts`] which seat ends when by itself; [`Calls`] which calls are up at a device;
+//! [`Reloads`] what waits for their end; [`CallBacks`] which phone called for help; [`Marks`] what a phone that lost its
+//! seat may not register; [`Pins`] how often a PIN may be tried; and
 //! [`dialled`] reads what a person dials. All workers share these tables; each is locked by shards, one shard at
 //! a time, and no guard leaves its file.
 
@@ -20,6 +21,7 @@ mod reloads;
 mod seat;
 mod sharded;
 mod sync;
+mod timeouts;
 
 use crate::hash;
 
@@ -34,3 +36,4 @@ pub use place::{Named, Place};
 pub use proposal::{End, LogIn, Proposal, Proposed, Settled};
 pub use reloads::{DeferredEnd, Due, Reloads};
 pub use seat::Seats;
+pub use timeouts::{Look, NextEnd, Occasion, Timeouts};

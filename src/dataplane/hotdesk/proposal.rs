@@ -25,6 +25,8 @@ pub struct LogIn<'a> {
     pub surface: Surface,
     /// Who asked, for the audit trail.
     pub origin: &'a Origin,
+    /// Until when the seat is taken, as [`Seat::until`].
+    pub until: Option<u64>,
 }
 
 /// The seat at a device shall end without a successor.

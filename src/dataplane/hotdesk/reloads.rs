@@ -79,6 +79,11 @@ impl Reloads {
         });
     }
 
+    /// The end that the device owes.
+    pub fn owed_end(&self, device: &Place) -> Option<DeferredEnd> {
+        self.devices.with(device, |devices| devices.get(device)?.end.clone())
+    }
+
     /// Takes what the device owes if `is_idle` says that no call (and no hold) is in the way. It is asked
     /// without a lock held, and only where something is owed.
     pub fn take_if_idle(&self, device: &Place, is_idle: impl FnOnce() -> bool) -> Due {

@@ -68,8 +68,9 @@ impl Seats {
     /// Decides what a log-in changes and reserves the devices and extensions it touches: the device, the
     /// extension, where the extension is displaced, who is put out.
     ///
-    /// `may_change` is asked for every one of these devices, under the lock: it says whether a seat at it may
-    /// begin or end now (no emergency call), and must not come back to this table.
+    /// `may_change` is asked for every one of these devices, and whose seat there would end, if anybody's, under the
+    /// lock: it says whether a seat at it may begin or end now (no emergency call, nobody protected), and must not come
+    /// back to this table.
     ///
     /// # Errors
     /// `Busy` where another change has reserved any of them; `DeviceOccupied` and `SeatLimit` where the policy
@@ -77,7 +78,7 @@ impl Seats {
     pub fn propose_log_in(
         &self,
         request: LogIn<'_>,
-        may_change: impl Fn(&Place) -> Result<(), Refusal>,
+        may_change: impl Fn(&Place, Option<&Place>) -> Result<(), Refusal>,
         now: Now,
     ) -> Result<Proposed, Refusal> {
         write(self.shard(request.customer), |ledger| {
@@ -96,7 +97,7 @@ impl Seats {
     pub fn propose_end(
         &self,
         request: End<'_>,
-        may_change: impl Fn(&Place) -> Result<(), Refusal>,
+        may_change: impl Fn(&Place, Option<&Place>) -> Result<(), Refusal>,
         now: Now,
     ) -> Result<Proposal, Refusal> {
         write(self.shard(request.customer), |ledger| {
@@ -113,7 +114,7 @@ impl Seats {
     pub fn end_now(
         &self,
         request: End<'_>,
-        may_change: impl Fn(&Place) -> Result<(), Refusal>,
+        may_change: impl Fn(&Place, Option<&Place>) -> Result<(), Refusal>,
         now: Now,
     ) -> Result<Arc<SeatChange>, Refusal> {
         write(self.shard(request.customer), |ledger| {
@@ -191,6 +192,11 @@ impl Seats {
             read(&shard.0, |ledger| seats.extend(ledger.seats().cloned()));
         }
         seats
+    }
+
+    /// The seats of a customer, and of those that share its shard, as they are at one instant, in no order.
+    pub fn in_shard_of(&self, customer: &str) -> Vec<Arc<Seat>> {
+        read(self.shard(customer), |ledger| ledger.seats().cloned().collect())
     }
 
     /// How many seats stand.

@@ -145,7 +145,7 @@ pub(super) fn start_branch(
         && let Some(device) = &target.device
     {
         let device = (&*plan.tenant.id, &**device);
-        work.ctx.tables.calls.began(&device, call.dialog, work.now.mono, plan.emergency.is_some());
+        work.ctx.tables.call_began(&device, call.dialog, work.now.mono, plan.emergency.is_some());
     }
     call.branches.push(Branch { client, target, ended: false, left: false });
     true

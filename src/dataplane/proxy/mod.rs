@@ -154,7 +154,7 @@ impl Proxy {
             && !plan.in_dialog
             && let Some(device) = &plan.opener_device
         {
-            work.ctx.tables.calls.began(device, dialog, work.now.mono, plan.emergency.is_some());
+            work.ctx.tables.call_began(device, dialog, work.now.mono, plan.emergency.is_some());
         }
         let bye = request.method() == Some(sip::Method::Bye);
         if bye {
@@ -243,7 +243,7 @@ impl Proxy {
             && !call.answered
             && !call.plan.in_dialog
             && let Some(device) = &call.plan.opener_device
-            && work.ctx.tables.calls.ended(device, call.dialog, work.now.mono)
+            && work.ctx.tables.call_ended(device, call.dialog, work.now.mono)
         {
             effects.push(Effect::Idle(device.clone()));
         }
@@ -558,7 +558,7 @@ fn free<'a>(
 
 /// A call is no more at a device; if it was the last one, what waited for that may happen.
 fn freed(work: &mut Work<'_>, tenant: &str, device: &str, dialog: u64, effects: &mut Vec<Effect>) {
-    if work.ctx.tables.calls.ended(&(tenant, device), dialog, work.now.mono) {
+    if work.ctx.tables.call_ended(&(tenant, device), dialog, work.now.mono) {
         effects.push(Effect::Idle(Place::new(tenant, device)));
     }
 }

@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::flow::Flow;
 use crate::location::{Contact, Holder, device_hash};
 use crate::now::Now;
-use crate::settings::Tenant;
+use crate::settings::{HomePhones, Tenant};
 
 /// One place a request may be sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +30,8 @@ pub(crate) struct Target {
 pub(crate) fn of_extension(ctx: &Context, tenant: &Tenant, extension: &str, now: Now) -> Vec<Target> {
     let own = ctx.tables.location.contacts(&tenant.id, extension.as_bytes(), now.mono);
     let mut targets = Vec::with_capacity(own.len() + 1);
-    for seat in ctx.tables.seats.seats_of(&tenant.customer, &(&*tenant.id, extension)) {
+    let seats = ctx.tables.seats.seats_of(&tenant.customer, &(&*tenant.id, extension));
+    for seat in &seats {
         let device = seat.device.name();
         let holder = Holder { device: device_hash(seat.device.tenant(), device), epoch: seat.epoch };
         let before = targets.len();
@@ -41,7 +42,15 @@ pub(crate) fn of_extension(ctx: &Context, tenant: &Tenant, extension: &str, now:
             targets.extend(of_device(ctx, seat.device.tenant(), device, now));
         }
     }
-    for contact in own.iter().filter(|contact| contact.holder.is_none()) {
+    // A device of its own is it while nobody sits there (BASE-8).
+    for device in tenant.base_devices(extension) {
+        if ctx.tables.seats.seat_at(&tenant.customer, &(&*tenant.id, &*device.id)).is_none() {
+            targets.extend(of_device(ctx, &tenant.id, &device.id, now));
+        }
+    }
+    let home = tenant.extension(extension).map_or(HomePhones::Ring, |known| tenant.home_phones(known));
+    let rings_at_home = seats.is_empty() || home == HomePhones::Ring;
+    for contact in own.iter().filter(|contact| contact.holder.is_none() && rings_at_home) {
         push(&mut targets, contact, extension, None);
     }
     targets.sort_by_key(|target| std::cmp::Reverse(target.q));

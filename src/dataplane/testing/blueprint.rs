@@ -97,9 +97,9 @@ pub fn tenant(id: &str, domain: &str) -> TenantParts {
             site: Some(0),
             room: format!("Desk {number}").into(),
             reload: Reload::CheckSync,
-            enabled: true,
             secret: auth::secret(&id, domain, &password(&id)),
             id: id.into(),
+            ..Device::default()
         }
     };
     let extension = |(number, name, pin): (&str, &str, &str)| Extension {
@@ -107,10 +107,8 @@ pub fn tenant(id: &str, domain: &str) -> TenantParts {
         name: name.into(),
         pin: Some(pin_hash(pin)),
         secret: auth::secret(number, domain, &password(number)),
-        devices_max: 1,
         own_phones_max: 2,
-        enabled: true,
-        language: None,
+        ..Extension::default()
     };
     TenantParts {
         id: id.into(),

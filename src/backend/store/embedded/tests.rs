@@ -60,6 +60,7 @@ fn seat(device: &str, extension: &str, epoch: u64) -> Seat {
         epoch,
         since: epoch * 1000,
         surface: Surface::Dialled,
+        until: None,
     }
 }
 
@@ -176,6 +177,7 @@ fn a_file_of_before_marks_were_kept_is_read_and_keeps_them() {
         .attempt(|_, database| {
             let transaction = database.begin_write()?;
             transaction.delete_table(MARKS)?;
+            transaction.open_table(META)?.insert(FORMAT_KEY, &1_u32.to_le_bytes()[..])?;
             Ok(transaction.commit()?)
         })
         .unwrap();
@@ -303,7 +305,7 @@ fn a_later_format_is_refused_by_its_number() {
     store
         .attempt(|_, database| {
             let transaction = database.begin_write()?;
-            transaction.open_table(META)?.insert(FORMAT_KEY, &2_u32.to_le_bytes()[..])?;
+            transaction.open_table(META)?.insert(FORMAT_KEY, &(FORMAT + 1).to_le_bytes()[..])?;
             Ok(transaction.commit()?)
         })
         .unwrap();
@@ -311,8 +313,8 @@ fn a_later_format_is_refused_by_its_number() {
 
     let opened = open_file(&path).map(drop).unwrap_err();
 
-    assert!(matches!(opened, OpenError::Format { found: 2, known: 1, .. }));
-    assert!(opened.to_string().ends_with("hotdesk.db has format 2, this version reads format 1"));
+    assert!(matches!(opened, OpenError::Format { found: 3, known: 2, .. }));
+    assert!(opened.to_string().ends_with("hotdesk.db has format 3, this version reads format 2"));
 }
 
 #[test]

@@ -380,6 +380,8 @@ fn administrator_logs_in_and_out_by_the_api() {
         tenant: "demo".into(),
         device: device.into(),
         extension: "1001".into(),
+        force: false,
+        until: None,
     };
     let done = office.command(log_in("desk-1"));
     assert!(matches!(done, Some(Ok(Done::LoggedIn(seat))) if seat.surface == Surface::Api));

@@ -100,8 +100,9 @@ impl Edge {
             on_occupied: OnOccupied::TakeOver,
             surface: Surface::Dialled,
             origin: &Origin::UNKNOWN,
+            until: None,
         };
-        match self.seats.propose_log_in(request, |_| Ok(()), now) {
+        match self.seats.propose_log_in(request, |_, _| Ok(()), now) {
             Ok(Proposed::Change(proposal)) => Some(proposal),
             Ok(Proposed::AlreadySits(seat)) => {
                 assert_eq!((seat.device.name(), seat.extension.name()), (device, extension));
@@ -129,7 +130,7 @@ impl Edge {
             surface: Surface::Dialled,
             origin: &Origin::UNKNOWN,
         };
-        match self.seats.end_now(end, |_| Ok(()), NOW) {
+        match self.seats.end_now(end, |_, _| Ok(()), NOW) {
             Ok(change) => Some(change),
             Err(Refusal::Busy | Refusal::NobodySits) => None,
             Err(refusal) => panic!("{refusal:?}"),

@@ -207,8 +207,9 @@ fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
                     on_occupied,
                     surface: Surface::Dialled,
                     origin: &Origin::UNKNOWN,
+                    until: None,
                 };
-                let may = |asked: &Place| {
+                let may = |asked: &Place, _: Option<&Place>| {
                     if held.as_ref() == Some(asked) { Err(Refusal::EmergencyHold) } else { Ok(()) }
                 };
                 let expected = list.log_in(&request, &held);
@@ -246,7 +247,7 @@ fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
                     surface: Surface::Api,
                     origin: &Origin::UNKNOWN,
                 };
-                let may = |asked: &Place| {
+                let may = |asked: &Place, _: Option<&Place>| {
                     if held.as_ref() == Some(asked) { Err(Refusal::EmergencyHold) } else { Ok(()) }
                 };
                 let expected = list.end(&request, &held);

@@ -31,6 +31,7 @@ fn log_in<'a>(device: &'a Place, extension: &'a Place) -> LogIn<'a> {
         on_occupied: OnOccupied::TakeOver,
         surface: Surface::Dialled,
         origin: &Origin::UNKNOWN,
+        until: None,
     }
 }
 
@@ -46,14 +47,14 @@ fn end(device: &Place) -> End<'_> {
 }
 
 fn propose(seats: &Seats, request: LogIn<'_>) -> Proposal {
-    match seats.propose_log_in(request, |_| Ok(()), NOW) {
+    match seats.propose_log_in(request, |_, _| Ok(()), NOW) {
         Ok(Proposed::Change(proposal)) => proposal,
         other => panic!("{request:?} came to {other:?}"),
     }
 }
 
 fn refused(seats: &Seats, request: LogIn<'_>) -> Refusal {
-    match seats.propose_log_in(request, |_| Ok(()), NOW) {
+    match seats.propose_log_in(request, |_, _| Ok(()), NOW) {
         Err(refusal) => refusal,
         other => panic!("{request:?} came to {other:?}"),
     }
@@ -89,6 +90,7 @@ fn seat_is_seen_from_both_sides_only_after_the_commit() {
         epoch: change.epoch,
         since: NOW.wall,
         surface: Surface::Dialled,
+        until: None,
     };
     assert_eq!(change.begun, Some(begun));
     assert_eq!((change.cause, change.at, change.ended.len()), (Cause::LogIn, NOW.wall, 0));
@@ -175,7 +177,7 @@ fn log_in_where_one_sits_already_changes_nothing_whatever_the_policy() {
     let (device, john) = (desk(1), person(1001));
     let request =
         LogIn { on_limit: OnLimit::Refuse, on_occupied: OnOccupied::Refuse, ..log_in(&device, &john) };
-    let may_not = |_: &Place| Err(Refusal::EmergencyHold);
+    let may_not = |_: &Place, _: Option<&Place>| Err(Refusal::EmergencyHold);
 
     match seats.propose_log_in(request, may_not, NOW) {
         Ok(Proposed::AlreadySits(seat)) => assert_eq!(Some(seat), before),
@@ -211,7 +213,7 @@ fn changes_of_one_device_or_extension_come_one_after_the_other() {
     assert_eq!(refused(&seats, log_in(&desk(2), &person(1003))), Refusal::Busy);
     assert_eq!(refused(&seats, log_in(&desk(3), &person(1001))), Refusal::Busy);
     assert_eq!(refused(&seats, log_in(&desk(3), &person(1002))), Refusal::Busy);
-    assert_eq!(seats.end_now(end(&desk(1)), |_| Ok(()), NOW), Err(Refusal::Busy));
+    assert_eq!(seats.end_now(end(&desk(1)), |_, _| Ok(()), NOW), Err(Refusal::Busy));
     sit(&seats, &desk(3), &person(1003));
     seats.commit(proposal).unwrap();
     sit(&seats, &desk(1), &person(1002));
@@ -223,7 +225,7 @@ fn every_device_of_a_change_is_asked_for_and_one_emergency_stops_it() {
     sit(&seats, &desk(1), &person(1001));
     sit(&seats, &desk(2), &person(1002));
     let asked = RefCell::new(Vec::new());
-    let ask = |device: &Place| {
+    let ask = |device: &Place, _: Option<&Place>| {
         asked.borrow_mut().push(device.clone());
         Ok(())
     };
@@ -235,7 +237,9 @@ fn every_device_of_a_change_is_asked_for_and_one_emergency_stops_it() {
     seats.abandon(proposal);
 
     for held in [desk(1), desk(2)] {
-        let may_change = |device: &Place| if *device == held { Err(Refusal::EmergencyHold) } else { Ok(()) };
+        let may_change = |device: &Place, _: Option<&Place>| {
+            if *device == held { Err(Refusal::EmergencyHold) } else { Ok(()) }
+        };
         let outcome = seats.propose_log_in(log_in(&desk(2), &person(1001)), may_change, NOW);
         assert!(matches!(outcome, Err(Refusal::EmergencyHold)), "{outcome:?}");
         assert_eq!(seats.end_now(end(&held), may_change, NOW), Err(Refusal::EmergencyHold));
@@ -248,12 +252,12 @@ fn end_takes_effect_at_once() {
     let seats = Seats::new();
     sit(&seats, &desk(1), &person(1001));
 
-    let change = seats.end_now(end(&desk(1)), |_| Ok(()), NOW).unwrap();
+    let change = seats.end_now(end(&desk(1)), |_, _| Ok(()), NOW).unwrap();
 
     assert_eq!((change.ended.len(), change.begun.as_ref(), change.cause), (1, None, Cause::LogOut));
     assert!(change.epoch > change.ended[0].epoch);
     assert_eq!(devices_of(&seats, &person(1001)), []);
-    assert_eq!(seats.end_now(end(&desk(1)), |_| Ok(()), NOW), Err(Refusal::NobodySits));
+    assert_eq!(seats.end_now(end(&desk(1)), |_, _| Ok(()), NOW), Err(Refusal::NobodySits));
 }
 
 #[test]
@@ -261,7 +265,7 @@ fn end_that_must_be_durable_is_seen_after_the_commit() {
     let seats = Seats::new();
     sit(&seats, &desk(1), &person(1001));
 
-    let proposal = seats.propose_end(end(&desk(1)), |_| Ok(()), NOW).unwrap();
+    let proposal = seats.propose_end(end(&desk(1)), |_, _| Ok(()), NOW).unwrap();
     assert_eq!(extension_at(&seats, &desk(1)), Some(person(1001)));
     seats.commit(proposal).unwrap();
 
@@ -276,10 +280,10 @@ fn end_of_one_sitting_spares_the_next() {
 
     let device = desk(1);
     let late = End { only_epoch: Some(first.epoch), ..end(&device) };
-    assert_eq!(seats.end_now(late, |_| Ok(()), NOW), Err(Refusal::NobodySits));
+    assert_eq!(seats.end_now(late, |_, _| Ok(()), NOW), Err(Refusal::NobodySits));
 
     let epoch = seats.seat_at("acme", &("acme", "desk-1")).map(|seat| seat.epoch);
-    seats.end_now(End { only_epoch: epoch, ..end(&device) }, |_| Ok(()), NOW).unwrap();
+    seats.end_now(End { only_epoch: epoch, ..end(&device) }, |_, _| Ok(()), NOW).unwrap();
     assert!(seats.is_empty());
 }
 
@@ -316,6 +320,7 @@ fn restored_seats_stand_and_epochs_go_on_above_them() {
         epoch,
         since: 5,
         surface: Surface::Native,
+        until: None,
     };
     let visitor = Place::new("acme-west", "2001");
     let stored = vec![

@@ -63,7 +63,7 @@ fn threads_that_hammer_the_table_leave_it_as_the_store_has_it() {
                                 surface: Surface::Dialled,
                                 origin: &Origin::UNKNOWN,
                             };
-                            seats.end_now(end, |_| Ok(()), Now::default())
+                            seats.end_now(end, |_, _| Ok(()), Now::default())
                         } else {
                             let request = LogIn {
                                 customer: "acme",
@@ -74,8 +74,9 @@ fn threads_that_hammer_the_table_leave_it_as_the_store_has_it() {
                                 on_occupied: OnOccupied::TakeOver,
                                 surface: Surface::Dialled,
                                 origin: &Origin::UNKNOWN,
+                                until: None,
                             };
-                            match seats.propose_log_in(request, |_| Ok(()), Now::default()) {
+                            match seats.propose_log_in(request, |_, _| Ok(()), Now::default()) {
                                 Ok(Proposed::Change(proposal)) if draw(&mut random, 8) == 0 => {
                                     seats.abandon(proposal);
                                     continue;
