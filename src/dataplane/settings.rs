@@ -2,9 +2,11 @@
 //!
 //! `config/` makes it from TOML; a reload makes a new one and swaps the `Arc`.
 
+mod account;
 mod emergency;
 mod ends;
 mod listener;
+mod seats;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -18,10 +20,12 @@ use crate::flow::ListenerId;
 use crate::hash::NameHasher;
 use crate::media::MediaAddress;
 pub use crate::secret::{SipSecret, StoredPin};
+pub use account::{Device, Extension, Reload, Site};
 pub use emergency::{Emergency, LocationForm, Peer, Told};
 pub use ends::{Ends, Limit, TERM_MAX, Terms, TimeOfDay, TimeZone};
 use listener::Face;
 pub use listener::{Listener, Protocol};
+pub use seats::{HomePhones, NativeIdentify, OnLimit, OnOccupied, SeatPolicy};
 
 /// Everything the edge was told, one generation of it.
 #[derive(Debug)]
@@ -501,99 +505,6 @@ impl Codes {
     }
 }
 
-/// What happens when an extension at its limit of seats logs in once more (LOG-18).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnLimit {
-    /// Its oldest seat ends.
-    #[default]
-    Displace,
-    /// The log-in is refused.
-    Refuse,
-}
-
-/// What happens when the device is in use by another (LOG-17).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnOccupied {
-    /// The other is put out.
-    #[default]
-    TakeOver,
-    /// The log-in is refused.
-    Refuse,
-    /// The attendant asks whoever logs in; on every other surface the log-in is refused unless it is forced.
-    Ask,
-}
-
-/// What the ordinary phones of an extension do while it sits at a device of the pool (CAP-34). Emergency calls are
-/// never concerned.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum HomePhones {
-    /// They ring along.
-    #[default]
-    Ring,
-    /// They do not ring, and may call.
-    Silent,
-    /// They do not ring and may not call, as a device where nobody sits.
-    Base,
-}
-
-/// By what a native REGISTER is tied to a device.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum NativeIdentify {
-    /// The flow of a live authenticated binding of the device, or an instance learned from one.
-    #[default]
-    Flow,
-    /// Also a MAC header or User-Agent, from inside the networks of the device's site.
-    Mac,
-}
-
-/// What may happen to a tenant's seats.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SeatPolicy {
-    /// A phone's own wizard may log in.
-    pub native: bool,
-    /// By what such a REGISTER is tied to a device.
-    pub native_identify: NativeIdentify,
-    /// How long a device that lost a native seat must keep still before its REGISTER counts as a new log-in.
-    pub native_silence: Duration,
-    /// How long an un-REGISTER waits for a REGISTER that takes it back, for brands that un-REGISTER at boot.
-    pub native_logout_grace: Duration,
-    /// LOG-18.
-    pub on_limit: OnLimit,
-    /// LOG-17.
-    pub on_occupied: OnOccupied,
-    /// SEC-9: the PIN may stand in the dialled string.
-    pub dial_pin: bool,
-    /// OUT-17: a log-out at the phone needs the PIN of whoever sits there.
-    pub logout_pin: bool,
-    /// Q5.
-    pub codes_from: CodesFrom,
-    /// When seats end by themselves, where neither device, extension nor site says it.
-    pub ends: Ends,
-    /// How long before such an end it is told.
-    pub warn_before: Duration,
-    /// What ordinary phones do meanwhile, where the extension does not say it.
-    pub home_phones: HomePhones,
-}
-
-impl Default for SeatPolicy {
-    fn default() -> Self {
-        Self {
-            native: false,
-            native_identify: NativeIdentify::default(),
-            native_silence: Duration::from_secs(15 * 60),
-            native_logout_grace: Duration::ZERO,
-            on_limit: OnLimit::default(),
-            on_occupied: OnOccupied::default(),
-            dial_pin: true,
-            logout_pin: false,
-            codes_from: CodesFrom::default(),
-            ends: Ends { idle: Some(Limit::Never), absolute: Some(Limit::Never), times: Some(Vec::new()) },
-            warn_before: Duration::from_secs(5 * 60),
-            home_phones: HomePhones::default(),
-        }
-    }
-}
-
 /// What the embedded registrar grants (RFC 3261 §10.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegistrarPolicy {
@@ -620,167 +531,6 @@ impl Default for RegistrarPolicy {
             digest_md5: true,
             digest_sha256: false,
             third_party_contacts: false,
-        }
-    }
-}
-
-/// A physical place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Site {
-    /// Its id.
-    pub id: Box<str>,
-    /// What people call it.
-    pub name: Box<str>,
-    /// The number an emergency call from here shows, E.164.
-    pub emergency_caller: Option<Box<str>>,
-    /// Its networks: an emergency call from inside is not challenged.
-    pub networks: Vec<IpNet>,
-    /// The language the attendant speaks here; `None`: the tenant's.
-    pub language: Option<Box<str>>,
-    /// Where emergency calls from here go before the tenant's routes are tried.
-    pub emergency_routes: Vec<Peer>,
-    /// Its civic address: elements and their text in the order of RFC 5139 §4; empty: it is not known.
-    pub civic: Vec<(Box<str>, Box<str>)>,
-    /// Off: nobody logs in here but by the control API. Who sits stays.
-    pub may_hot_desk: bool,
-    /// What is dialled here; `None`: what is dialled at the tenant.
-    pub codes: Option<Codes>,
-    /// When seats here end by themselves.
-    pub ends: Ends,
-    /// What [`Self::ends`] says comes before what an extension says.
-    pub ends_forced: bool,
-}
-
-impl Default for Site {
-    fn default() -> Self {
-        Self {
-            id: Box::default(),
-            name: Box::default(),
-            emergency_caller: None,
-            networks: Vec::new(),
-            language: None,
-            emergency_routes: Vec::new(),
-            civic: Vec::new(),
-            may_hot_desk: true,
-            codes: None,
-            ends: Ends::default(),
-            ends_forced: false,
-        }
-    }
-}
-
-/// How a phone is told to fetch its file again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Reload {
-    /// It is not told.
-    #[default]
-    None,
-    /// NOTIFY with `Event: check-sync;reboot=false`.
-    CheckSync,
-}
-
-/// A shared desk phone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Device {
-    /// Its id, and the SIP user of its own account.
-    pub id: Box<str>,
-    /// Its MAC address.
-    pub mac: Option<[u8; 6]>,
-    /// What people call it.
-    pub name: Box<str>,
-    /// Index into the tenant's sites.
-    pub site: Option<u32>,
-    /// The desk or room within the site.
-    pub room: Box<str>,
-    /// How it is told to reload.
-    pub reload: Reload,
-    /// Off: it refuses log-ins (DEV-3). Calls to emergency numbers still pass.
-    pub enabled: bool,
-    /// No seat at it begins or ends but by the control API (USR-3).
-    pub protected: bool,
-    /// What is dialled at it; `None`: what is dialled at its site.
-    pub codes: Option<Codes>,
-    /// Number of the extension of the tenant that it is while nobody sits there (BASE-8); `None`: it may call nobody and
-    /// nobody calls it.
-    pub base_extension: Option<Box<str>>,
-    /// When seats at it end by themselves.
-    pub ends: Ends,
-    /// Its account's digest secret.
-    pub secret: SipSecret,
-}
-
-impl Default for Device {
-    fn default() -> Self {
-        Self {
-            id: Box::default(),
-            mac: None,
-            name: Box::default(),
-            site: None,
-            room: Box::default(),
-            reload: Reload::default(),
-            enabled: true,
-            protected: false,
-            codes: None,
-            base_extension: None,
-            ends: Ends::default(),
-            secret: SipSecret::default(),
-        }
-    }
-}
-
-/// A number with the person behind it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Extension {
-    /// The number, and the SIP user of its own account.
-    pub number: Box<str>,
-    /// The person's name as displays show it.
-    pub name: Box<str>,
-    /// The PIN; `None`: nobody can log in with one, unless another PIN backend of the tenant knows it.
-    pub pin: Option<StoredPin>,
-    /// Its own account's digest secret.
-    pub secret: SipSecret,
-    /// Seats at a time; at least 1.
-    pub devices_max: u32,
-    /// Ordinary phones beside the seat; 0 refuses them.
-    pub own_phones_max: u32,
-    /// Off: it cannot log in, register or be called.
-    pub enabled: bool,
-    /// The language the attendant speaks to whoever has proved to be it; `None`: that of the place.
-    pub language: Option<Box<str>>,
-    /// Other names by which it logs in (USR-7), each once among the tenants of the customer.
-    pub aliases: Vec<Box<str>>,
-    /// USR-1: it may take a seat.
-    pub may_hot_desk: bool,
-    /// Where it may: indices into the tenant's sites. With [`Self::devices`] empty too: everywhere.
-    pub sites: Vec<u32>,
-    /// Where it may: ids of devices of the tenant, beside those of [`Self::sites`].
-    pub devices: Vec<Box<str>>,
-    /// None of its seats begins or ends but by the control API (USR-3).
-    pub protected: bool,
-    /// When its seats end by themselves.
-    pub ends: Ends,
-    /// What its ordinary phones do meanwhile; `None`: what the tenant says.
-    pub home_phones: Option<HomePhones>,
-}
-
-impl Default for Extension {
-    fn default() -> Self {
-        Self {
-            number: Box::default(),
-            name: Box::default(),
-            pin: None,
-            secret: SipSecret::default(),
-            devices_max: 1,
-            own_phones_max: 0,
-            enabled: true,
-            language: None,
-            aliases: Vec::new(),
-            may_hot_desk: true,
-            sites: Vec::new(),
-            devices: Vec::new(),
-            protected: false,
-            ends: Ends::default(),
-            home_phones: None,
         }
     }
 }
