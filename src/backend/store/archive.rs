@@ -14,6 +14,9 @@ const TRAIL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("trail");
 /// Where each follower of the trail stands. At most as many rows as there ever were followers.
 const PLACES: TableDefinition<'_, &str, u64> = TableDefinition::new("places");
 
+/// The name of one of the tables: where it is, all are.
+pub(super) const TABLE: &str = "places";
+
 /// Rows removed in one step: as many as a minute of groups a quarter of a second apart makes, some milliseconds of work.
 const TRIM_ROWS_MAX: usize = 256;
 

@@ -335,9 +335,13 @@ fn prepare(database: &Database) -> Result<u32, SaveError> {
         let format = meta.get(FORMAT_KEY)?.ok_or(FormError::Foreign)?;
         u32::from_le_bytes(*format.value().first_chunk().ok_or(FormError::Length)?)
     };
-    if (FORMAT_OLDEST..FORMAT).contains(&format) {
-        // What is in it is read as it is; what is added from now on an older version could not read. The first files of
-        // format 1 had no marks, later ones no PINs, no trail or no emergency calls.
+    // The first files of format 1 had no marks, later ones no PINs, no trail or no emergency calls; to one that has none
+    // they are the same.
+    let tables: Vec<_> = transaction.list_tables()?.collect();
+    let has = |name| tables.iter().any(|table| table.name() == name);
+    let known = [MARKS.name(), PINS.name(), archive::TABLE, CALLED_FOR_HELP.name()];
+    if (FORMAT_OLDEST..FORMAT).contains(&format) || (format == FORMAT && !known.into_iter().all(has)) {
+        // What is in it is read as it is; what is added from now on an older version could not read.
         transaction.open_table(META)?.insert(FORMAT_KEY, &FORMAT.to_le_bytes()[..])?;
         transaction.open_table(MARKS)?;
         transaction.open_table(PINS)?;
