@@ -221,6 +221,7 @@ fn complete_file_shows_the_defaults() {
     assert_eq!(complete.customer, small.customer);
     assert_eq!(complete.seats, small.seats);
     assert_eq!(complete.registrar, small.registrar);
+    assert_eq!(complete.base, small.base);
     assert_eq!(complete.trusted_networks, small.trusted_networks);
     assert_eq!(complete.emergency.prefixes, small.emergency.prefixes);
     assert_eq!(complete.emergency.hold, small.emergency.hold);
@@ -544,6 +545,11 @@ fn each_of_these_is_refused_for_its_reason() {
             "[[tenant.extension]]\nnumber = \"11\"\naliases = [\"0112\"]",
             "0112 is an emergency call and an alias",
         ),
+        ("base = { may_call = [\"2…\"] }", "\"2…\" is no number"),
+        ("absent = \"voicemail\"", "\"voicemail\" is not possible here"),
+        ("absent = { redirect = \"0301234\" }", "nobody can be sent to \"0301234\""),
+        ("absent = { redirect = \"sip:a@b.example;x=1\" }", "nobody can be sent to"),
+        ("absent = {}", "`redirect` is missing in [tenant.absent]"),
         ("[tenant.registration]\nexpires_min = \"20m\"", "expiries are not in order"),
         ("[tenant.registration]\nexpires_min = \"1500ms\"", "an expiry has whole seconds"),
         ("[tenant.registration]\ndigest = []", "without a digest algorithm no phone can register"),

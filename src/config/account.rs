@@ -8,6 +8,7 @@ use dataplane::settings::{Device, Extension, Reload, SipSecret, Site, StoredPin,
 use super::attendant;
 use super::keys::{self, Section, nearest};
 use super::name;
+use super::reach;
 use super::read::{Choice, Table, Text};
 use super::report::{Findings, Problem, Span};
 use super::seats;
@@ -202,6 +203,7 @@ fn extension(
         protected: table.boolean("protected").unwrap_or(false),
         ends: seats::ends(table),
         home_phones: table.choice("home_phones", &seats::HOME_PHONES),
+        absent: reach::absent(table, &keys::EXTENSION_ABSENT),
         number,
     };
     (extension, span)

@@ -75,6 +75,8 @@ pub(super) static TENANT: Section = Section::many(
         "codes",
         "attendant",
         "emergency",
+        "base",
+        "absent",
         "seats",
         "registration",
         "trusted_networks",
@@ -93,6 +95,8 @@ pub(super) static EMERGENCY: Section = Section::one(
     "tenant.emergency",
     &["numbers", "prefixes", "route", "routes", "no_answer", "hold", "call_back", "location", "notify"],
 );
+pub(super) static BASE: Section = Section::one("tenant.base", &["may_call"]);
+pub(super) static ABSENT: Section = Section::one("tenant.absent", &["redirect"]);
 pub(super) static SEATS: Section = Section::one(
     "tenant.seats",
     &[
@@ -190,13 +194,15 @@ pub(super) static EXTENSION: Section = Section::many(
         "absolute_timeout",
         "logout_at",
         "home_phones",
+        "absent",
     ],
 );
 pub(super) static PIN: Section = Section::one("tenant.extension.pin", &["hash", "sealed", "must_change"]);
 pub(super) static EXTENSION_PASSWORD: Section = Section::one("tenant.extension.password", &["file"]);
+pub(super) static EXTENSION_ABSENT: Section = Section::one("tenant.extension.absent", &["redirect"]);
 
 /// Every table a file may hold, in the order of the documentation.
-pub static SECTIONS: [&Section; 33] = [
+pub static SECTIONS: [&Section; 36] = [
     &TOP,
     &EDGE,
     &LISTEN,
@@ -216,6 +222,8 @@ pub static SECTIONS: [&Section; 33] = [
     &CODES,
     &ATTENDANT,
     &EMERGENCY,
+    &BASE,
+    &ABSENT,
     &SEATS,
     &TENANT_PINS,
     &PIN_BACKEND,
@@ -230,6 +238,7 @@ pub static SECTIONS: [&Section; 33] = [
     &EXTENSION,
     &PIN,
     &EXTENSION_PASSWORD,
+    &EXTENSION_ABSENT,
 ];
 
 /// The known name nearest to `given`, if one is near enough to be what was meant.

@@ -19,6 +19,7 @@ pub mod keys;
 mod media;
 mod name;
 mod pins;
+mod reach;
 mod read;
 mod report;
 mod seats;

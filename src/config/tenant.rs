@@ -16,6 +16,7 @@ use super::emergency::{self, Resolve};
 use super::keys::{self, nearest};
 use super::name;
 use super::pins::{self, PinFiles};
+use super::reach;
 use super::read::{Choice, Table, Text, choose};
 use super::report::{Problem, Span};
 use super::seats;
@@ -118,6 +119,8 @@ fn tenant(
         emergency: emergency.emergency,
         attendant,
         seats,
+        base: reach::base(table),
+        absent: reach::absent(table, &keys::ABSENT).unwrap_or_default(),
         registrar,
         time_zone: seats::time_zone(table),
         trusted_networks: trust::networks(table),

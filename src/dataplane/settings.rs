@@ -3,9 +3,11 @@
 //! `config/` makes it from TOML; a reload makes a new one and swaps the `Arc`.
 
 mod account;
+mod calls;
 mod emergency;
 mod ends;
 mod listener;
+mod numbers;
 mod seats;
 
 use std::collections::HashMap;
@@ -21,10 +23,12 @@ use crate::hash::NameHasher;
 use crate::media::MediaAddress;
 pub use crate::secret::{SipSecret, StoredPin};
 pub use account::{Device, Extension, Reload, Site};
+pub use calls::{Absent, BasePolicy};
 pub use emergency::{Emergency, LocationForm, Peer, Told};
 pub use ends::{Ends, Limit, TERM_MAX, Terms, TimeOfDay, TimeZone};
 use listener::Face;
 pub use listener::{Listener, Protocol};
+pub use numbers::{Pattern, number};
 pub use seats::{HomePhones, NativeIdentify, OnLimit, OnOccupied, SeatPolicy};
 
 /// Everything the edge was told, one generation of it.
@@ -218,6 +222,10 @@ pub struct Tenant {
     pub attendant: AttendantPolicy,
     /// What may happen to seats.
     pub seats: SeatPolicy,
+    /// What a phone may do at which nobody sits.
+    pub base: BasePolicy,
+    /// What callers of an extension are told that is to be had nowhere.
+    pub absent: Absent,
     /// What the embedded registrar grants.
     pub registrar: RegistrarPolicy,
     /// Where its clocks hang.
@@ -261,6 +269,10 @@ pub struct TenantParts {
     pub attendant: AttendantPolicy,
     /// See [`Tenant::seats`].
     pub seats: SeatPolicy,
+    /// See [`Tenant::base`].
+    pub base: BasePolicy,
+    /// See [`Tenant::absent`].
+    pub absent: Absent,
     /// See [`Tenant::registrar`].
     pub registrar: RegistrarPolicy,
     /// See [`Tenant::time_zone`].
@@ -296,6 +308,8 @@ impl Tenant {
             emergency,
             attendant,
             seats,
+            base,
+            absent,
             registrar,
             time_zone,
             trusted_networks,
@@ -336,6 +350,8 @@ impl Tenant {
             emergency,
             attendant,
             seats,
+            base,
+            absent,
             registrar,
             time_zone,
             trusted_networks,

@@ -175,8 +175,13 @@ impl Rooms {
             _ => None,
         };
         let sitting = sitting.or(base.filter(|base| base.enabled).map(|base| (base, 0)));
-        if matches!(account, Account::Device(_)) && sitting.is_none() {
-            // Base state: codes and emergency numbers were served before; nothing else is (BASE-2).
+        let invite = request.method() == Some(sip::Method::Invite);
+        if matches!(account, Account::Device(_))
+            && sitting.is_none()
+            && !(invite && tenant.base.lets_call(user))
+        {
+            // Base state: codes and emergency numbers were served before; nothing else is (BASE-2), but for what the tenant
+            // lets everybody call (BASE-4).
             return work.answer(flow, request, Answer::new(403, "Nobody Is Logged In Here"));
         }
         let Ok(from) = proxy::decide(work.ctx, &tenant, account, sitting, &headers.from_uri) else {
@@ -192,14 +197,13 @@ impl Rooms {
                     callee.enabled.then(|| proxy::of_extension(work.ctx, &tenant, &callee.number, work.now));
                 let targets = called.unwrap_or_default();
                 if targets.is_empty() {
-                    return work.answer(flow, request, Answer::new(480, "Temporarily Unavailable"));
+                    return tell_absent(work, flow, request, &tenant, callee);
                 }
                 (Some(callee.number.clone()), targets)
             }
             // A device account is never callable (RULES §2), and looks like no account at all; but a phone that called for
             // help can be called by the number it showed.
             Some(Account::Device(_)) | None => {
-                let invite = request.method() == Some(sip::Method::Invite);
                 let called = invite.then(|| emergency::of_shown_number(work, flow, headers, &tenant, user));
                 let targets = called.unwrap_or_default();
                 if targets.is_empty() {
@@ -221,7 +225,7 @@ impl Rooms {
             in_dialog: false,
             tenant: Arc::clone(&tenant),
         };
-        work.ctx.counters.invites += u64::from(request.method() == Some(sip::Method::Invite));
+        work.ctx.counters.invites += u64::from(invite);
         self.forward(work, flow, request, headers, key, plan);
     }
 
@@ -246,6 +250,25 @@ impl Rooms {
         self.proxy.begin(work, server, request, headers, plan, &mut effects);
         self.effects = effects;
     }
+}
+
+/// What the caller of an extension hears that is to be had nowhere: 480, or for a call where else to try (BASE-6, BASE-7).
+/// One that is switched off goes on to nowhere.
+fn tell_absent(
+    work: &mut Work<'_>,
+    flow: &Flow,
+    request: &sip::Message<'_>,
+    tenant: &Tenant,
+    callee: &Extension,
+) {
+    let invite = request.method() == Some(sip::Method::Invite);
+    let policy = callee.absent.as_ref().unwrap_or(&tenant.absent);
+    let contact = policy.contact(tenant.realm()).filter(|_| invite && callee.enabled);
+    let answer = match &contact {
+        Some(contact) => Answer::with(302, "Moved Temporarily", sip::Name::Contact, contact),
+        None => Answer::new(480, "Temporarily Unavailable"),
+    };
+    work.answer(flow, request, answer);
 }
 
 /// True if From can be replaced and put back within the dialog, for which it is kept in a Record-Route.

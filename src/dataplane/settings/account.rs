@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 
-use super::{Codes, Ends, HomePhones, Peer, SipSecret, StoredPin};
+use super::{Absent, Codes, Ends, HomePhones, Peer, SipSecret, StoredPin};
 
 /// A physical place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,6 +139,8 @@ pub struct Extension {
     pub protected: bool,
     /// When its seats end by themselves.
     pub ends: Ends,
+    /// What its callers are told while it is to be had nowhere; `None`: what the tenant says.
+    pub absent: Option<Absent>,
     /// What its ordinary phones do meanwhile; `None`: what the tenant says.
     pub home_phones: Option<HomePhones>,
 }
@@ -160,6 +162,7 @@ impl Default for Extension {
             devices: Vec::new(),
             protected: false,
             ends: Ends::default(),
+            absent: None,
             home_phones: None,
         }
     }
