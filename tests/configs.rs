@@ -221,7 +221,7 @@ fn complete_file_shows_the_defaults() {
     assert_eq!(complete.customer, small.customer);
     assert_eq!(complete.seats, small.seats);
     assert_eq!(complete.registrar, small.registrar);
-    assert_eq!(complete.base, small.base);
+    assert_eq!((&complete.base, &complete.outside), (&small.base, &small.outside));
     assert_eq!(complete.trusted_networks, small.trusted_networks);
     assert_eq!(complete.emergency.prefixes, small.emergency.prefixes);
     assert_eq!(complete.emergency.hold, small.emergency.hold);
@@ -549,6 +549,33 @@ fn each_of_these_is_refused_for_its_reason() {
         ("absent = \"voicemail\"", "\"voicemail\" is not possible here"),
         ("absent = { redirect = \"0301234\" }", "nobody can be sent to \"0301234\""),
         ("absent = { redirect = \"sip:a@b.example;x=1\" }", "nobody can be sent to"),
+        ("route = [{ peers = [] }]", "a route leads somewhere"),
+        ("route = [{}]", "`peers` is missing in [[tenant.route]]"),
+        ("route = [{ peers = [\"tel:+1\"] }]", "is no SIP URI"),
+        (
+            "route = [{ peers = [\"sip:127.0.0.1\"], trust = \"digest\" }]",
+            "\"digest\" is not available in this version",
+        ),
+        ("route = [{ peers = [\"sip:127.0.0.1\"], password = \"x\" }]", "unknown key `password`"),
+        ("route = [{ peers = [\"sip:127.0.0.1\"], prefix = \"0x\" }]", "no number begins with \"0x\""),
+        (
+            "route = [{ peers = [\"sip:127.0.0.1\"] }, { peers = [\"sip:127.0.0.2\"] }]",
+            "two routes are for all numbers",
+        ),
+        (
+            "route = [{ prefix = \"0\", peers = [\"sip:127.0.0.1\"] }, { prefix = \"0\", peers = [\"sip:127.0.0.2\"] }]",
+            "two routes are for what begins with \"0\"",
+        ),
+        ("outside = { barred = [\"\"] }", "this bars every number"),
+        ("outside = { calls_max = 200000 }", "`calls_max` is out of bounds"),
+        (
+            "[[tenant.extension]]\nnumber = \"1\"\nnumbers = [\"+12\"]\n[[tenant.extension]]\nnumber = \"2\"\nnumbers = [\"12\"]",
+            "two extensions have the number 12",
+        ),
+        (
+            "[[tenant.extension]]\nnumber = \"1\"\nnumbers = [\"22\"]\n[[tenant.extension]]\nnumber = \"22\"",
+            "22 is an extension, and a number of 1",
+        ),
         ("absent = {}", "`redirect` is missing in [tenant.absent]"),
         ("[tenant.registration]\nexpires_min = \"20m\"", "expiries are not in order"),
         ("[tenant.registration]\nexpires_min = \"1500ms\"", "an expiry has whole seconds"),

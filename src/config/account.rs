@@ -11,6 +11,7 @@ use super::name;
 use super::reach;
 use super::read::{Choice, Table, Text};
 use super::report::{Findings, Problem, Span};
+use super::route;
 use super::seats;
 use super::secret::Secrets;
 use super::server::Server;
@@ -86,10 +87,10 @@ impl Accounts {
         let devices: Vec<_> = devices.collect();
         let ids: HashMap<&str, Box<str>> =
             devices.iter().map(|(device, _)| (&*device.id, device.id.clone())).collect();
-        let mut numbers = Seen::default();
+        let (mut numbers, mut outside) = (Seen::default(), Seen::default());
         let extensions = tenant.tables("extension", &keys::EXTENSION, ACCOUNTS_MAX);
         let extensions = extensions.iter().map(|table| {
-            let (extension, span) = extension(table, realm, (&places, &ids), secrets, server);
+            let (extension, span) = extension(table, realm, (&places, &ids), secrets, server, &mut outside);
             let number = &extension.number;
             numbers.once(number, &span, table.findings(), || format!("two extensions are numbered {number}"));
             names.once(number, &span, table.findings(), || format!("{number} is a device and an extension"));
@@ -169,6 +170,7 @@ fn extension(
     (places, devices): (&HashMap<&str, u32>, &HashMap<&str, Box<str>>),
     secrets: &Secrets<'_>,
     server: &Server,
+    outside: &mut Seen,
 ) -> (Extension, Span) {
     let findings = table.findings();
     let aliases = table.texts("aliases", ALIASES_MAX).unwrap_or_default();
@@ -203,6 +205,8 @@ fn extension(
         protected: table.boolean("protected").unwrap_or(false),
         ends: seats::ends(table),
         home_phones: table.choice("home_phones", &seats::HOME_PHONES),
+        numbers: route::numbers(table, outside),
+        caller: table.text("caller").and_then(|text| name::e164(&text, findings)),
         absent: reach::absent(table, &keys::EXTENSION_ABSENT),
         number,
     };

@@ -150,7 +150,8 @@ fn notified(text: &Text<'_>, table: &Table<'_>, resolve: Resolve<'_>) -> Option<
     Some(peer(text, table, (&host, port.unwrap_or(5060)), "nobody there hears of emergency calls", resolve))
 }
 
-fn peer(
+/// A peer with the addresses of its host, none if it was not found, of which `consequence` is a warning.
+pub(super) fn peer(
     text: &Text<'_>,
     table: &Table<'_>,
     (host, port): (&str, u16),
@@ -168,7 +169,7 @@ fn peer(
 }
 
 /// The host and port of a route: `sip:host[:port]`, reached over UDP.
-fn host_of_route(text: &Text<'_>, table: &Table<'_>) -> Option<(Box<str>, u16)> {
+pub(super) fn host_of_route(text: &Text<'_>, table: &Table<'_>) -> Option<(Box<str>, u16)> {
     let fault = |fault: &str, help: &str| {
         table.add(Problem::error(fault).at(&text.span, "this").help(help));
         None

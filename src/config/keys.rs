@@ -77,6 +77,8 @@ pub(super) static TENANT: Section = Section::many(
         "emergency",
         "base",
         "absent",
+        "route",
+        "outside",
         "seats",
         "registration",
         "trusted_networks",
@@ -97,6 +99,12 @@ pub(super) static EMERGENCY: Section = Section::one(
 );
 pub(super) static BASE: Section = Section::one("tenant.base", &["may_call"]);
 pub(super) static ABSENT: Section = Section::one("tenant.absent", &["redirect"]);
+pub(super) static ROUTE: Section =
+    Section::many("tenant.route", &["prefix", "peers", "trust", "strip", "prepend", "caller", "no_answer"]);
+pub(super) static OUTSIDE: Section = Section::one(
+    "tenant.outside",
+    &["phone_calls_max", "phone_calls_a_minute_max", "calls_max", "calls_a_minute_max", "barred"],
+);
 pub(super) static SEATS: Section = Section::one(
     "tenant.seats",
     &[
@@ -194,6 +202,8 @@ pub(super) static EXTENSION: Section = Section::many(
         "absolute_timeout",
         "logout_at",
         "home_phones",
+        "numbers",
+        "caller",
         "absent",
     ],
 );
@@ -202,7 +212,7 @@ pub(super) static EXTENSION_PASSWORD: Section = Section::one("tenant.extension.p
 pub(super) static EXTENSION_ABSENT: Section = Section::one("tenant.extension.absent", &["redirect"]);
 
 /// Every table a file may hold, in the order of the documentation.
-pub static SECTIONS: [&Section; 36] = [
+pub static SECTIONS: [&Section; 38] = [
     &TOP,
     &EDGE,
     &LISTEN,
@@ -224,6 +234,8 @@ pub static SECTIONS: [&Section; 36] = [
     &EMERGENCY,
     &BASE,
     &ABSENT,
+    &ROUTE,
+    &OUTSIDE,
     &SEATS,
     &TENANT_PINS,
     &PIN_BACKEND,

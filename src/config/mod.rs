@@ -22,6 +22,7 @@ mod pins;
 mod reach;
 mod read;
 mod report;
+mod route;
 mod seats;
 mod secret;
 mod server;
@@ -192,13 +193,16 @@ fn keep_addresses(tenant: &mut Tenant, previous: Option<&Settings>) {
     let Some(before) = previous.and_then(|previous| previous.tenant(&tenant.id)) else { return };
     let of_sites = before.sites.iter().flat_map(|site| &site.emergency_routes);
     let told = before.emergency.notify.iter().filter_map(peer_of);
-    let known: Vec<&Peer> = before.emergency.routes.iter().chain(of_sites).chain(told).collect();
+    let of_routes = before.routes.iter().flat_map(|route| &route.peers);
+    let known: Vec<&Peer> =
+        before.emergency.routes.iter().chain(of_sites).chain(told).chain(of_routes).collect();
     let of_sites = tenant.sites.iter_mut().flat_map(|site| &mut site.emergency_routes);
     let told = tenant.emergency.notify.iter_mut().filter_map(|told| match told {
         Told::Peer(peer) => Some(peer),
         Told::Extension(_) => None,
     });
-    for peer in tenant.emergency.routes.iter_mut().chain(of_sites).chain(told) {
+    let of_routes = tenant.routes.iter_mut().flat_map(|route| &mut route.peers);
+    for peer in tenant.emergency.routes.iter_mut().chain(of_sites).chain(told).chain(of_routes) {
         if peer.addresses.is_empty()
             && let Some(known) = known.iter().find(|known| known.uri == peer.uri)
         {

@@ -19,6 +19,7 @@ use super::pins::{self, PinFiles};
 use super::reach;
 use super::read::{Choice, Table, Text, choose};
 use super::report::{Problem, Span};
+use super::route;
 use super::seats;
 use super::secret::Secrets;
 use super::server::Server;
@@ -97,6 +98,7 @@ fn tenant(
     let lead_out = !sites.is_empty() && sites.iter().all(|(site, _)| !site.emergency_routes.is_empty());
     let emergency = emergency::read(table, &parts.id, resolve, lead_out);
     let mut accounts = account::Accounts::read(table, &parts, &sites, secrets, server, macs);
+    route::check_numbers(table, &accounts.extensions);
     inherit_codes(&codes, &mut sites, &mut accounts);
     clash::check(table, &codes, emergency.table.as_ref(), &sites, &accounts);
     emergency.check_told(|number| accounts.extensions.iter().any(|(known, _)| *known.number == *number));
@@ -121,6 +123,8 @@ fn tenant(
         seats,
         base: reach::base(table),
         absent: reach::absent(table, &keys::ABSENT).unwrap_or_default(),
+        routes: route::routes(table, resolve),
+        outside: route::outside(table),
         registrar,
         time_zone: seats::time_zone(table),
         trusted_networks: trust::networks(table),

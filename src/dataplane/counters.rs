@@ -52,6 +52,8 @@ counters! {
     master_pins_used: "Log-ins with an operator's master PIN.",
     notifies_sent: "NOTIFY requests sent to phones.",
     notifies_failed: "NOTIFY requests that no phone confirmed.",
+    outside_calls: "Calls by a route.",
+    outside_calls_refused: "Calls by a route refused because the number is barred or there are too many.",
     emergency_calls: "Emergency calls.",
     emergency_unrouted: "Emergency calls that reached nobody.",
     emergency_call_backs: "Phones rung because they had called for help.",

@@ -1,4 +1,4 @@
-//! Why a log-in or log-out is refused: one set of reasons for SIP, the control API and logs (CAP-28).
+//! Why a log-in, a log-out or a call by a route is refused: one set of reasons for SIP, the control API and logs (CAP-28).
 
 use std::fmt;
 
@@ -62,6 +62,10 @@ pub enum Refusal {
     NotASharedPhone,
     /// No sound can be played or heard now: what has to be asked cannot be.
     NoSound,
+    /// The number may not be called.
+    NumberBarred,
+    /// The phone or its tenant has as many calls outside as it may.
+    CallLimit,
 }
 
 impl Refusal {
@@ -96,6 +100,8 @@ impl Refusal {
             Self::NotLoggedIn => "not-logged-in",
             Self::NotASharedPhone => "not-a-shared-phone",
             Self::NoSound => "no-sound",
+            Self::NumberBarred => "number-barred",
+            Self::CallLimit => "call-limit",
         }
     }
 
@@ -129,6 +135,8 @@ impl Refusal {
             Self::NotLoggedIn => "This extension is logged in nowhere",
             Self::NotASharedPhone => "Only shared phones log in",
             Self::NoSound => "Nothing can be asked now, dial it all",
+            Self::NumberBarred => "This number may not be called",
+            Self::CallLimit => "Too many calls, try again later",
         }
     }
 

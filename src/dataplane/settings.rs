@@ -8,17 +8,19 @@ mod emergency;
 mod ends;
 mod listener;
 mod numbers;
+mod route;
 mod seats;
+mod timers;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 use crate::auth::RegistrarUris;
-use crate::flow::ListenerId;
+use crate::flow::{Flow, ListenerId};
 use crate::hash::NameHasher;
 use crate::media::MediaAddress;
 pub use crate::secret::{SipSecret, StoredPin};
@@ -29,7 +31,9 @@ pub use ends::{Ends, Limit, TERM_MAX, Terms, TimeOfDay, TimeZone};
 use listener::Face;
 pub use listener::{Listener, Protocol};
 pub use numbers::{Pattern, number};
+pub use route::{OutsidePolicy, Route};
 pub use seats::{HomePhones, NativeIdentify, OnLimit, OnOccupied, SeatPolicy};
+pub use timers::Timers;
 
 /// Everything the edge was told, one generation of it.
 #[derive(Debug)]
@@ -51,6 +55,8 @@ pub struct Settings {
     /// By domain in small letters.
     by_domain: HashMap<Box<[u8]>, TenantIndex, NameHasher>,
     by_id: HashMap<Box<str>, TenantIndex, NameHasher>,
+    /// The tenants whose routes lead to an address, in file order.
+    by_peer: HashMap<SocketAddr, Vec<TenantIndex>>,
     /// How each listener names itself, by its index.
     faces: Vec<Face>,
 }
@@ -72,9 +78,16 @@ impl Settings {
     ) -> Self {
         let mut by_domain = HashMap::default();
         let mut by_id = HashMap::default();
+        let mut by_peer: HashMap<SocketAddr, Vec<TenantIndex>> = HashMap::new();
         for (index, tenant) in tenants.iter().enumerate() {
             let index = TenantIndex(index as u32);
             by_id.entry(tenant.id.clone()).or_insert(index);
+            for address in tenant.routes.iter().flat_map(Route::addresses) {
+                let served = by_peer.entry(canonical(*address)).or_default();
+                if served.last() != Some(&index) {
+                    served.push(index);
+                }
+            }
             for domain in &tenant.domains {
                 by_domain.entry(domain.as_bytes().to_ascii_lowercase().into()).or_insert(index);
             }
@@ -90,6 +103,7 @@ impl Settings {
             media: MediaAddress::default(),
             by_domain,
             by_id,
+            by_peer,
         }
     }
 
@@ -130,6 +144,14 @@ impl Settings {
             None => Terms::of(&[own.0, own.1, own.2]),
         };
         Some((tenant, terms))
+    }
+
+    /// The tenants of whose routes whoever sends over `flow` is a peer. A peer is known by the address and port of its
+    /// datagrams.
+    pub fn tenants_of_peer(&self, flow: &Flow) -> impl Iterator<Item = &Arc<Tenant>> {
+        let is_datagram = flow.connection.is_none() && !self.by_peer.is_empty();
+        let served = is_datagram.then(|| self.by_peer.get(&canonical(flow.remote))).flatten();
+        served.into_iter().flatten().filter_map(|index| self.tenants.get(index.0 as usize))
     }
 
     /// A listener of this generation.
@@ -175,34 +197,9 @@ impl Settings {
     }
 }
 
-/// SIP timers (RFC 3261 Table 4) and the edge's own limits of time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timers {
-    /// Round-trip estimate, 500 ms.
-    pub t1: Duration,
-    /// Longest interval of non-INVITE requests and INVITE answers, 4 s.
-    pub t2: Duration,
-    /// How long a message may stay in the network, 5 s.
-    pub t4: Duration,
-    /// How long a forwarded INVITE may ring after a provisional answer; above 3 min (§16.6 item 11).
-    pub timer_c: Duration,
-    /// A phone that says nothing at all for this long is passed over.
-    pub no_answer_from_phone: Duration,
-    /// A call whose end was never seen counts no longer.
-    pub call_max: Duration,
-}
-
-impl Default for Timers {
-    fn default() -> Self {
-        Self {
-            t1: Duration::from_millis(500),
-            t2: Duration::from_secs(4),
-            t4: Duration::from_secs(5),
-            timer_c: Duration::from_secs(200),
-            no_answer_from_phone: Duration::from_secs(8),
-            call_max: Duration::from_secs(4 * 3600),
-        }
-    }
+/// An IPv4 address as such, also where a socket of both families shows it as one of IPv6.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// An organisation served by the carrier.
@@ -226,6 +223,10 @@ pub struct Tenant {
     pub base: BasePolicy,
     /// What callers of an extension are told that is to be had nowhere.
     pub absent: Absent,
+    /// Where numbers go that are no extension's.
+    pub routes: Vec<Route>,
+    /// How much may be called by them.
+    pub outside: OutsidePolicy,
     /// What the embedded registrar grants.
     pub registrar: RegistrarPolicy,
     /// Where its clocks hang.
@@ -250,6 +251,8 @@ pub struct Tenant {
     codes_vary: bool,
     /// The devices whose base extension it is, by index of the extension.
     bases: HashMap<u32, Vec<u32>, NameHasher>,
+    /// Extension by its numbers outside, without the plus.
+    numbers: HashMap<Box<str>, u32, NameHasher>,
 }
 
 /// The parts of a [`Tenant`], to build one from.
@@ -273,6 +276,10 @@ pub struct TenantParts {
     pub base: BasePolicy,
     /// See [`Tenant::absent`].
     pub absent: Absent,
+    /// See [`Tenant::routes`].
+    pub routes: Vec<Route>,
+    /// See [`Tenant::outside`].
+    pub outside: OutsidePolicy,
     /// See [`Tenant::registrar`].
     pub registrar: RegistrarPolicy,
     /// See [`Tenant::time_zone`].
@@ -310,6 +317,8 @@ impl Tenant {
             seats,
             base,
             absent,
+            routes,
+            outside,
             registrar,
             time_zone,
             trusted_networks,
@@ -340,6 +349,12 @@ impl Tenant {
         }
         let codes_vary = devices.iter().any(|device| device.codes.is_some())
             || sites.iter().any(|site| site.codes.is_some());
+        let mut numbers = HashMap::default();
+        for (index, extension) in (0..).zip(&extensions) {
+            for number in &extension.numbers {
+                numbers.entry(number.trim_start_matches('+').into()).or_insert(index);
+            }
+        }
         let customer = if customer.is_empty() { id.clone() } else { customer };
         Self {
             id,
@@ -352,6 +367,8 @@ impl Tenant {
             seats,
             base,
             absent,
+            routes,
+            outside,
             registrar,
             time_zone,
             trusted_networks,
@@ -362,6 +379,7 @@ impl Tenant {
             aliases,
             codes_vary,
             bases,
+            numbers,
         }
     }
 
@@ -430,6 +448,21 @@ impl Tenant {
     /// What its ordinary phones do while an extension sits at a device of the pool.
     pub fn home_phones(&self, extension: &Extension) -> HomePhones {
         extension.home_phones.unwrap_or(self.seats.home_phones)
+    }
+
+    /// The extension that has the number `user` outside, an unescaped user part, with a `+` in front or without.
+    pub fn extension_of_number(&self, user: &[u8]) -> Option<&Extension> {
+        if self.numbers.is_empty() {
+            return None;
+        }
+        let number = number(user)?;
+        self.extensions.get(*self.numbers.get(number.trim_start_matches('+'))? as usize)
+    }
+
+    /// The route that `number` goes by: that with the longest prefix, of several the first.
+    pub fn route(&self, number: &str) -> Option<&Route> {
+        let fits = self.routes.iter().rev().filter(|route| number.starts_with(&*route.prefix));
+        fits.max_by_key(|route| route.prefix.len())
     }
 
     /// The digest secret and SIP user of an account of this generation.

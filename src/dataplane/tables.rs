@@ -7,8 +7,8 @@ use siphasher::sip::SipHasher13;
 
 use crate::auth::Nonces;
 use crate::hotdesk::{
-    CallBacks, CalledForHelp, Calls, Cause, Marks, Named, NextEnd, Origin, Pins, Reloads, Resumed, Seat,
-    SeatChange, Seats, Surface, Timeouts,
+    CallBacks, CalledForHelp, Calls, Cause, Marks, Named, NextEnd, Origin, OutsideCalls, Pins, Reloads,
+    Resumed, Seat, SeatChange, Seats, Surface, Timeouts,
 };
 use crate::location::Location;
 use crate::now::{Mono, Now};
@@ -30,6 +30,8 @@ pub struct Tables {
     pub calls: Calls,
     /// Phones that called for help not long ago.
     pub call_backs: CallBacks,
+    /// Calls by routes.
+    pub outside_calls: OutsideCalls,
     /// Reloads and ends that wait for a device to be idle.
     pub reloads: Reloads,
     /// When seats end by themselves.
@@ -62,6 +64,7 @@ impl Tables {
             pins: Pins::new(draw(3)),
             calls: Calls::new(),
             call_backs: CallBacks::new(),
+            outside_calls: OutsideCalls::new(),
             reloads: Reloads::new(),
             timeouts: Timeouts::new(),
             nonces: Nonces::new(draw(1)),

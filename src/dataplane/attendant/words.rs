@@ -75,6 +75,8 @@ pub(super) fn of_refusal(refusal: Refusal) -> Clip {
         | Refusal::StoreUnavailable
         | Refusal::PinUnavailable
         | Refusal::NoSound
+        | Refusal::NumberBarred
+        | Refusal::CallLimit
         | Refusal::Cancelled => UNAVAILABLE,
     }
 }

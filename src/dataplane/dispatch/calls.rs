@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Rooms;
 use super::credentials::authenticate;
 use super::emergency;
+use super::goal::{self, Goal, NoGoal};
 use crate::context::{Answer, Owner, Work};
 use crate::flow::Flow;
 use crate::hotdesk::{self, Dialled, Place};
@@ -43,8 +44,11 @@ impl Rooms {
         // Of `tel:` it is the number, without `phone-context` and other parameters (RFC 3966 §5.1).
         let user = uri.user_unescaped();
         let invite = request.method() == Some(sip::Method::Invite);
-        // The emergency service may know us by a name of its own.
-        if invite && self.takes_call_back(work, flow, request, headers, key, &user) {
+        // The emergency service may know us by a name of its own, and so may a peer.
+        if invite
+            && (self.takes_call_back(work, flow, request, headers, key, &user)
+                || self.takes_call_of_peer(work, flow, request, headers, key, &user))
+        {
             return;
         }
         let Some(tenant) = work.ctx.tenant_of(&uri, flow) else {
@@ -164,9 +168,10 @@ impl Rooms {
         {
             return work.answer(flow, request, Answer::new(403, reason));
         }
+        let home = seat.as_ref().and_then(|seat| work.ctx.settings.tenant(seat.extension.tenant()).cloned());
         let sitting = seat.as_ref().and_then(|seat| {
-            let home = work.ctx.settings.tenant(seat.extension.tenant())?;
-            Some((home.extension(seat.extension.name())?, seat.epoch))
+            let extension = home.as_ref()?.extension(seat.extension.name())?;
+            Some((extension, seat.epoch))
         });
         let base = match account {
             Account::Device(index) if seat.is_none() => {
@@ -187,46 +192,111 @@ impl Rooms {
         let Ok(from) = proxy::decide(work.ctx, &tenant, account, sitting, &headers.from_uri) else {
             return work.answer(flow, request, Answer::new(403, "From Is Not Yours"));
         };
+        let goal = match goal::find(work.ctx, &tenant, user, invite, work.now) {
+            goal @ (Err(NoGoal::Unknown | NoGoal::Barred) | Ok(Goal::Outside(..))) if invite => {
+                // A phone that called for help can be called by the number it showed, whatever way leads outside.
+                let targets = emergency::of_shown_number(work, flow, headers, &tenant, user);
+                if targets.is_empty() { goal } else { Ok(Goal::CallBack(targets)) }
+            }
+            goal => goal,
+        };
+        let goal = match goal {
+            Ok(goal) => goal,
+            Err(no_goal) => return refuse_goal(work, flow, request, &tenant, &no_goal),
+        };
+        let (mut extension, mut call_back, mut asserted, mut from) = (None, None, None, from);
+        let (outside, targets) = match goal {
+            Goal::Extension(callee, targets) => {
+                extension = Some(callee.number.clone());
+                (false, targets)
+            }
+            Goal::CallBack(targets) => {
+                call_back = Some(proxy::Emergency::CallBack);
+                (false, targets)
+            }
+            Goal::Outside(route, targets) => {
+                let person = match account {
+                    Account::Extension(index) => tenant.extensions.get(index as usize),
+                    Account::Device(_) => sitting.map(|(person, _)| person),
+                };
+                (from, asserted) = goal::shown_outside(&tenant, route, person, from);
+                (true, targets)
+            }
+        };
         if matches!(from, proxy::From::Replaced { .. }) && !can_come_back(headers) {
             return work.answer(flow, request, Answer::new(513, "From Too Long"));
         }
-        let (callee, targets) = match tenant.account(user) {
-            Some(Account::Extension(index)) => {
-                let callee = &tenant.extensions[index as usize];
-                let called =
-                    callee.enabled.then(|| proxy::of_extension(work.ctx, &tenant, &callee.number, work.now));
-                let targets = called.unwrap_or_default();
-                if targets.is_empty() {
-                    return tell_absent(work, flow, request, &tenant, callee);
-                }
-                (Some(callee.number.clone()), targets)
-            }
-            // A device account is never callable (RULES §2), and looks like no account at all; but a phone that called for
-            // help can be called by the number it showed.
-            Some(Account::Device(_)) | None => {
-                let called = invite.then(|| emergency::of_shown_number(work, flow, headers, &tenant, user));
-                let targets = called.unwrap_or_default();
-                if targets.is_empty() {
-                    return work.answer(flow, request, Answer::new(404, "Not Found"));
-                }
-                (None, targets)
-            }
-        };
         let plan = Plan {
             opener: Some(opener),
             opener_device: device,
-            emergency: callee.is_none().then_some(proxy::Emergency::CallBack),
-            extension: callee,
+            outside,
+            extension,
+            emergency: call_back,
             targets,
             from,
             to: None,
-            asserted: None,
+            asserted,
             own_routes,
             in_dialog: false,
             tenant: Arc::clone(&tenant),
         };
         work.ctx.counters.invites += u64::from(invite);
+        work.ctx.counters.outside_calls += u64::from(plan.outside);
         self.forward(work, flow, request, headers, key, plan);
+    }
+
+    /// A call from an address that a route leads to: it rings extensions by the numbers they have outside, and goes on to
+    /// nobody else. False: it is none.
+    fn takes_call_of_peer(
+        &mut self,
+        work: &mut Work<'_>,
+        flow: &Flow,
+        request: &sip::Message<'_>,
+        headers: &sip::Mandatory<'_>,
+        key: Key,
+        user: &[u8],
+    ) -> bool {
+        if work.ctx.settings.tenants_of_peer(flow).next().is_none() {
+            return false;
+        }
+        let settings = Arc::clone(&work.ctx.settings);
+        let own_routes = proxy::own_routes(work.ctx, request);
+        if request.header(sip::Name::ProxyRequire).is_some() {
+            refuse_extensions(work, flow, request, sip::Name::ProxyRequire);
+            return true;
+        }
+        if request.routes().count() > own_routes {
+            work.answer(flow, request, Answer::new(403, "Relaying Denied"));
+            return true;
+        }
+        let (tenant, callee, targets) = match goal::of_peer(work.ctx, &settings, flow, user, work.now) {
+            Some((tenant, Ok(Goal::Extension(callee, targets)))) => (tenant, callee, targets),
+            Some((tenant, Err(no_goal))) => {
+                refuse_goal(work, flow, request, tenant, &no_goal);
+                return true;
+            }
+            Some((_, Ok(Goal::Outside(..) | Goal::CallBack(_)))) | None => {
+                work.answer(flow, request, Answer::new(404, "Not Found"));
+                return true;
+            }
+        };
+        let plan = Plan {
+            opener: None,
+            opener_device: None,
+            extension: Some(callee.number.clone()),
+            targets,
+            from: proxy::From::Kept,
+            to: None,
+            asserted: None,
+            emergency: None,
+            outside: false,
+            own_routes,
+            in_dialog: false,
+            tenant: Arc::clone(tenant),
+        };
+        work.ctx.counters.invites += 1;
+        self.forward(work, flow, request, headers, key, plan);
+        true
     }
 
     /// Begins the server transaction and forwards.
@@ -252,23 +322,21 @@ impl Rooms {
     }
 }
 
-/// What the caller of an extension hears that is to be had nowhere: 480, or for a call where else to try (BASE-6, BASE-7).
-/// One that is switched off goes on to nowhere.
-fn tell_absent(
+/// Says why a call goes nowhere, and where else to try.
+fn refuse_goal(
     work: &mut Work<'_>,
     flow: &Flow,
     request: &sip::Message<'_>,
     tenant: &Tenant,
-    callee: &Extension,
+    no_goal: &NoGoal<'_>,
 ) {
+    work.ctx.counters.outside_calls_refused += u64::from(matches!(no_goal, NoGoal::Barred));
     let invite = request.method() == Some(sip::Method::Invite);
-    let policy = callee.absent.as_ref().unwrap_or(&tenant.absent);
-    let contact = policy.contact(tenant.realm()).filter(|_| invite && callee.enabled);
-    let answer = match &contact {
-        Some(contact) => Answer::with(302, "Moved Temporarily", sip::Name::Contact, contact),
-        None => Answer::new(480, "Temporarily Unavailable"),
+    let instead = match no_goal {
+        NoGoal::Absent(callee) => goal::instead(tenant, callee, invite),
+        NoGoal::Unknown | NoGoal::Barred => None,
     };
-    work.answer(flow, request, answer);
+    work.answer(flow, request, goal::answer(no_goal, instead.as_deref()));
 }
 
 /// True if From can be replaced and put back within the dialog, for which it is kept in a Record-Route.

@@ -122,9 +122,11 @@ impl Rooms {
             return false;
         }
         let settings = Arc::clone(&work.ctx.settings);
+        // A call-back comes by the emergency routes, or through the world outside as any call does.
         let of_service = |tenant: &str| {
+            let by_route = settings.tenants_of_peer(flow).any(|known| *known.id == *tenant);
             let tenant = settings.tenant(tenant);
-            tenant.is_some_and(|tenant| proxy::is_emergency_service(tenant, flow.remote.ip()))
+            by_route || tenant.is_some_and(|tenant| proxy::is_emergency_service(tenant, flow.remote.ip()))
         };
         let phones = tables.call_backs.of_number(called, work.now.mono, of_service);
         let Some(tenant) = phones.first().and_then(|phone| settings.tenant(phone.call.phone.tenant())) else {
@@ -143,6 +145,7 @@ impl Rooms {
             to: None,
             asserted: None,
             emergency: Some(Emergency::CallBack),
+            outside: false,
             own_routes: proxy::own_routes(work.ctx, request),
             in_dialog: false,
             tenant: Arc::clone(tenant),
@@ -307,6 +310,7 @@ fn plan(
             located,
             event,
         }))),
+        outside: false,
         own_routes: proxy::own_routes(work.ctx, request),
         in_dialog: false,
         tenant: Arc::clone(home),

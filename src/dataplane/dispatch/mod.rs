@@ -5,6 +5,7 @@ mod codes;
 mod credentials;
 mod emergency;
 mod ends;
+mod goal;
 mod register;
 mod seats;
 

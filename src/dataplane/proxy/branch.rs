@@ -122,7 +122,7 @@ pub(super) fn start_branch(
         None => match &plan.emergency {
             Some(Emergency::Call(help)) => Some(help.no_answer),
             Some(Emergency::CallBack) => Some(timers.no_answer_from_phone),
-            None => None,
+            None => target.fails_over_after,
         },
     };
     let begun = work.transactions.begin_client(

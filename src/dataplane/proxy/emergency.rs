@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::pidf_lo::Located;
 use super::route::account_of_flow;
+use super::target::of_peers;
 use super::{Target, of_device};
 use crate::audit::{Event, Kind};
 use crate::context::{Context, Work};
@@ -112,28 +113,9 @@ pub(crate) fn emergency_caller<'a>(
 /// the other.
 pub(crate) fn of_routes(ctx: &Context, tenant: &Tenant, site: Option<&Site>, number: &str) -> Vec<Target> {
     let of_site = site.map_or(&[][..], |site| &site.emergency_routes);
-    let mut targets: Vec<Target> = Vec::new();
-    for route in of_site.iter().chain(&tenant.emergency.routes) {
-        let uri = if number.starts_with("urn:") {
-            number.to_owned()
-        } else {
-            let host = route.uri.strip_prefix("sip:").unwrap_or(&route.uri);
-            let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-            format!("sip:{number}@{host}")
-        };
-        for address in &route.addresses {
-            let Some(listener) = ctx.listener_for(address) else { continue };
-            let flow = Flow::datagram(listener, *address);
-            // A site's own route is often the tenant's as well.
-            if targets.iter().all(|known| known.flow != flow || *known.uri != *uri.as_bytes()) {
-                targets.push(Target::peer(uri.as_bytes().into(), flow, 0));
-            }
-        }
-    }
-    for (target, q) in targets.iter_mut().zip((0..=1000_u16).rev()) {
-        target.q = q;
-    }
-    targets
+    of_peers(ctx, of_site.iter().chain(&tenant.emergency.routes), |host| {
+        if number.starts_with("urn:") { number.to_owned() } else { format!("sip:{number}@{host}") }
+    })
 }
 
 /// True if `address` is one to which `tenant` sends emergency calls: who calls from there is believed to be the

@@ -71,6 +71,12 @@ pub(crate) fn of_place(tenant: &Tenant, device: Option<&Device>, caller: &str) -
     From::Replaced { user: caller.into(), epoch: 0, addr: addr(name, caller, tenant.realm()) }
 }
 
+/// `user` of a tenant as others see it: an extension, or its number outside, with the name of the person.
+pub(crate) fn of_user(tenant: &Tenant, user: &str) -> Vec<u8> {
+    let person = tenant.extension(user).or_else(|| tenant.extension_of_number(user.as_bytes()));
+    addr(person.map_or("", |person| &person.name), user, tenant.realm())
+}
+
 /// `"Name" <sip:user@domain>`; without a name no quotes. Quotes and backslashes of the name are escaped (RFC 3261 §25.1).
 pub(crate) fn addr(name: &str, user: &str, domain: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(name.len() + user.len() + domain.len() + 12);

@@ -11,9 +11,11 @@
 //! ```
 
 mod branch;
+mod dialog;
 mod emergency;
 mod forward;
 mod identity;
+mod outside;
 mod pidf_lo;
 mod response;
 mod route;
@@ -22,7 +24,6 @@ mod target;
 use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 use smallvec::SmallVec;
 
@@ -30,7 +31,8 @@ pub(crate) use emergency::{
     Emergency, EmergencyCaller, ForHelp, WARNING as EMERGENCY_WARNING, began as emergency_began, called_back,
     emergency_caller, forget_call_backs, is_emergency_service, of_call_back, of_routes, tenant_visited,
 };
-pub(crate) use identity::{From, addr, decide, of_place};
+pub(crate) use identity::{From, addr, decide, of_place, of_user};
+pub(crate) use outside::of_route;
 pub(crate) use pidf_lo::located;
 pub(crate) use route::{InDialog, in_dialog, own_routes};
 pub(crate) use target::{Target, of_device, of_extension};
@@ -72,6 +74,8 @@ pub(crate) struct Plan {
     pub(crate) asserted: Option<Vec<u8>>,
     /// It is a call for help, or a call-back.
     pub(crate) emergency: Option<Emergency>,
+    /// A call by a route: it is counted.
+    pub(crate) outside: bool,
     /// Route values on top that are ours.
     pub(crate) own_routes: usize,
     /// Already a dialog: no Record-Route, no identity to seal, no following of seats.
@@ -150,6 +154,9 @@ impl Proxy {
             .filter(|_| invite && !plan.in_dialog)
             .map(|extension| Place::new(&plan.tenant.id, extension));
         let dialog = dialog_hash(headers.call_id);
+        if let Err(refused) = outside::admit(work, &plan, dialog) {
+            return work.respond(server, request, refused);
+        }
         if invite
             && !plan.in_dialog
             && let Some(device) = &plan.opener_device
@@ -158,7 +165,7 @@ impl Proxy {
         }
         let bye = request.method() == Some(sip::Method::Bye);
         if bye {
-            self.dialog_ended(work, &plan, dialog, effects);
+            dialog::is_ended(work, &plan, dialog, effects);
         }
         let call = Call {
             server,
@@ -174,7 +181,11 @@ impl Proxy {
             closed: false,
             cancelled: false,
         };
+        let outside = call.plan.outside.then(|| Arc::clone(&call.plan.tenant));
         let Some(key) = self.calls.insert(call) else {
+            if let Some(tenant) = outside {
+                outside::over(work, &tenant, dialog);
+            }
             work.ctx.counters.tables_full += 1;
             return work.respond(server, request, Answer::new(500, "Too Many Requests Under Way"));
         };
@@ -183,12 +194,6 @@ impl Proxy {
             self.ringing.entry(place).or_default().push(key);
         }
         self.next_group(work, key, request, headers, effects);
-    }
-
-    /// The devices of a dialog are free of it.
-    fn dialog_ended(&self, work: &mut Work<'_>, plan: &Plan, dialog: u64, effects: &mut Vec<Effect>) {
-        let far = plan.targets.iter().filter_map(|target| target.device.as_deref());
-        free(work, plan, far, dialog, effects);
     }
 
     /// Sends the request to the most preferred places not tried yet; if there are none left, answers.
@@ -239,6 +244,9 @@ impl Proxy {
         if !call.answered && call.plan.emergency.is_some() {
             emergency::over(work, call.dialog);
         }
+        if !call.answered && call.plan.outside {
+            outside::over(work, &call.plan.tenant, call.dialog);
+        }
         if call.invite
             && !call.answered
             && !call.plan.in_dialog
@@ -285,7 +293,7 @@ impl Proxy {
                 let repeated = call.branches[index].ended && call.answered;
                 call.branches[index].ended = true;
                 call.answered = true;
-                session_refreshed(work, call, index, response, headers.cseq.method);
+                dialog::session_refreshed(work, call, index, response, headers.cseq.method);
                 pass_on(work, call, code, response, headers);
                 if !repeated {
                     self.on_answered(work, key, effects);
@@ -300,11 +308,12 @@ impl Proxy {
         }
         if call.plan.in_dialog && matches!(code, 408 | 481) {
             // The far end knows no such call, so there is none (§12.2.1.2).
-            dialog_is_gone(work, call, effects);
+            dialog::is_gone(work, call, effects);
         }
         if !call.branches[index].left && !call.cancelled {
             call.best.offer(code, response.bytes());
         }
+        let of_route = call.branches[index].target.fails_over_after.is_some();
         if let Some(Emergency::Call(help)) = &call.plan.emergency {
             // §16.7 item 5 would end the search at a 6xx. Here the places are ways to one service, and a "decline" is that
             // of a gateway: the next one is tried. What is said of the place costs the place alone.
@@ -313,7 +322,7 @@ impl Proxy {
                 let again = refused.unlocated();
                 call.plan.targets.insert(0, again);
             }
-        } else if code >= 600 && !call.branches[index].left {
+        } else if (code >= 600 || of_route && !outside::fails_over(code)) && !call.branches[index].left {
             close(work, call);
         }
         self.branch_ended(work, key, index, effects);
@@ -330,7 +339,7 @@ impl Proxy {
         // One that has ended was freed then, or answered too and is in the call.
         let losers = call.branches.iter().filter(|branch| !branch.ended);
         for device in losers.filter_map(|branch| branch.target.device.as_deref()) {
-            freed(work, &call.plan.tenant.id, device, call.dialog, effects);
+            dialog::freed(work, &call.plan.tenant.id, device, call.dialog, effects);
         }
         let until = work.now.mono + work.ctx.settings.timers.t1 * 64;
         self.lingering.push_back((until, key));
@@ -348,7 +357,7 @@ impl Proxy {
             && !call.plan.in_dialog
             && let Some(device) = device
         {
-            freed(work, &call.plan.tenant.id, device, call.dialog, effects);
+            dialog::freed(work, &call.plan.tenant.id, device, call.dialog, effects);
         }
         if call.answered || call.branches.iter().any(|branch| !branch.ended) {
             return;
@@ -424,7 +433,7 @@ impl Proxy {
             return;
         }
         if call.plan.in_dialog && code == 408 {
-            dialog_is_gone(work, call, effects);
+            dialog::is_gone(work, call, effects);
         }
         if !call.branches[index].left && !call.cancelled {
             call.best.offer(code, &[]);
@@ -532,86 +541,5 @@ impl Proxy {
     /// When [`Self::handle_timeout`] has something to do.
     pub(crate) fn next_timeout(&self) -> Option<Mono> {
         self.lingering.front().map(|(until, _)| *until)
-    }
-}
-
-/// The devices at both ends of a dialog are free of it: it is no more.
-fn dialog_is_gone(work: &mut Work<'_>, call: &Call, effects: &mut Vec<Effect>) {
-    let far = call.branches.iter().filter_map(|branch| branch.target.device.as_deref());
-    free(work, &call.plan, far, call.dialog, effects);
-}
-
-/// A dialog is no more at the device that opened it, nor at those of the far end.
-fn free<'a>(
-    work: &mut Work<'_>,
-    plan: &'a Plan,
-    far: impl Iterator<Item = &'a str>,
-    dialog: u64,
-    effects: &mut Vec<Effect>,
-) {
-    if let Some(device) = &plan.opener_device {
-        freed(work, device.tenant(), device.name(), dialog, effects);
-    }
-    far.for_each(|device| freed(work, &plan.tenant.id, device, dialog, effects));
-    emergency::over(work, dialog);
-}
-
-/// A call is no more at a device; if it was the last one, what waited for that may happen.
-fn freed(work: &mut Work<'_>, tenant: &str, device: &str, dialog: u64, effects: &mut Vec<Effect>) {
-    if work.ctx.tables.call_ended(&(tenant, device), dialog, work.now.mono) {
-        effects.push(Effect::Idle(Place::new(tenant, device)));
-    }
-}
-
-/// A 2xx to INVITE or UPDATE says anew how long the session lasts without a word, or that it has no timer
-/// (RFC 4028 §7.2, §8.1).
-fn session_refreshed(
-    work: &mut Work<'_>,
-    call: &Call,
-    index: usize,
-    response: &sip::Message<'_>,
-    method: sip::Method<'_>,
-) {
-    if !matches!(method, sip::Method::Invite | sip::Method::Update) {
-        return;
-    }
-    // A refresh that is lost is sent again for as long as Timer B or F runs.
-    let grace = work.ctx.settings.timers.t1 * 64;
-    let expires = session_interval(response).map(|interval| work.now.mono + interval + grace);
-    if let Some(device) = &call.plan.opener_device {
-        work.ctx.tables.calls.refreshed(device, call.dialog, expires);
-    }
-    if let Some(device) = &call.branches[index].target.device {
-        work.ctx.tables.calls.refreshed(&(&*call.plan.tenant.id, &**device), call.dialog, expires);
-    }
-}
-
-/// The interval of Session-Expires; a malformed one is none.
-fn session_interval(response: &sip::Message<'_>) -> Option<Duration> {
-    let value = response.header(sip::Name::SessionExpires)?;
-    let digits = value.split(|byte| matches!(byte, b';' | b' ' | b'\t')).next()?;
-    let seconds: u32 = std::str::from_utf8(digits).ok()?.parse().ok()?;
-    Some(Duration::from_secs(u64::from(seconds)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn session_interval_is_read_with_and_without_a_refresher() {
-        let interval = |header: &str| {
-            let text = format!(
-                "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\nFrom: <sip:a@a>;tag=1\r\nTo: <sip:b@b>;tag=2\r\n\
-                 Call-ID: x\r\nCSeq: 1 INVITE\r\n{header}Content-Length: 0\r\n\r\n"
-            );
-            session_interval(&sip::Message::parse(text.as_bytes(), &sip::Limits::default()).expect("good"))
-        };
-
-        assert_eq!(interval("Session-Expires: 1800;refresher=uac\r\n"), Some(Duration::from_secs(1800)));
-        assert_eq!(interval("x: 90\r\n"), Some(Duration::from_secs(90)));
-        for header in ["", "Session-Expires: soon\r\n", "Session-Expires: -1\r\n", "x: 99999999999\r\n"] {
-            assert_eq!(interval(header), None, "{header}");
-        }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{From, Plan, Target, addr, target};
+use super::{From, Plan, Target, of_user, target};
 use crate::context::Context;
 use crate::flow::Flow;
 use crate::hotdesk::Place;
@@ -90,8 +90,7 @@ pub(crate) fn in_dialog(
     // Each only if it is still what it was (RFC 4916 lets both change).
     let (mut from_out, mut to_out) = (From::Kept, None);
     if let Some(identity) = &path.identity {
-        let name = tenant.extension(identity.extension).map_or("", |extension| &extension.name);
-        let shown = addr(name, identity.extension, tenant.realm());
+        let shown = of_user(&tenant, identity.extension);
         if by_opener {
             if same_uri(from.addr_raw, identity.original) {
                 from_out =
@@ -117,6 +116,7 @@ pub(crate) fn in_dialog(
         to: to_out,
         asserted: None,
         emergency: None,
+        outside: false,
         own_routes,
         in_dialog: true,
     }))

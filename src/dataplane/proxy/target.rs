@@ -1,10 +1,12 @@
 //! Where an extension rings: the phone it sits at, and ordinary phones of its own beside it.
 
+use std::time::Duration;
+
 use crate::context::Context;
 use crate::flow::Flow;
 use crate::location::{Contact, Holder, device_hash};
 use crate::now::Now;
-use crate::settings::{HomePhones, Tenant};
+use crate::settings::{HomePhones, Peer, Tenant};
 
 /// One place a request may be sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub(crate) struct Target {
     pub(crate) q: u16,
     /// An emergency call goes there without its place: it was refused with it.
     pub(crate) unlocated: bool,
+    /// A place of a route: silent for this long, it is passed over, and the next one is tried only if this one fails.
+    pub(crate) fails_over_after: Option<Duration>,
     /// Hash of `+sip.instance`, 0 without: one phone is rung once.
     instance: u64,
 }
@@ -66,6 +70,32 @@ pub(crate) fn of_device(ctx: &Context, tenant: &str, device: &str, now: Now) -> 
     targets
 }
 
+/// All addresses of `peers`, to be tried one after the other; `uri` makes the Request-URI for the host of one.
+pub(super) fn of_peers<'p>(
+    ctx: &Context,
+    peers: impl Iterator<Item = &'p Peer>,
+    uri: impl Fn(&str) -> String,
+) -> Vec<Target> {
+    let mut targets: Vec<Target> = Vec::new();
+    for peer in peers {
+        let host = peer.uri.strip_prefix("sip:").unwrap_or(&peer.uri);
+        let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+        let uri = uri(host);
+        for address in &peer.addresses {
+            let Some(listener) = ctx.listener_for(address) else { continue };
+            let flow = Flow::datagram(listener, *address);
+            // Two lists of peers often share some.
+            if targets.iter().all(|known| known.flow != flow || *known.uri != *uri.as_bytes()) {
+                targets.push(Target::peer(uri.as_bytes().into(), flow, 0));
+            }
+        }
+    }
+    for (target, q) in targets.iter_mut().zip((0..=1000_u16).rev()) {
+        target.q = q;
+    }
+    targets
+}
+
 fn push(targets: &mut Vec<Target>, contact: &Contact, account: &str, device: Option<&str>) {
     let Some(target) = Target::of_contact(contact, account, device) else { return };
     if target.instance == 0 || targets.iter().all(|known| known.instance != target.instance) {
@@ -83,6 +113,7 @@ impl Target {
             uri: contact.uri.clone(),
             flow: contact.flow?,
             q: contact.q,
+            fails_over_after: None,
             unlocated: false,
             instance: contact.instance,
         })
@@ -90,7 +121,8 @@ impl Target {
 
     /// A configured peer.
     pub(crate) fn peer(uri: Box<[u8]>, flow: Flow, q: u16) -> Self {
-        Self { account: None, device: None, uri, flow, q, unlocated: false, instance: 0 }
+        let (fails_over_after, unlocated, instance) = (None, false, 0);
+        Self { account: None, device: None, uri, flow, q, fails_over_after, unlocated, instance }
     }
 
     /// The same, ahead of all others, for an emergency call without its place.

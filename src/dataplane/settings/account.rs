@@ -139,6 +139,10 @@ pub struct Extension {
     pub protected: bool,
     /// When its seats end by themselves.
     pub ends: Ends,
+    /// The numbers it has outside.
+    pub numbers: Vec<Box<str>>,
+    /// The number it shows outside; `None`: that of the route.
+    pub caller: Option<Box<str>>,
     /// What its callers are told while it is to be had nowhere; `None`: what the tenant says.
     pub absent: Option<Absent>,
     /// What its ordinary phones do meanwhile; `None`: what the tenant says.
@@ -162,6 +166,8 @@ impl Default for Extension {
             devices: Vec::new(),
             protected: false,
             ends: Ends::default(),
+            numbers: Vec::new(),
+            caller: None,
             absent: None,
             home_phones: None,
         }

@@ -13,6 +13,7 @@ mod native;
 mod pins;
 mod policies;
 mod registrations;
+mod routes;
 mod store;
 mod strangers;
 mod trusted;

@@ -1,0 +1,48 @@
+//! Calls by a route: where they go, and how many of them there may be.
+
+use super::target::of_peers;
+use super::{Plan, Target};
+use crate::context::{Answer, Context, Work};
+use crate::hotdesk::OneTooMany;
+use crate::refusal::Refusal;
+use crate::settings::{Route, Tenant};
+
+/// The places of a route for `number`, to be tried one after the other.
+pub(crate) fn of_route(ctx: &Context, route: &Route, number: &str) -> Vec<Target> {
+    let mut targets = of_peers(ctx, route.peers.iter(), |host| format!("sip:{number}@{host};user=phone"));
+    targets.iter_mut().for_each(|target| target.fails_over_after = Some(route.no_answer));
+    targets
+}
+
+/// True for an answer after which the next place is tried: the peer has failed, and has not said anything of the callee.
+/// Silence and a lost way are no answers, and lead there anyway.
+pub(super) fn fails_over(code: u16) -> bool {
+    matches!(code, 408 | 430 | 500..=599)
+}
+
+/// Counts a call by a route, if there may be one more.
+pub(super) fn admit(work: &mut Work<'_>, plan: &Plan, dialog: u64) -> Result<(), Answer<'static>> {
+    if !plan.outside {
+        return Ok(());
+    }
+    let device = plan.opener_device.as_ref().map(|device| device.name());
+    let phone = device.or(plan.opener.as_deref()).unwrap_or_default();
+    let (tenant, call_max) = (&plan.tenant, work.ctx.settings.timers.call_max);
+    let calls = &work.ctx.tables.outside_calls;
+    let begun = calls.begin(&tenant.id, phone, dialog, &tenant.outside, work.now.mono, call_max);
+    begun.map_err(|reason| {
+        work.ctx.counters.outside_calls_refused += 1;
+        match reason {
+            // Never 503, on which the phone would leave the edge.
+            OneTooMany::Limit => Answer::new(Refusal::CallLimit.sip_status(), Refusal::CallLimit.phrase()),
+            OneTooMany::Merged => Answer::new(482, "Call Is Up Already"),
+        }
+    })
+}
+
+/// A dialog is no more; if it was a call by a route, there may be another.
+pub(super) fn over(work: &Work<'_>, tenant: &Tenant, dialog: u64) {
+    if !tenant.routes.is_empty() {
+        work.ctx.tables.outside_calls.ended(&tenant.id, dialog);
+    }
+}
