@@ -515,6 +515,7 @@ fn each_of_these_is_refused_for_its_reason() {
         ("registrar = \"upstream\"", "\"upstream\" is not available in this version"),
         ("codes = { login = \"*11\", toggle = \"*1\" }", "*11 and *1 begin alike"),
         ("codes = { who = \"*13\", toggle = \"*13\" }", "*13 and *13 begin alike"),
+        ("codes = { login = \"*14\", pin = \"*14\" }", "*14 and *14 begin alike"),
         ("codes = { who = \"112\" }", "112 is an emergency call and a code"),
         ("attendant = { language = \"../en\" }", "\"../en\" is no language"),
         ("attendant = { language = \"English\" }", "\"English\" is no language"),

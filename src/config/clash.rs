@@ -55,8 +55,8 @@ pub(super) fn check(
     let of_devices =
         accounts.devices.iter().filter_map(|(device, span)| Some((device.codes.as_ref()?, span.clone())));
     for (codes, place) in of_tenant.into_iter().chain(of_sites).chain(of_devices) {
-        let Codes { login, logout, toggle, who } = codes;
-        let codes: Vec<&str> = [login, logout, toggle, who]
+        let Codes { login, logout, toggle, who, pin } = codes;
+        let codes: Vec<&str> = [login, logout, toggle, who, pin]
             .into_iter()
             .map(|code| &**code)
             .filter(|code| !code.is_empty())

@@ -88,7 +88,7 @@ pub(super) static TENANT: Section = Section::many(
         "extension",
     ],
 );
-pub(super) static CODES: Section = Section::one("tenant.codes", &["login", "logout", "toggle", "who"]);
+pub(super) static CODES: Section = Section::one("tenant.codes", &["login", "logout", "toggle", "who", "pin"]);
 pub(super) static ATTENDANT: Section = Section::one(
     "tenant.attendant",
     &["language", "first_digit_timeout", "digit_timeout", "tries", "in_band"],

@@ -58,7 +58,13 @@ fn times(table: &Table<'_>) -> Option<Vec<TimeOfDay>> {
 pub(super) fn codes(table: &Table<'_>, section: &'static Section) -> Option<Codes> {
     let table = table.table("codes", section)?;
     let code = |key| table.text(key).and_then(|text| name::code(&text, table.findings())).unwrap_or_default();
-    Some(Codes { login: code("login"), logout: code("logout"), toggle: code("toggle"), who: code("who") })
+    Some(Codes {
+        login: code("login"),
+        logout: code("logout"),
+        toggle: code("toggle"),
+        who: code("who"),
+        pin: code("pin"),
+    })
 }
 
 /// `time_zone` of a tenant.

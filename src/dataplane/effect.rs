@@ -6,7 +6,7 @@ use crate::flow::Flow;
 use crate::hotdesk::{Origin, Place, Proposal, SeatChange, Surface};
 use crate::input::ReplyId;
 use crate::notifier::Eviction;
-use crate::query::Proof;
+use crate::query::{Pin, Proof};
 use crate::refusal::Refusal;
 
 /// Who asked for a change of seats and hears what became of it.
@@ -66,6 +66,10 @@ pub(crate) enum Effect {
     CheckPin(LogIn, Proof),
     /// Seat the extension.
     LogIn(LogIn),
+    /// The person of this extension, at this device, wants another PIN.
+    ChangePin { by: LogIn, old: Pin, new: Pin },
+    /// The new PIN counts; say so to whoever wanted it.
+    PinChanged(Asker),
     /// A log-in by REGISTER that had to wait is proposed: bind its contact.
     Bind { proposal: Proposal, flow: Flow, request: Box<[u8]> },
     /// End the seat at a device, because the person there wants it.

@@ -23,6 +23,8 @@ pub(crate) enum Waiting {
         /// What the settings had when it was asked: where they have another by then, the answer is worth nothing.
         stored: Option<StoredPin>,
     },
+    /// Another PIN.
+    NewPin(LogIn),
     /// A log-in on its way to the store.
     Seats { proposal: Proposal, asker: Asker },
     /// An end that stands in memory already.

@@ -21,7 +21,9 @@ use crate::location::{Holder, device_hash};
 use crate::now::Mono;
 use crate::output::{Done, Output, Report};
 use crate::pending::{Pending, Waiting};
-use crate::query::{PinReject, PinRequest, PinVerdict, Proof, Query, Record, SaveVerdict};
+use crate::query::{
+    Pin, PinChange, PinChangeVerdict, PinReject, PinRequest, PinVerdict, Proof, Query, Record, SaveVerdict,
+};
 use crate::refusal::Refusal;
 use crate::settings::{Device, Extension, OnLimit, OnOccupied, SeatPolicy, Settings, StoredPin, Tenant};
 use crate::tables::Tables;
@@ -362,6 +364,54 @@ impl Seating {
         let retry = self.retries.front().map(|(due, ..)| *due);
         let leaving = self.leaving.peek().map(|Reverse((due, _))| *due);
         [retry, leaving].into_iter().flatten().min()
+    }
+}
+
+/// First leg of another PIN: it is open to whoever has one, and tries at the old one count as those of a log-in.
+pub(crate) fn change_pin(
+    work: &mut Work<'_>,
+    pending: &mut Pending,
+    by: LogIn,
+    old: Pin,
+    new: Pin,
+) -> Option<Effect> {
+    if pending.is_full() {
+        return Some(refused(by, Refusal::Busy));
+    }
+    if work.ctx.tables.pins.attempt(&by.device, &by.extension, work.now.mono).is_err() {
+        return Some(refused(by, Refusal::Locked));
+    }
+    let change = PinChange {
+        extension: by.extension.clone(),
+        old,
+        new,
+        device: by.device.clone(),
+        surface: by.surface,
+        deadline: work.now.mono + PIN_WITHIN,
+    };
+    let query = pending.insert(Waiting::NewPin(by))?;
+    work.out.push(Output::Ask(query, Query::ChangePin(change)));
+    None
+}
+
+/// The PIN backends answered to a wish for another PIN.
+pub(crate) fn on_pin_changed(work: &mut Work<'_>, by: LogIn, verdict: PinChangeVerdict) -> Effect {
+    let pins = &work.ctx.tables.pins;
+    let refusal = match verdict {
+        PinChangeVerdict::Rejected(reject) => return wrong_pin(work, by, reject),
+        PinChangeVerdict::Unavailable => {
+            pins.void(&by.device, &by.extension);
+            return refused(by, Refusal::PinUnavailable);
+        }
+        PinChangeVerdict::Changed => None,
+        PinChangeVerdict::TooSimple => Some(Refusal::PinTooSimple),
+        PinChangeVerdict::Fixed => Some(Refusal::PinFixed),
+    };
+    // The old one was the right one.
+    pins.right(&by.device, &by.extension);
+    match refusal {
+        None => Effect::PinChanged(by.asker),
+        Some(refusal) => refused(by, refusal),
     }
 }
 

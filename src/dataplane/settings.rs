@@ -501,6 +501,8 @@ pub struct Codes {
     pub toggle: Box<str>,
     /// Who is logged in here? Empty: none.
     pub who: Box<str>,
+    /// Another PIN. Empty: none.
+    pub pin: Box<str>,
 }
 
 /// How the attendant talks to people.
@@ -550,6 +552,7 @@ impl Codes {
             logout: or(&self.logout, &base.logout),
             toggle: or(&self.toggle, &base.toggle),
             who: or(&self.who, &base.who),
+            pin: or(&self.pin, &base.pin),
         }
     }
 }

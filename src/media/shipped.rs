@@ -16,6 +16,10 @@ macro_rules! shipped {
 shipped! {
     "enter-extension"
     "enter-pin"
+    "enter-new-pin"
+    "new-pin-again"
+    "pin-changed"
+    "pin-differs"
     "logged-in"
     "logged-out"
     "you-are"

@@ -8,6 +8,14 @@
 //!    │        └───────────────┘            └─ granted ─► over          1 ─► Deciding ◄──┘ other keys ─► over
 //! ```
 //!
+//! A PIN that must change, and who called for it, lead on from the PIN:
+//!
+//! ```text
+//!  Pin ─ # (for a change) ──────────► NewPin ─ # ─► NewPinAgain ─ # ─► Deciding ─ changed ─► over, or what was asked for
+//!  Deciding ─ PIN must change ─────────► ▲ ◄─ other than before ┘          │                  is asked for again
+//!                                        └──────────── too simple ◄────────┘
+//! ```
+//!
 //! In every entry `#` ends it, silence ends it if there is something and costs a try if there is not, `*` starts it
 //! again. Digits are kept in memory that is wiped, and appear nowhere.
 
@@ -24,6 +32,7 @@ pub(super) enum Goal {
     LogIn,
     /// End the seats of an extension; without one, the seat at this phone.
     LogOut,
+    ChangePin,
 }
 
 /// What is known before anything is asked.
@@ -57,15 +66,16 @@ pub(super) enum Step {
 pub(super) enum Act {
     LogIn { extension: Box<str>, pin: Pin, force: bool },
     LogOut { extension: Option<Box<str>>, pin: Option<Pin> },
+    ChangePin { extension: Box<str>, old: Pin, new: Pin },
 }
 
 impl Act {
     /// Whose seats it is about, as keyed in or known.
     pub(super) fn extension(&self) -> Option<&str> {
         match self {
-            Self::LogIn { extension, .. } | Self::LogOut { extension: Some(extension), .. } => {
-                Some(extension)
-            }
+            Self::LogIn { extension, .. }
+            | Self::LogOut { extension: Some(extension), .. }
+            | Self::ChangePin { extension, .. } => Some(extension),
             Self::LogOut { extension: None, .. } => None,
         }
     }
@@ -75,6 +85,8 @@ impl Act {
 enum Stage {
     Extension,
     Pin,
+    NewPin,
+    NewPinAgain,
     Deciding,
     TakeOver,
     Over,
@@ -92,6 +104,10 @@ pub(super) struct Menu {
     tries_left: u8,
     /// The PIN in force, as long as it may be needed again.
     pin: Option<Pin>,
+    /// The one that is to be in force.
+    new: Option<Pin>,
+    /// A new one is in force since this call.
+    has_changed: bool,
 }
 
 impl Menu {
@@ -105,6 +121,8 @@ impl Menu {
             entry: Entry::new(),
             tries_left: tries,
             pin: None,
+            new: None,
+            has_changed: false,
         };
         let step = if known.needs_no_pin {
             menu.stage = Stage::Deciding;
@@ -163,7 +181,19 @@ impl Menu {
 
     /// The change stands.
     pub(super) fn granted(&mut self, sentence: Sentence) -> Step {
+        if self.has_changed {
+            return self.leave(Sentence::of(&[words::PIN_CHANGED, PAUSE]).followed_by(sentence));
+        }
         self.leave(sentence)
+    }
+
+    /// The new PIN counts: what it was chosen for goes on with it.
+    pub(super) fn pin_changed(&mut self) -> Step {
+        self.has_changed = true;
+        match (self.new.take(), self.extension.clone()) {
+            (Some(pin), Some(extension)) if self.goal != Goal::ChangePin => self.prove(extension, pin),
+            _ => self.leave(Sentence::of(&[words::PIN_CHANGED])),
+        }
     }
 
     /// The change is refused. `occupant` sits here, and the policy is to ask whether to take over.
@@ -172,6 +202,12 @@ impl Menu {
             Refusal::DeviceOccupied if self.pin.is_some() && occupant.is_some() => {
                 let sentence = Sentence::of(&[words::IN_USE]).number(occupant.unwrap_or_default());
                 self.ask(Stage::TakeOver, sentence)
+            }
+            Refusal::PinMustChange if self.pin.is_some() => {
+                self.ask(Stage::NewPin, Sentence::of(&[words::PIN_MUST_CHANGE, PAUSE]))
+            }
+            Refusal::PinTooSimple if self.new.is_some() => {
+                self.try_from(Stage::NewPin, Sentence::of(&[words::PIN_TOO_SIMPLE]))
             }
             // Never told apart to whoever has proved nothing.
             Refusal::Credentials | Refusal::UnknownExtension | Refusal::NoPin => {
@@ -197,21 +233,42 @@ impl Menu {
                 let (pin, Some(extension)) = (self.entry.take_pin(), self.extension.clone()) else {
                     return self.leave(Sentence::default());
                 };
-                match self.goal {
-                    Goal::LogIn => {
-                        self.pin = Some(pin.clone());
-                        self.act(Act::LogIn { extension, pin, force: false })
+                self.prove(extension, pin)
+            }
+            Stage::NewPin => {
+                self.new = Some(self.entry.take_pin());
+                self.ask(Stage::NewPinAgain, Sentence::default())
+            }
+            Stage::NewPinAgain => {
+                let again = self.entry.take_pin();
+                match (self.extension.clone(), self.pin.clone(), self.new.clone()) {
+                    (_, _, Some(new)) if new != again => {
+                        self.try_from(Stage::NewPin, Sentence::of(&[words::PIN_DIFFERS]))
                     }
-                    Goal::LogOut => self.act(Act::LogOut { extension: Some(extension), pin: Some(pin) }),
+                    (Some(extension), Some(old), Some(new)) => {
+                        self.act(Act::ChangePin { extension, old, new })
+                    }
+                    _ => self.leave(Sentence::default()),
                 }
             }
             Stage::Deciding | Stage::TakeOver | Stage::Over => Step::Wait,
         }
     }
 
+    /// There is a PIN: what was called for may be done.
+    fn prove(&mut self, extension: Box<str>, pin: Pin) -> Step {
+        self.pin = Some(pin.clone());
+        match self.goal {
+            Goal::LogIn => self.act(Act::LogIn { extension, pin, force: false }),
+            Goal::LogOut => self.act(Act::LogOut { extension: Some(extension), pin: Some(pin) }),
+            Goal::ChangePin => self.ask(Stage::NewPin, Sentence::default()),
+        }
+    }
+
     /// A try is used up: from the beginning, as either of both may have been wrong, or over.
     fn try_again(&mut self, sentence: Sentence) -> Step {
         let stage = match self.stage {
+            Stage::NewPin | Stage::NewPinAgain => Stage::NewPin,
             _ if self.is_given => Stage::Pin,
             Stage::Pin if self.entry.is_empty() => Stage::Pin,
             _ => Stage::Extension,
@@ -233,6 +290,8 @@ impl Menu {
         let question = match stage {
             Stage::Extension => words::ENTER_EXTENSION,
             Stage::Pin => words::ENTER_PIN,
+            Stage::NewPin => words::ENTER_NEW_PIN,
+            Stage::NewPinAgain => words::NEW_PIN_AGAIN,
             Stage::TakeOver => words::ASK_TAKE_OVER,
             Stage::Deciding | Stage::Over => return Step::Wait,
         };
@@ -247,7 +306,7 @@ impl Menu {
     fn leave(&mut self, sentence: Sentence) -> Step {
         self.stage = Stage::Over;
         self.entry.clear();
-        self.pin = None;
+        (self.pin, self.new) = (None, None);
         Step::Leave(sentence.then(PAUSE).then(words::GOODBYE).clips())
     }
 }

@@ -42,6 +42,8 @@ pub(crate) enum Wish {
     LogOut { extension: Box<str> },
     /// End the seat of this extension; without a PIN only the one at this phone.
     LogOutOf { extension: Place, needs_pin: bool },
+    /// Change the PIN of this extension; without one it is asked for.
+    ChangePin { extension: Option<Place> },
     /// Say who sits here, or where the extension of this phone sits.
     Who,
 }
@@ -194,6 +196,11 @@ impl Attendant {
                 talk.known = last;
                 (Goal::LogIn, Known { extension, last: last_name, needs_no_pin: false })
             }
+            Some(Wish::ChangePin { extension }) => {
+                let name = extension.as_ref().map(|extension| extension.name().into());
+                talk.known = extension;
+                (Goal::ChangePin, given(name))
+            }
             Some(Wish::LogOut { extension }) => (Goal::LogOut, given(Some(extension))),
             Some(Wish::LogOutOf { extension, needs_pin }) => {
                 let name = extension.name().into();
@@ -312,6 +319,15 @@ impl Attendant {
         self.perform(work, key, step, effects);
     }
 
+    /// The new PIN counts.
+    pub(crate) fn pin_changed(&mut self, work: &mut Work<'_>, key: CallKey, effects: &mut Vec<Effect>) {
+        let Some(talk) = self.calls.get_mut(key).and_then(|call| call.talk.as_mut()) else { return };
+        talk.asked = Asked::Nothing;
+        let Some(menu) = &mut talk.menu else { return };
+        let step = menu.pin_changed();
+        self.perform(work, key, step, effects);
+    }
+
     pub(super) fn say_refused(
         &mut self,
         work: &mut Work<'_>,
@@ -345,7 +361,8 @@ impl Attendant {
             Step::Act(act) => {
                 talk.phase = Phase::Idle;
                 talk.asked = Asked::Waiting;
-                let known = talk.known.take_if(|known| *known.name() == *act.extension().unwrap_or_default());
+                let is_it = |known: &&Place| *known.name() == *act.extension().unwrap_or_default();
+                let known = talk.known.as_ref().filter(is_it).cloned();
                 effects.push(effect(&work.ctx.settings, key, &caller, act, known, origin));
             }
         }
@@ -394,6 +411,10 @@ fn effect(
                 LogIn { force, ..LogIn::new(asker, device, extension, surface, origin) },
                 Proof::Clear(pin),
             )
+        }
+        Act::ChangePin { extension, old, new } => {
+            let by = LogIn::new(asker, device.clone(), typed(&extension), surface, origin);
+            Effect::ChangePin { by, old, new }
         }
         Act::LogOut { extension: Some(extension), pin: Some(pin) } => {
             let extension = typed(&extension);

@@ -20,6 +20,7 @@ clips! {
     DISABLED "disabled"
     EMERGENCY_HOLD "emergency-hold"
     ENTER_EXTENSION "enter-extension"
+    ENTER_NEW_PIN "enter-new-pin"
     ENTER_PIN "enter-pin"
     FOR_EXTENSION "for-extension"
     GOODBYE "goodbye"
@@ -27,6 +28,7 @@ clips! {
     LOCKED "locked"
     LOGGED_IN "logged-in"
     LOGGED_OUT "logged-out"
+    NEW_PIN_AGAIN "new-pin-again"
     NOBODY "nobody"
     NOT_LOGGED_IN "not-logged-in"
     NOTHING_HEARD "nothing-heard"
@@ -35,6 +37,8 @@ clips! {
     OR_STAR "or-star"
     PHONE_OFF "phone-off"
     PHONE_RELOADS "phone-reloads"
+    PIN_CHANGED "pin-changed"
+    PIN_DIFFERS "pin-differs"
     PIN_FIXED "pin-fixed"
     PIN_MUST_CHANGE "pin-must-change"
     PIN_TOO_SIMPLE "pin-too-simple"
@@ -101,6 +105,12 @@ impl Sentence {
         let digits = number.bytes().filter(|byte| byte.is_ascii_digit() || matches!(byte, b'*' | b'#'));
         self.0.extend(digits.take(room).map(Clip::Digit));
         self.0.push(PAUSE);
+        self
+    }
+
+    /// This, and after it the other.
+    pub(super) fn followed_by(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
         self
     }
 

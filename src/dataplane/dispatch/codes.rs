@@ -120,6 +120,16 @@ fn plan<'a>(work: &Work<'_>, tenant: &Tenant, caller: &Caller, dialled: Dialled<
         }
         (Dialled::Toggle(_), Caller::Extension(_)) => Plan::Refuse(Refusal::NotASharedPhone),
         (Dialled::Who, _) => Plan::Talk(Wish::Who),
+        (Dialled::ChangePin(_), Caller::Extension(_)) if tenant.seats.codes_from == CodesFrom::Pool => {
+            Plan::Refuse(Refusal::NotASharedPhone)
+        }
+        (Dialled::ChangePin(typed), _) => Plan::Talk(Wish::ChangePin {
+            extension: match (typed.extension, caller) {
+                (Some(extension), _) => Some(seating::extension_typed(tenant, extension)),
+                (None, Caller::Extension(own)) => Some(own.clone()),
+                (None, Caller::Device(_)) => seat().map(|seat| seat.extension.clone()),
+            },
+        }),
         (Dialled::Malformed | Dialled::NotACode, _) => Plan::Refuse(Refusal::Malformed),
     }
 }

@@ -211,6 +211,9 @@ impl Rooms {
             (Some(Waiting::Pin { log_in, stored }), Answer::Pin(verdict)) => {
                 self.effects.push(self.seating.on_pin(work, log_in, stored.as_ref(), verdict));
             }
+            (Some(Waiting::NewPin(by)), Answer::PinChanged(verdict)) => {
+                self.effects.push(seating::on_pin_changed(work, by, verdict));
+            }
             (Some(Waiting::Seats { proposal, asker }), Answer::Saved(verdict)) => {
                 self.seating.on_saved(work, proposal, asker, verdict, &mut self.effects);
             }
@@ -347,6 +350,14 @@ impl Rooms {
             Effect::CheckPin(log_in, proof) => {
                 let effect = self.seating.check_pin(work, &mut self.pending, log_in, proof);
                 self.effects.extend(effect);
+            }
+            Effect::ChangePin { by, old, new } => {
+                self.effects.extend(seating::change_pin(work, &mut self.pending, by, old, new));
+            }
+            Effect::PinChanged(asker) => {
+                if let Asker::Attendant(call) = asker {
+                    self.attendant.pin_changed(work, call, &mut self.effects);
+                }
             }
             Effect::LogIn(log_in) if log_in.leaves => self.log_out_everywhere(work, log_in),
             Effect::LogIn(log_in) => {

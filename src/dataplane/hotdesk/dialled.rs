@@ -23,6 +23,8 @@ pub enum Dialled<'a> {
     Toggle(Typed<'a>),
     /// `WHO`.
     Who,
+    /// `PIN`, `PIN*extension`.
+    ChangePin(Typed<'a>),
     /// A code, and something after it that it does not take.
     Malformed,
     /// Something else.
@@ -56,6 +58,7 @@ impl std::fmt::Debug for Dialled<'_> {
             Self::LogOut(typed) => write!(f, "LogOut{typed:?}"),
             Self::Toggle(typed) => write!(f, "Toggle{typed:?}"),
             Self::Who => f.write_str("Who"),
+            Self::ChangePin(typed) => write!(f, "ChangePin{typed:?}"),
             Self::Malformed => f.write_str("Malformed"),
             Self::NotACode => f.write_str("NotACode"),
         }
@@ -69,11 +72,15 @@ pub fn dialled<'a>(user: &'a [u8], codes: &Codes) -> Dialled<'a> {
     type Read = for<'a> fn(&'a [u8]) -> Dialled<'a>;
 
     let user = user.strip_suffix(b"#").unwrap_or(user);
-    let known: [(&str, Read); 4] = [
+    let known: [(&str, Read); 5] = [
         (&codes.login, |rest| typed(rest).map_or(Dialled::Malformed, Dialled::LogIn)),
         (&codes.logout, |rest| typed(rest).map_or(Dialled::Malformed, Dialled::LogOut)),
         (&codes.toggle, |rest| typed(rest).map_or(Dialled::Malformed, Dialled::Toggle)),
         (&codes.who, |rest| if rest.is_empty() { Dialled::Who } else { Dialled::Malformed }),
+        // Old and new PIN in one string would be in the phone's list of calls.
+        (&codes.pin, |rest| {
+            typed(rest).filter(|typed| typed.pin.is_none()).map_or(Dialled::Malformed, Dialled::ChangePin)
+        }),
     ];
     let fits = known.into_iter().filter_map(|(code, read)| Some((code.len(), after_code(user, code)?, read)));
     fits.max_by_key(|(length, ..)| *length).map_or(Dialled::NotACode, |(_, rest, read)| read(rest))
@@ -124,7 +131,13 @@ mod tests {
     use super::*;
 
     fn codes() -> Codes {
-        Codes { login: "*11".into(), logout: "*12".into(), toggle: "*10".into(), who: "*13".into() }
+        Codes {
+            login: "*11".into(),
+            logout: "*12".into(),
+            toggle: "*10".into(),
+            who: "*13".into(),
+            pin: "*15".into(),
+        }
     }
 
     fn typed<'a>(extension: Option<&'a str>, pin: Option<&'a str>) -> Typed<'a> {
@@ -152,6 +165,9 @@ mod tests {
         assert_eq!(dialled(b"*10", &codes()), Dialled::Toggle(Typed::default()));
         assert_eq!(dialled(b"*10*1001", &codes()), Dialled::Toggle(typed(Some("1001"), None)));
         assert_eq!(dialled(b"*13", &codes()), Dialled::Who);
+        assert_eq!(dialled(b"*15", &codes()), Dialled::ChangePin(Typed::default()));
+        assert_eq!(dialled(b"*15*1001", &codes()), Dialled::ChangePin(typed(Some("1001"), None)));
+        assert_eq!(dialled(b"*15*1001*7738", &codes()), Dialled::Malformed);
         assert_eq!(dialled(b"*13*1001", &codes()), Dialled::Malformed);
     }
 

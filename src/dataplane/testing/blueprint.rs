@@ -114,7 +114,13 @@ pub fn tenant(id: &str, domain: &str) -> TenantParts {
         id: id.into(),
         customer: "".into(),
         domains: vec![domain.into()],
-        codes: Codes { login: "*11".into(), logout: "*12".into(), toggle: "*10".into(), who: "*13".into() },
+        codes: Codes {
+            login: "*11".into(),
+            logout: "*12".into(),
+            toggle: "*10".into(),
+            who: "*13".into(),
+            pin: "*14".into(),
+        },
         emergency: Emergency { numbers: vec!["112".into(), "911".into()], ..Emergency::default() },
         seats: SeatPolicy { native: true, ..SeatPolicy::default() },
         sites: vec![Site {

@@ -183,3 +183,54 @@ fn no_digit_shows_in_debug_output() {
 
     assert!(!shown.contains("7738") && !shown.contains("55"), "{shown}");
 }
+
+fn change_asked_for(step: Step) -> (String, Pin, Pin) {
+    match step {
+        Step::Act(Act::ChangePin { extension, old, new }) => (extension.into(), old, new),
+        other => panic!("{other:?} is no change of a PIN"),
+    }
+}
+
+#[test]
+fn new_pin_is_asked_for_twice_and_must_be_the_same() {
+    let known = Known { extension: Some("1001".into()), ..Known::default() };
+    let (mut menu, step) = begin(Goal::ChangePin, known);
+    assert_eq!(said(&step), ["enter-pin"]);
+    assert_eq!(said(&keys(&mut menu, "7738#")), ["enter-new-pin"]);
+    assert_eq!(said(&keys(&mut menu, "2580#")), ["new-pin-again"]);
+
+    assert_eq!(said(&keys(&mut menu, "2581#")), ["pin-differs", "enter-new-pin"]);
+    keys(&mut menu, "2580#");
+    let (extension, old, new) = change_asked_for(keys(&mut menu, "2580#"));
+
+    assert_eq!((&*extension, old.reveal(), new.reveal()), ("1001", &b"7738"[..], &b"2580"[..]));
+    assert_eq!(said(&menu.pin_changed()), ["pin-changed", "goodbye"]);
+}
+
+#[test]
+fn weak_new_pin_costs_a_try_and_silence_does_not_lead_back_to_the_old_one() {
+    let (mut menu, _) = begin(Goal::ChangePin, Known::default());
+    keys(&mut menu, "1001#7738#1234#1234#");
+
+    assert_eq!(said(&menu.refused(Refusal::PinTooSimple, None)), ["pin-too-simple", "enter-new-pin"]);
+    assert_eq!(said(&menu.silence()), ["nothing-heard", "enter-new-pin"]);
+    keys(&mut menu, "1234#1234#");
+    assert_eq!(said(&menu.refused(Refusal::PinTooSimple, None)), ["pin-too-simple", "goodbye"]);
+}
+
+#[test]
+fn pin_that_must_change_is_changed_and_the_log_in_goes_on_with_the_new_one() {
+    let mut menu = log_in();
+    keys(&mut menu, "1001#7738#");
+
+    assert_eq!(said(&menu.refused(Refusal::PinMustChange, None)), ["pin-must-change", "enter-new-pin"]);
+    let (_, old, _) = change_asked_for(keys(&mut menu, "2580#2580#"));
+    assert_eq!(old.reveal(), b"7738");
+    let (extension, pin, _) = asked_for(menu.pin_changed());
+
+    assert_eq!((&*extension, pin.reveal()), ("1001", &b"2580"[..]));
+    assert_eq!(
+        said(&menu.granted(Sentence::of(&[words::LOGGED_OUT]))),
+        ["pin-changed", "logged-out", "goodbye"]
+    );
+}

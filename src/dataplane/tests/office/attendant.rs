@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use dataplane::hotdesk::{Cause, Surface};
 use dataplane::media::{Codec, Heard, Order};
-use dataplane::settings::{CodesFrom, OnOccupied};
-use dataplane::testing::{CallState, Draft, Leg, OFFER, Office};
+use dataplane::settings::{CodesFrom, OnOccupied, StoredPin};
+use dataplane::testing::{CallState, Draft, Leg, OFFER, Office, pin_hash};
 
 use crate::{SEED, last_answer, last_heard, seconds, three_desks};
 
@@ -718,4 +718,69 @@ fn wire_that_loses_and_doubles_logs_in_all_the_same() {
     assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
     assert!(office.leg(call).ended_by_peer);
     let _ = last_heard(&office, "desk-1", "BYE");
+}
+
+#[test]
+fn person_changes_the_pin_at_his_desk_and_the_old_one_opens_nothing() {
+    let mut office = three_desks();
+    office.log_in("1001", "desk-1");
+
+    let call = office.talk("desk-1", "*14");
+    assert_eq!(said(&office), "enter-pin", "whoever sits here is not asked who he is");
+    office.press("0000#2580#2580#");
+    assert_eq!(said(&office), "wrong enter-pin");
+    office.press("7738#");
+    office.press("2580#2580#");
+    assert_eq!(said(&office), "pin-changed goodbye");
+    office.listen_to_end();
+    office.settle();
+
+    assert!(office.leg(call).ended_by_peer && office.is_quiet());
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"), "no seat has changed");
+    let old = office.call("desk-2", "*11*1001*7738");
+    assert_eq!(office.outcome(old), Some(403));
+    let new = office.call("desk-2", "*11*1001*2580");
+    assert_eq!(office.outcome(new), Some(200));
+}
+
+#[test]
+fn first_pin_is_replaced_at_the_log_in_that_gives_it() {
+    let mut office = three_desks();
+    office.reconfigure(|blueprint| {
+        blueprint.extension("1001").pin = Some(StoredPin { must_change: true, ..pin_hash("7738") });
+    });
+
+    office.talk("desk-1", "*11");
+    office.press("1001#");
+    office.press("7738#");
+    assert_eq!(said(&office), "pin-must-change enter-new-pin");
+    assert_eq!(office.device_of("1001"), None);
+    office.press("1001#");
+    office.press("1001#");
+    assert_eq!(said(&office), "pin-too-simple enter-new-pin");
+    office.press("2580#");
+    office.press("2580#");
+
+    assert_eq!(said(&office), "pin-changed logged-in 1 0 0 1 phone-reloads goodbye");
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
+}
+
+#[test]
+fn wrong_pins_given_for_another_count_towards_the_lock() {
+    let mut office = three_desks();
+
+    office.talk("desk-1", "*14*1001");
+    for _ in 0..3 {
+        office.press("0000#");
+        office.press("2580#");
+        office.press("2580#");
+    }
+    office.listen_to_end();
+    office.settle();
+    office.talk("desk-1", "*14*1001");
+    office.press("7738#");
+    office.press("2580#");
+    office.press("2580#");
+
+    assert_eq!(said(&office), "locked goodbye");
 }
