@@ -5,7 +5,7 @@ use std::path::Path;
 use bench::phone::{Call, Phone, Transport};
 use bench::sound::{Ear, Line};
 
-use crate::edge::{Edge, PATIENCE, Plan, pin};
+use crate::edge::{Edge, PATIENCE, Plan, log_in_code, pin};
 
 /// Longest that anything is said, and as much again.
 const ANNOUNCED: std::time::Duration = PATIENCE.saturating_mul(3);
@@ -78,5 +78,26 @@ fn a_person_logs_in_by_keys_in_info_after_a_wrong_pin() {
         line.all(&ear).unwrap(),
         "enter-extension enter-pin wrong enter-extension enter-pin logged-in 1 0 0 1 phone-reloads goodbye"
     );
+    assert_eq!(edge.seats(), [("desk-1".into(), "1001".into())]);
+}
+
+#[test]
+fn a_pin_that_was_changed_at_a_phone_outlives_a_power_cut() {
+    let (mut edge, ear) = (Edge::start(Plan { store: "embedded", ..Plan::default() }), ear());
+    let mut phone = edge.desk(Transport::Udp, 1);
+
+    let (_, mut line) = talk(&mut phone, "*14*1001", true);
+    for (question, keys) in [("enter-pin", &*pin(1)), ("enter-new-pin", "2580"), ("new-pin-again", "2580")] {
+        line.listen(&ear, ANNOUNCED, |said| said.ends_with(question)).unwrap();
+        line.press(&format!("{keys}#")).unwrap();
+    }
+    line.listen(&ear, ANNOUNCED, |said| said.ends_with("goodbye")).unwrap();
+    phone.expect("BYE").unwrap();
+    edge.kill();
+    edge.start_again();
+
+    assert_eq!(line.all(&ear).unwrap(), "enter-pin enter-new-pin new-pin-again pin-changed goodbye");
+    assert_eq!(phone.dial_code(&log_in_code(1)).unwrap().status(), Some(403));
+    assert_eq!(phone.dial_code("*11*1001*2580").unwrap().status(), Some(200));
     assert_eq!(edge.seats(), [("desk-1".into(), "1001".into())]);
 }

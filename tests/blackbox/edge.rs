@@ -100,7 +100,7 @@ impl Plan {
         }
         write!(
             text,
-            "[[tenant]]\nid = \"demo\"\ndomains = [\"{DOMAIN}\"]\ncodes = {{ login = \"*11\", logout = \"*12\" }}\n\
+            "[[tenant]]\nid = \"demo\"\ndomains = [\"{DOMAIN}\"]\ncodes = {{ login = \"*11\", logout = \"*12\", pin = \"*14\" }}\n\
              emergency = {{ numbers = [\"112\"] }}\n\n[tenant.seats]\nnative = true\n\n\
              [tenant.registration]\n{registration}\n\
              [[tenant.site]]\nid = \"office\"\nemergency_caller = \"+12125550100\"\n\n"
