@@ -7,6 +7,8 @@
 //!  LogOut ─► ends in memory at once ─► store ─► answer
 //! ```
 
+mod new_pin;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
@@ -21,12 +23,11 @@ use crate::location::{Holder, device_hash};
 use crate::now::Mono;
 use crate::output::{Done, Output, Report};
 use crate::pending::{Pending, Waiting};
-use crate::query::{
-    Pin, PinChange, PinChangeVerdict, PinReject, PinRequest, PinVerdict, Proof, Query, Record, SaveVerdict,
-};
+use crate::query::{PinReject, PinRequest, PinVerdict, Proof, Query, Record, SaveVerdict};
 use crate::refusal::Refusal;
 use crate::settings::{Device, Extension, OnLimit, OnOccupied, SeatPolicy, Settings, StoredPin, Tenant};
 use crate::tables::Tables;
+pub(crate) use new_pin::{change_pin, on_pin_changed};
 
 /// A person at a phone waits no longer for his PIN to be checked.
 const PIN_WITHIN: Duration = Duration::from_secs(2);
@@ -364,54 +365,6 @@ impl Seating {
         let retry = self.retries.front().map(|(due, ..)| *due);
         let leaving = self.leaving.peek().map(|Reverse((due, _))| *due);
         [retry, leaving].into_iter().flatten().min()
-    }
-}
-
-/// First leg of another PIN: it is open to whoever has one, and tries at the old one count as those of a log-in.
-pub(crate) fn change_pin(
-    work: &mut Work<'_>,
-    pending: &mut Pending,
-    by: LogIn,
-    old: Pin,
-    new: Pin,
-) -> Option<Effect> {
-    if pending.is_full() {
-        return Some(refused(by, Refusal::Busy));
-    }
-    if work.ctx.tables.pins.attempt(&by.device, &by.extension, work.now.mono).is_err() {
-        return Some(refused(by, Refusal::Locked));
-    }
-    let change = PinChange {
-        extension: by.extension.clone(),
-        old,
-        new,
-        device: by.device.clone(),
-        surface: by.surface,
-        deadline: work.now.mono + PIN_WITHIN,
-    };
-    let query = pending.insert(Waiting::NewPin(by))?;
-    work.out.push(Output::Ask(query, Query::ChangePin(change)));
-    None
-}
-
-/// The PIN backends answered to a wish for another PIN.
-pub(crate) fn on_pin_changed(work: &mut Work<'_>, by: LogIn, verdict: PinChangeVerdict) -> Effect {
-    let pins = &work.ctx.tables.pins;
-    let refusal = match verdict {
-        PinChangeVerdict::Rejected(reject) => return wrong_pin(work, by, reject),
-        PinChangeVerdict::Unavailable => {
-            pins.void(&by.device, &by.extension);
-            return refused(by, Refusal::PinUnavailable);
-        }
-        PinChangeVerdict::Changed => None,
-        PinChangeVerdict::TooSimple => Some(Refusal::PinTooSimple),
-        PinChangeVerdict::Fixed => Some(Refusal::PinFixed),
-    };
-    // The old one was the right one.
-    pins.right(&by.device, &by.extension);
-    match refusal {
-        None => Effect::PinChanged(by.asker),
-        Some(refusal) => refused(by, refusal),
     }
 }
 

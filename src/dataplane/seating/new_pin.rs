@@ -1,0 +1,63 @@
+//! Another PIN: asked of the backends as a log-in is, with the old one as its proof.
+//!
+//! ```text
+//!  ChangePin ─► PIN backends ─► old one right, new one good, kept in the store ─► said
+//!     │              └─ wrong: counts as at a log-in; too simple, fixed ────────► said why
+//!     └─ locked ────────────────────────────────────────────────────────────────► said why
+//! ```
+
+use super::{PIN_WITHIN, refused, wrong_pin};
+use crate::context::Work;
+use crate::effect::{Effect, LogIn};
+use crate::output::Output;
+use crate::pending::{Pending, Waiting};
+use crate::query::{Pin, PinChange, PinChangeVerdict, Query};
+use crate::refusal::Refusal;
+
+/// First leg of another PIN: it is open to whoever has one, and tries at the old one count as those of a log-in.
+pub(crate) fn change_pin(
+    work: &mut Work<'_>,
+    pending: &mut Pending,
+    by: LogIn,
+    old: Pin,
+    new: Pin,
+) -> Option<Effect> {
+    if pending.is_full() {
+        return Some(refused(by, Refusal::Busy));
+    }
+    if work.ctx.tables.pins.attempt(&by.device, &by.extension, work.now.mono).is_err() {
+        return Some(refused(by, Refusal::Locked));
+    }
+    let change = PinChange {
+        extension: by.extension.clone(),
+        old,
+        new,
+        device: by.device.clone(),
+        surface: by.surface,
+        deadline: work.now.mono + PIN_WITHIN,
+    };
+    let query = pending.insert(Waiting::NewPin(by))?;
+    work.out.push(Output::Ask(query, Query::ChangePin(change)));
+    None
+}
+
+/// The PIN backends answered to a wish for another PIN.
+pub(crate) fn on_pin_changed(work: &mut Work<'_>, by: LogIn, verdict: PinChangeVerdict) -> Effect {
+    let pins = &work.ctx.tables.pins;
+    let refusal = match verdict {
+        PinChangeVerdict::Rejected(reject) => return wrong_pin(work, by, reject),
+        PinChangeVerdict::Unavailable => {
+            pins.void(&by.device, &by.extension);
+            return refused(by, Refusal::PinUnavailable);
+        }
+        PinChangeVerdict::Changed => None,
+        PinChangeVerdict::TooSimple => Some(Refusal::PinTooSimple),
+        PinChangeVerdict::Fixed => Some(Refusal::PinFixed),
+    };
+    // The old one was the right one.
+    pins.right(&by.device, &by.extension);
+    match refusal {
+        None => Effect::PinChanged(by.asker),
+        Some(refusal) => refused(by, refusal),
+    }
+}
