@@ -2,11 +2,15 @@
 //! what it is told.
 //!
 //! ```text
-//!          Connect                       first packet that fits
-//!  opened ─────────► sends to the SDP's ───────────────────────► sends to where that came from, hears nobody else
-//!                       ▲                                              │
-//!                       └──────────── Connect with another address ────┘
+//!          Connect                             first packet that fits
+//!  opened ─────────► sends to the address of ──────────────────────────► sends to where that came from, and hears it
+//!                    the SDP                                             and the address of the SDP, which takes
+//!                       ▲                                                the place back with its first packet
+//!                       │                                                     │
+//!                       └──────────────────────── Connect ────────────────────┘
 //! ```
+//!
+//! With SRTP every packet that proves that it is the phone's is heard, and sound goes to where the last one came from.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -82,10 +86,10 @@ impl Session {
 
     pub(super) fn connect(&mut self, agreed: Connection) {
         let before = self.connected.take();
-        // What the phone did not change goes on: its place, its presses, how far its SRTP has come.
-        let (mut locked, mut keys, mut srtp) = (None, Keys::default(), None);
+        // What the phone did not change goes on: its presses, how far its SRTP has come. Its place is found anew: a
+        // stranger who was first loses it.
+        let (mut keys, mut srtp) = (Keys::default(), None);
         if let Some(before) = before {
-            locked = before.locked.filter(|_| before.agreed.remote == agreed.remote);
             srtp = before.srtp.filter(|_| before.agreed.srtp == agreed.srtp);
             keys = before.keys;
         }
@@ -94,7 +98,7 @@ impl Session {
             srtp = agreed.srtp.as_ref().map(contexts);
         }
         let tones = agreed.in_band.then(Tones::new);
-        self.connected = Some(Connected { agreed, locked, keys, tones, srtp });
+        self.connected = Some(Connected { agreed, locked: None, keys, tones, srtp });
     }
 
     pub(super) fn play(
@@ -177,7 +181,9 @@ impl Session {
             counters.dropped_early += 1;
             return;
         };
-        if connected.locked.is_some_and(|locked| locked != from) {
+        // Without SRTP an address is all that tells the phone from a stranger, and the one it named is its own.
+        let is_proved = connected.srtp.is_some() || from == connected.agreed.remote;
+        if !is_proved && connected.locked.is_some_and(|locked| locked != from) {
             counters.dropped_stranger += 1;
             return;
         }
@@ -448,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn sound_goes_to_where_the_phones_comes_from_and_stays_there() {
+    fn sound_goes_to_where_the_phones_comes_from_until_the_next_connection() {
         let mut session = session();
         session.connect(connection());
         assert_eq!(frames(&mut session, 1).1, [address("192.0.2.1:4000")]);
@@ -462,8 +468,60 @@ mod tests {
         let moved = frames(&mut session, 1).1;
 
         assert_eq!((spoofed.dropped_stranger, spoofed.packets_received, told), (1, 0, vec![]));
-        assert_eq!([after, same], [[address("203.0.113.9:6000")], [address("203.0.113.9:6000")]]);
-        assert_eq!(moved, [address("192.0.2.2:4000")]);
+        assert_eq!(after, [address("203.0.113.9:6000")]);
+        assert_eq!([same, moved], [[address("192.0.2.1:4000")], [address("192.0.2.2:4000")]]);
+    }
+
+    #[test]
+    fn the_phone_takes_its_call_back_from_a_stranger_who_was_first() {
+        let mut session = session();
+        session.connect(connection());
+        receive(&mut session, "203.0.113.66:6000", packet(0, 0, &[0xFF; 160]));
+        assert_eq!(frames(&mut session, 1).1, [address("203.0.113.66:6000")]);
+
+        let (unfit, _) = receive(&mut session, "192.0.2.1:4000", packet(8, 0, &[0xD5; 160]));
+        let not_yet = frames(&mut session, 1).1;
+        let (_, told) = receive(&mut session, "192.0.2.1:4000", packet(101, 0, &KEY_5));
+        let back = frames(&mut session, 1).1;
+        let (stranger, _) = receive(&mut session, "203.0.113.66:6000", packet(101, 800, &KEY_5));
+
+        assert_eq!((unfit.dropped_unfit, not_yet), (1, vec![address("203.0.113.66:6000")]));
+        assert_eq!((told, back), (vec![Heard::Key(b'5')], vec![address("192.0.2.1:4000")]));
+        assert_eq!(stranger.dropped_stranger, 1);
+    }
+
+    #[test]
+    fn srtp_follows_the_phone_and_no_forger() {
+        let (ours, theirs) = (SrtpKey::new([1; 30], false), SrtpKey::new([2; 30], true));
+        let mut session = session();
+        session.connect(Connection { srtp: Some((ours, theirs.clone())), ..connection() });
+        let mut from_phone = srtp::Context::new(&theirs);
+        let mut sequence = 0_u8;
+        let mut sound = || {
+            sequence += 1;
+            let mut sound = packet(0, 0, &[0xFF; 160]);
+            sound[3] = sequence;
+            from_phone.protect(&mut sound);
+            sound
+        };
+        let to = |session: &mut Session| session.frame(0, &mut Vec::new(), |_| ());
+
+        let first = sound();
+        receive(&mut session, "203.0.113.9:6000", first.clone());
+        let at_first = to(&mut session);
+        // Made up, and sent again by somebody who saw it.
+        for (from, forged) in [
+            ("203.0.113.66:6000", packet(0, 0, &[0xFF; 160])),
+            ("192.0.2.1:4000", packet(0, 0, &[0xFF; 160])),
+            ("203.0.113.66:6000", first),
+        ] {
+            assert_eq!(receive(&mut session, from, forged).0.dropped_forged, 1);
+        }
+        let still = to(&mut session);
+        receive(&mut session, "203.0.113.9:7000", sound());
+
+        assert_eq!([at_first, still], [Some(address("203.0.113.9:6000")); 2]);
+        assert_eq!(to(&mut session), Some(address("203.0.113.9:7000")), "its address was given another port");
     }
 
     #[test]
