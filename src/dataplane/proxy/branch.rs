@@ -167,7 +167,6 @@ pub(super) fn outgoing<'a>(plan: &'a Plan, from: Flow, target: &'a Target, via: 
         to: plan.to.as_deref(),
         asserted: plan.asserted.as_deref(),
         add_privacy: plan.from == From::Anonymous,
-        strip_place: plan.emergency.is_some(),
         located: match &plan.emergency {
             Some(Emergency::Call(help)) if !target.unlocated => help.located.as_ref(),
             _ => None,

@@ -30,15 +30,13 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) asserted: Option<&'a [u8]>,
     /// The sender wants to be unknown and did not say so in `Privacy`.
     pub(crate) add_privacy: bool,
-    /// An emergency call: what the phone says of its place stays behind.
-    pub(crate) strip_place: bool,
     /// The place it has in that stead, with its body.
     pub(crate) located: Option<&'a Located>,
 }
 
 impl Outgoing<'_> {
-    /// Writes `request` with these changes and no others. Headers in which a phone might claim to be somebody,
-    /// and the credentials it gave us, stay behind.
+    /// Writes `request` with these changes and no others. Headers in which a phone might claim to be somebody or
+    /// somewhere, and the credentials it gave us, stay behind.
     pub(crate) fn write(
         &self,
         request: &sip::Message<'_>,
@@ -78,15 +76,12 @@ impl Outgoing<'_> {
         rewrite.remove_all(sip::Name::ProxyAuthorization);
         rewrite.remove_all(sip::Name::Authorization);
         strip_identity(&mut rewrite);
+        strip_place(&mut rewrite);
         if let Some(asserted) = self.asserted {
             rewrite.append(sip::Name::PAssertedIdentity, asserted);
         }
         if self.add_privacy && !request.has(sip::Name::Privacy) {
             rewrite.append(sip::Name::Privacy, b"id");
-        }
-        if self.strip_place {
-            rewrite.remove_all(sip::Name::Geolocation);
-            rewrite.remove_all(sip::Name::GeolocationRouting);
         }
         if let Some(located) = self.located {
             rewrite.remove_all(sip::Name::ContentDisposition);
@@ -138,4 +133,10 @@ fn strip_identity(rewrite: &mut sip::Rewrite<'_, '_>) {
         debug_assert!(identity::is_identity_header(name));
         rewrite.remove_all(name);
     }
+}
+
+/// Where a phone stands is what its settings say: what it claims itself (RFC 6442 §4) goes to nobody, in no request.
+fn strip_place(rewrite: &mut sip::Rewrite<'_, '_>) {
+    rewrite.remove_all(sip::Name::Geolocation);
+    rewrite.remove_all(sip::Name::GeolocationRouting);
 }
