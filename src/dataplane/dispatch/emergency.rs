@@ -99,7 +99,8 @@ impl Rooms {
                 Answer::with(500, "No Emergency Route", sip::Name::Warning, proxy::EMERGENCY_WARNING);
             work.answer(flow, request, answer);
         } else {
-            let shown = remember(work, flow, request, headers, &help, &from_user);
+            let shown = shown(&help);
+            remember(work, flow, request, headers, &help, shown);
             let plan = plan(work, request, headers, &help, shown, targets, event.clone());
             self.forward(work, flow, request, headers, key, plan);
         }
@@ -218,9 +219,9 @@ fn event(
     if let Some(site) = caller.site {
         event.site = Some((&*site.id).into());
         event = event.with("site_name", &*site.name);
-        if let Some(shown) = &site.emergency_caller {
-            event = event.with("shown", &**shown);
-        }
+    }
+    if let Some(shown) = shown(help) {
+        event = event.with("shown", shown.to_owned());
     }
     if let Some(device) = caller.device {
         event.device = Some((&*device.id).into());
@@ -241,17 +242,24 @@ fn event(
     event.into_owned()
 }
 
-/// Remembers the phone for a call-back. Gives the number it shows, where its site has one.
-fn remember<'a>(
+/// The number a call for help shows, which is what the emergency service calls back: that of its site; without one the
+/// name of the account the phone has proved to be. What a phone merely writes into From is nobody's number.
+fn shown<'a>(help: &Help<'a>) -> Option<&'a str> {
+    let Help { home, caller, .. } = help;
+    let of_site = caller.site.and_then(|site| site.emergency_caller.as_deref());
+    of_site.or_else(|| Some(home.credentials(caller.account?).0))
+}
+
+/// Remembers the phone for a call-back to `shown`; without it only that it called.
+fn remember(
     work: &mut Work<'_>,
     flow: &Flow,
     request: &sip::Message<'_>,
     headers: &sip::Mandatory<'_>,
-    help: &Help<'a>,
-    from_user: &[u8],
-) -> Option<&'a str> {
+    help: &Help<'_>,
+    shown: Option<&str>,
+) {
     let Help { home, visited, caller, .. } = help;
-    let shown = caller.site.and_then(|site| site.emergency_caller.as_deref());
     let who = match (caller.device, caller.account) {
         (Some(device), _) => Caller::Device(Place::new(&visited.id, &device.id)),
         (None, Some(account)) => Caller::Extension(Place::new(&home.id, home.credentials(account).0)),
@@ -261,11 +269,10 @@ fn remember<'a>(
         sip::ContactValue::Contact(contact) => Some(contact.addr.uri_raw),
         sip::ContactValue::Star => None,
     });
-    let number = shown.map_or_else(|| String::from_utf8_lossy(from_user), Into::into);
     let call = CalledForHelp {
         phone: CalledForHelp::phone_of(&visited.id, &who, flow.remote),
         caller: who,
-        number: (*number).into(),
+        number: shown.unwrap_or_default().into(),
         contact: contact.unwrap_or_default().into(),
         listener: flow.listener.0,
         remote: flow.remote,
@@ -274,7 +281,6 @@ fn remember<'a>(
         ended: None,
     };
     proxy::emergency_began(work, visited, call, *flow);
-    shown
 }
 
 /// Where a call for help goes and what it says.
@@ -288,7 +294,7 @@ fn plan(
     event: Event<'static>,
 ) -> Plan {
     let Help { home, visited, caller, .. } = help;
-    // A call for help is not refused for its From: the number of the place is asserted all the same.
+    // A call for help is not refused for its From: the number to call back is asserted all the same.
     let replacing = shown.filter(|_| can_come_back(headers));
     let from = replacing.map_or(proxy::From::Kept, |shown| proxy::of_place(home, caller.device, shown));
     let emergency = &visited.emergency;

@@ -34,7 +34,7 @@ pub struct CalledForHelp {
     pub phone: Place,
     /// Whose account it is, as far as that is known.
     pub caller: Caller,
-    /// The number the emergency service was shown.
+    /// The number the emergency service was shown; empty where none is known to be the phone's, and nobody can call it.
     pub number: Box<str>,
     /// The Contact of its INVITE.
     pub contact: Box<[u8]>,
@@ -266,6 +266,9 @@ fn milliseconds(span: Duration) -> u64 {
 /// True if whoever calls `called` means `shown`: the same text, or the same number in another of its forms, such as
 /// `+1 212 555 0100` for `2125550100`, `0012125550100` or `12125550100`.
 fn same_number(called: &[u8], shown: &str) -> bool {
+    if shown.is_empty() {
+        return false;
+    }
     if called == shown.as_bytes() {
         return true;
     }
@@ -365,6 +368,7 @@ mod tests {
             assert!(!same_number(called.as_bytes(), "+12125550100"), "{called}");
         }
         assert!(same_number(b"desk-1", "desk-1"));
+        assert!(!same_number(b"", ""), "a phone that showed no number is called by none");
         assert!(same_number(b"100", "100"));
         assert!(!same_number(b"1000", "100"));
     }

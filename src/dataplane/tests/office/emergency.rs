@@ -3,7 +3,7 @@
 use dataplane::audit::Kind;
 use dataplane::refusal::Refusal;
 use dataplane::settings::{LocationForm, Peer, Told};
-use dataplane::testing::{CallState, Heard, Manner, Office, StoreMood, tenant};
+use dataplane::testing::{CallState, Draft, Heard, Manner, Office, StoreMood, tenant};
 
 use crate::{SEED, last_answer, last_heard, seconds};
 
@@ -356,6 +356,84 @@ fn gateway_that_refuses_the_place_gets_the_call_without_it() {
     assert_eq!(types("psap"), ["multipart/mixed", "application/sdp"]);
     assert_eq!(types("psap-2"), ["multipart/mixed"]);
     assert_eq!(office["psap"].requests("INVITE")[1].header("Geolocation"), None);
+}
+
+#[test]
+fn without_a_number_of_the_place_the_service_sees_and_calls_the_account_and_no_claim_of_the_phone() {
+    let mut office = Office::with(SEED, |blueprint| {
+        let here = &mut blueprint.tenants[0];
+        here.emergency.routes = vec![gateway("psap", 112)];
+        here.sites[0].emergency_caller = None;
+    });
+    office.peer("psap", "198.51.100.112:5060").plug_in("desk-1").own_phone("soft-2", "1002");
+    let claim = "\"Boss\" <sip:+12125550177@demo.hotdesk>;tag=1";
+
+    // One phone has proved who it is by the flow of its registration, the other by nothing.
+    office.unbox("inside", "1003").seen_at("inside", "10.2.7.7:5060");
+    for phone in ["soft-2", "inside"] {
+        let own = if phone == "soft-2" { "<sip:1002@demo.hotdesk>;tag=2" } else { claim };
+        let call = office.call_with(phone, "112", |invite| {
+            invite.set("From", own);
+        });
+        assert_eq!(office.outcome(call), Some(200), "{phone}");
+        office.hang_up(call);
+    }
+    let proved = office["psap"].requests("INVITE")[0].header("From").map(str::to_owned).unwrap_or_default();
+    assert!(proved.contains("<sip:1002@demo.hotdesk>"), "{proved}");
+
+    let claimed = office.call("psap", "+12125550177");
+    let nobody = office.call("psap", "sip:demo.hotdesk");
+    let own = office.call("psap", "1002");
+
+    assert_ne!(office.outcome(claimed), Some(200), "who wrote that number into From is not called by it");
+    assert_ne!(office.outcome(nobody), Some(200));
+    assert_eq!(office.outcome(own), Some(200));
+    assert_eq!(office["soft-2"].requests("INVITE").len(), 1);
+    assert!(office["inside"].requests("INVITE").is_empty());
+}
+
+#[test]
+fn device_at_a_place_without_a_number_shows_its_own_name_whatever_its_from_says() {
+    let mut office = office_with_a_route();
+    office.reconfigure(|blueprint| blueprint.tenants[0].sites[0].emergency_caller = None);
+
+    let call = office.call_with("desk-1", "112", |invite| {
+        invite.set("From", "\"Boss\" <sip:+12125550177@demo.hotdesk>;tag=1");
+    });
+
+    assert_eq!(office.outcome(call), Some(200));
+    let invite = last_heard(&office, "psap", "INVITE");
+    let from = invite.header("From").unwrap_or_default();
+    assert!(from.starts_with("\"Open Desk 1\" <sip:desk-1@demo.hotdesk>"), "{from}");
+    office.hang_up(call);
+    let claimed = office.call("psap", "+12125550177");
+    let own = office.call("psap", "desk-1");
+    assert_ne!(office.outcome(claimed), Some(200));
+    assert_eq!(office.outcome(own), Some(200));
+}
+
+#[test]
+fn place_a_phone_claims_reaches_nobody_in_no_request() {
+    let mut office = office_with_a_route();
+    office.log_in("1001", "desk-1");
+    let claims = |request: &mut Draft| {
+        request.add("Geolocation", "<https://liar.example/>").add("Geolocation-Routing", "no");
+    };
+
+    let inside = office.call_with("desk-1", "1002", claims);
+    assert_eq!(office.outcome(inside), Some(200));
+    assert_eq!(office.ask_within(inside, "INFO", claims), Some(200));
+    assert_eq!(office.invite_again(inside, claims), Some(200));
+    office.hang_up(inside);
+    let help = office.call("desk-1", "112");
+    assert_eq!(office.ask_within(help, "INFO", claims), Some(200));
+    assert_eq!(office.invite_again(help, claims), Some(200));
+
+    for name in ["soft-2", "psap"] {
+        for heard in office[name].heard() {
+            assert!(!heard.text.contains("Geolocation"), "{name}: {}", heard.text);
+        }
+    }
 }
 
 /// What befalls a phone that calls for help, or the edge meanwhile.
