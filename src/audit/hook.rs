@@ -24,24 +24,27 @@ use sha2::Sha256;
 use tokio::net::TcpStream;
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::follower::Follower;
 use super::record::Record;
 use super::{Progress, hook_key};
-use crate::backend::store::{StoreHandle, Trail};
+use crate::backend::store::{End, SaveError, StoreHandle, Trail};
 use crate::config::{Hook, HookSecret};
 
 /// For a connection to come up.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// From a request to the end of its answer.
+/// From a request to the status of its answer.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// For the rest of an answer once its status is known.
+const BODY_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Octets of an answer that are read, and thrown away, so that the connection can be used again.
 const ANSWER_OCTETS_MAX: usize = 64 << 10;
 
-/// Before the second try.
+/// Before the second try, and between two tries to learn a place.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// Between two tries at most: a server that is back is told soon enough.
@@ -56,7 +59,8 @@ enum Outcome {
     Failed(String),
 }
 
-/// Where the follower kept under `key` starts: where he stood, or with what happens from now on.
+/// Where the follower kept under `key` starts: where he stood, or with what happens from now on. While the store
+/// cannot say where he stood it waits: a guess would overwrite his place.
 pub(super) async fn start(trail: &Arc<Trail>, key: &str, progress: &Progress) -> u64 {
     let end = trail.end();
     let known = progress.next.load(Ordering::Relaxed);
@@ -64,11 +68,27 @@ pub(super) async fn start(trail: &Arc<Trail>, key: &str, progress: &Progress) ->
         return known;
     }
     progress.ordinal.store(end.ordinal, Ordering::Relaxed);
-    let (trail, key): (_, Box<str>) = (Arc::clone(trail), key.into());
-    let kept = spawn_blocking(move || trail.place(&key)).await;
-    let next = kept.ok().and_then(Result::ok).flatten().unwrap_or(end.next);
-    progress.next.store(next, Ordering::Relaxed);
-    next
+    let place = loop {
+        let (trail, key): (_, Box<str>) = (Arc::clone(trail), key.into());
+        match spawn_blocking(move || place(&trail, &key, end)).await {
+            Ok(Ok(place)) => break place,
+            Ok(Err(error)) => debug!(reason = %error, "the place of a follower cannot be read"),
+            // The runtime ends.
+            Err(_) => {}
+        }
+        sleep(RETRY_DELAY).await;
+    };
+    progress.ordinal.store(place.ordinal, Ordering::Relaxed);
+    progress.next.store(place.next, Ordering::Relaxed);
+    place.next
+}
+
+/// Where the follower kept under `key` stood; `end` if he is new.
+fn place(trail: &Trail, key: &str, end: End) -> Result<End, SaveError> {
+    let Some(next) = trail.place(key)? else { return Ok(end) };
+    // A row that begins behind the place shows that what was between is not kept: he does not wait for it.
+    let ordinal = trail.from(next)?.first().map(|row| row.ordinal() + next.saturating_sub(row.first()));
+    Ok(End { next, ordinal: ordinal.unwrap_or(end.ordinal) })
 }
 
 /// Delivers what `hook` wants to know, until it is dropped.
@@ -143,7 +163,7 @@ impl Line {
             Ok(request) => request,
             Err(error) => return Outcome::Failed(error.to_string()),
         };
-        match timeout(CONNECT_TIME_MAX + ANSWER_TIME_MAX, self.exchange(request)).await {
+        match timeout(CONNECT_TIME_MAX + ANSWER_TIME_MAX + BODY_TIME_MAX, self.exchange(request)).await {
             Ok(Ok(status)) if status.is_success() => Outcome::Taken,
             Ok(Ok(
                 status @ (StatusCode::BAD_REQUEST
@@ -199,7 +219,9 @@ impl Line {
         let response = timeout(ANSWER_TIME_MAX, sender.send_request(request));
         let response = response.await.map_err(|_| "no answer in time")?.map_err(|error| error.to_string())?;
         let status = response.status();
-        if to_bytes(Body::new(response.into_body()), ANSWER_OCTETS_MAX).await.is_ok() {
+        // The status is the answer. What follows it only decides whether the connection can be used again.
+        let rest = to_bytes(Body::new(response.into_body()), ANSWER_OCTETS_MAX);
+        if let Ok(Ok(_)) = timeout(BODY_TIME_MAX, rest).await {
             self.connection = Some(sender);
         }
         Ok(status)
@@ -240,7 +262,63 @@ fn wall_seconds() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use dataplane::audit::Kind;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
     use super::*;
+    use crate::backend::store::{Note, StoreKind};
+
+    /// Longer than anything here takes; only a test that fails waits for it.
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn a_follower_far_behind_waits_for_all_that_he_has_not_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let kind = StoreKind::Embedded { path: folder.path().join("hotdesk.db") };
+        let trail = Trail::of_nobody();
+        let (store, ..) = StoreHandle::open(&kind, Arc::clone(&trail), |read| read).unwrap();
+        let from = trail.end().next;
+        for _ in 0..5 {
+            store.note(Note::Event(Box::new(Event::new(Kind::Refusal, "credentials", "demo", 7))));
+        }
+        let mut news = trail.news();
+        timeout(DEADLINE, news.wait_for(|next| *next >= from + 5)).await.unwrap().unwrap();
+        store.keep_place("hook pager", from + 2);
+        store.flush_and_close();
+        let trail = Trail::of_nobody();
+        let (_store, ..) = StoreHandle::open(&kind, Arc::clone(&trail), |read| read).unwrap();
+        let (kept, new) = (Progress::default(), Progress::default());
+
+        assert_eq!(start(&trail, "hook pager", &kept).await, from + 2);
+        assert_eq!(start(&trail, "hook other", &new).await, trail.end().next);
+
+        let waiting = |progress: &Progress| trail.end().ordinal - progress.ordinal.load(Ordering::Relaxed);
+        assert_eq!((waiting(&kept), waiting(&new)), (3, 0));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_never_ends_counts_by_its_status() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut octets = [0; 2048];
+            let _ = stream.read(&mut octets).await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n").await.unwrap();
+            // Until the connection is given up.
+            while stream.read(&mut octets).await.is_ok_and(|count| count > 0) {}
+        });
+        let hook = Hook { name: "pager".into(), url, events: Vec::new(), secret: None };
+        let mut line = Line { hook, connection: None };
+
+        let event = Event::new(Kind::Refusal, "credentials", "demo", 7);
+        let outcome = line.post(1, &event, b"{}".to_vec()).await;
+
+        assert!(matches!(outcome, Outcome::Taken), "{outcome:?}");
+        assert!(line.connection.is_none());
+        timeout(DEADLINE, server).await.expect("the connection is closed").unwrap();
+    }
 
     #[test]
     fn a_signature_is_that_of_the_documentation() {
