@@ -2,12 +2,13 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
@@ -19,8 +20,16 @@ use crate::backend::store::{StoreHandle, Trail};
 /// Between two tries of a file that cannot be written.
 const RETRY_DELAY: Duration = Duration::from_secs(5);
 
-/// Appends every record to the file at `path`, until it is dropped.
-pub(super) async fn append(path: PathBuf, trail: Arc<Trail>, store: StoreHandle, progress: Arc<Progress>) {
+/// Appends every record to the file at `path`, until it is dropped. Whoever did so before him ends his last write first:
+/// `turn` is one for all of them.
+pub(super) async fn append(
+    path: PathBuf,
+    turn: Arc<Mutex<()>>,
+    trail: Arc<Trail>,
+    store: StoreHandle,
+    progress: Arc<Progress>,
+) {
+    let mut turn = turn.lock_owned().await;
     let next = hook::start(&trail, FILE_KEY, &progress).await;
     let mut follower = Follower::new(trail, next);
     let path: Arc<Path> = path.into();
@@ -37,13 +46,23 @@ pub(super) async fn append(path: PathBuf, trail: Arc<Trail>, store: StoreHandle,
         let lines: Arc<[u8]> = lines.into();
         loop {
             let (path, lines, opened) = (Arc::clone(&path), Arc::clone(&lines), file.take());
-            let written = spawn_blocking(move || write(opened, &path, &lines)).await;
-            match written {
-                Ok(Ok(still_open)) => {
-                    file = Some(still_open);
+            let (store, progress, next) = (store.clone(), Arc::clone(&progress), follower.next());
+            // A write that has begun ends though nobody waits for it any more: it has the turn, and says how far it came.
+            let written = spawn_blocking(move || {
+                let written = write(opened, &path, &lines);
+                if written.is_ok() {
+                    progress.next.store(next, Ordering::Relaxed);
+                    store.keep_place(FILE_KEY, next);
+                }
+                (turn, written)
+            });
+            match written.await {
+                Ok((back, Ok(still_open))) => {
+                    (turn, file) = (back, Some(still_open));
                     break;
                 }
-                Ok(Err(error)) => {
+                Ok((back, Err(error))) => {
+                    turn = back;
                     if !std::mem::replace(&mut is_told, true) {
                         warn!(reason = %error, "the audit file cannot be written: tried again");
                     }
@@ -56,17 +75,54 @@ pub(super) async fn append(path: PathBuf, trail: Arc<Trail>, store: StoreHandle,
         if std::mem::take(&mut is_told) {
             info!("the audit file is written again");
         }
-        progress.next.store(follower.next(), Ordering::Relaxed);
-        store.keep_place(FILE_KEY, follower.next());
     }
 }
 
-/// Appends `lines`; others may not read the file: it says who was where.
+/// Appends `lines`: all of them, or none if the file can be cut again.
 fn write(file: Option<File>, path: &Path, lines: &[u8]) -> io::Result<File> {
     let mut file = match file {
         Some(file) => file,
-        None => OpenOptions::new().append(true).create(true).mode(0o600).open(path)?,
+        None => open(path)?,
     };
-    file.write_all(lines)?;
+    let end = file.metadata()?.len();
+    if let Err(error) = file.write_all(lines) {
+        // What stays of a line in spite of it is ended when the file is opened again.
+        let _ = file.set_len(end);
+        return Err(error);
+    }
     Ok(file)
+}
+
+/// Opens the file, or makes it; others may not read what is made: it says who was where. A line that a crash or a full
+/// disk tore is ended, so that the next stands by itself.
+fn open(path: &Path) -> io::Result<File> {
+    let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
+    let about = file.metadata()?;
+    if about.is_file() && about.len() > 0 {
+        let mut last = [0];
+        file.read_exact_at(&mut last, about.len() - 1)?;
+        if last != *b"\n" {
+            file.write_all(b"\n")?;
+        }
+    }
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_torn_line_is_ended_and_the_next_stands_by_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        drop(write(None, &path, b"{}\n").unwrap());
+        std::fs::write(&path, b"{}\n{\"version\":1,").unwrap();
+
+        let file = write(None, &path, b"{\"a\":1}\n").unwrap();
+        write(Some(file), &path, b"{\"b\":2}\n").unwrap();
+
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text, "{}\n{\"version\":1,\n{\"a\":1}\n{\"b\":2}\n");
+    }
 }

@@ -147,6 +147,7 @@ async fn attend(
 ) {
     let mut hooks: HashMap<Box<str>, (Hook, AbortHandle)> = HashMap::new();
     let mut file: Option<AbortHandle> = None;
+    let turn = Arc::default();
     loop {
         let audit = server.borrow_and_update().audit.clone();
         hooks.retain(|_, (hook, task)| {
@@ -168,7 +169,8 @@ async fn attend(
             task.abort();
         }
         file = audit.file.map(|path| {
-            let task = file::append(path, Arc::clone(trail), store.clone(), followers.of(FILE_KEY));
+            let progress = followers.of(FILE_KEY);
+            let task = file::append(path, Arc::clone(&turn), Arc::clone(trail), store.clone(), progress);
             tokio::spawn(task).abort_handle()
         });
         if server.changed().await.is_err() {
