@@ -6,8 +6,9 @@
 //! ```
 //!
 //! The key of a row is the sequence number of its first event; the others follow by ones. `ordinal` is how many events
-//! were written before the row since the file was made, `newest` the wall clock of its last event: what is too old or too
-//! much is found without looking into the row. Another set of fields gets another `form`.
+//! were written before the row since the file was made, `newest` the latest wall clock of any event up to and with the
+//! row: what is too old or too much is found without looking into the row, and behind a row that is too old all are,
+//! though what was written late stands between newer rows. Another set of fields gets another `form`.
 
 use dataplane::audit::Event;
 
@@ -55,7 +56,7 @@ impl Row {
         self.ordinal() + (self.end() - self.first)
     }
 
-    /// Wall clock of its last event, milliseconds since 1970-01-01 UTC.
+    /// Wall clock of the newest event up to and with it, milliseconds since 1970-01-01 UTC.
     pub fn newest(&self) -> u64 {
         u64::from_le_bytes(self.head::<13, 8>())
     }
@@ -88,8 +89,9 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    pub(super) fn new() -> Self {
-        Self { octets: vec![0; HEAD_OCTETS], count: 0, newest: 0 }
+    /// Of the row behind one whose [`Row::newest`] is `newest`.
+    pub(super) fn new(newest: u64) -> Self {
+        Self { octets: vec![0; HEAD_OCTETS], count: 0, newest }
     }
 
     pub(super) fn push(&mut self, event: &Event<'_>) {
@@ -97,7 +99,7 @@ impl Draft {
         self.octets =
             postcard::to_extend(event, octets).expect("the lengths of all parts of an event are known");
         self.count += 1;
-        self.newest = event.at;
+        self.newest = self.newest.max(event.at);
     }
 
     /// The row under these numbers; `None`: it has no event.
@@ -139,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_row_gives_back_its_events_and_their_numbers() {
-        let mut draft = Draft::new();
+        let mut draft = Draft::new(0);
         draft.push(&event(7, "routed"));
         draft.push(&event(9, "no-route"));
 
@@ -161,15 +163,27 @@ mod tests {
             .chunks_exact(2)
             .map(|digits| u8::from_str_radix(str::from_utf8(digits).unwrap(), 16).unwrap())
             .collect();
-        let mut draft = Draft::new();
+        let mut draft = Draft::new(0);
         draft.push(&event(7, "routed"));
 
         assert_eq!(draft.finish(1, 0).unwrap().octets(), octets);
     }
 
     #[test]
+    fn a_row_is_as_new_as_whatever_came_before() {
+        let mut draft = Draft::new(8);
+        draft.push(&event(7, "routed"));
+        assert_eq!(draft.finish(1, 0).unwrap().newest(), 8);
+
+        let mut draft = Draft::new(8);
+        draft.push(&event(9, "routed"));
+        draft.push(&event(7, "routed"));
+        assert_eq!(draft.finish(1, 0).unwrap().newest(), 9);
+    }
+
+    #[test]
     fn nothing_happened_is_no_row() {
-        assert_eq!(Draft::new().finish(1, 1), None);
+        assert_eq!(Draft::new(0).finish(1, 1), None);
     }
 
     proptest! {

@@ -65,6 +65,10 @@ struct State {
     ring_octets: usize,
     next: u64,
     ordinal: u64,
+    /// [`Row::newest`] of the last row.
+    newest: u64,
+    /// Wall clock of the start, milliseconds.
+    started: u64,
 }
 
 /// Where a follower stands, and what the trail has.
@@ -83,7 +87,9 @@ impl Trail {
     /// kept of it: a number names one event for ever.
     pub fn new(settings: Arc<Settings>, retention: Retention, now: u64) -> Self {
         let next = now.saturating_mul(1000).max(1);
-        let state = State { settings, retention, ring: VecDeque::new(), ring_octets: 0, next, ordinal: 0 };
+        let ring = VecDeque::new();
+        let state =
+            State { settings, retention, ring, ring_octets: 0, next, ordinal: 0, newest: 0, started: now };
         Self { state: Mutex::new(state), news: watch::Sender::new(next), archive: OnceLock::new() }
     }
 
@@ -176,6 +182,8 @@ impl Trail {
             let mut state = self.lock();
             state.next = state.next.max(last.end());
             state.ordinal = last.ordinal_end();
+            // A clock that was once far ahead does not count for ever.
+            state.newest = last.newest().min(state.started);
             self.news.send_replace(state.next);
         }
         // A trail is attached once, before anybody has it.
@@ -194,11 +202,11 @@ impl Trail {
         changes: impl Iterator<Item = &'a Arc<SeatChange>>,
         notes: &[Note],
     ) -> Option<Arc<Row>> {
-        let (settings, next, ordinal) = {
+        let (settings, next, ordinal, newest) = {
             let state = self.lock();
-            (Arc::clone(&state.settings), state.next, state.ordinal)
+            (Arc::clone(&state.settings), state.next, state.ordinal, state.newest)
         };
-        let mut draft = Draft::new();
+        let mut draft = Draft::new(newest);
         for change in changes {
             audit::of_change(change, &settings).for_each(|event| draft.push(&event));
         }
@@ -220,6 +228,7 @@ impl Trail {
             let mut state = self.lock();
             state.next = next;
             state.ordinal = row.ordinal_end();
+            state.newest = row.newest();
             state.ring_octets += row.octets().len();
             state.ring.push_back(row);
             while state.ring_octets > RING_OCTETS_MAX
@@ -373,7 +382,7 @@ mod tests {
         let (mut store, ..) = super::super::Embedded::open(&path, |read| read).unwrap();
         let archive = store.archive();
         let append = |store: &mut super::super::Embedded, at: u64, ordinal: u64| {
-            let mut draft = Draft::new();
+            let mut draft = Draft::new(0);
             draft.push(&Event::new(Kind::Refusal, "credentials", "demo", at));
             let row = Arc::new(draft.finish(100 + ordinal, ordinal).unwrap());
             super::super::Store::append(store, &[&super::super::Entry::Trail(row)]).unwrap();
@@ -404,6 +413,25 @@ mod tests {
             seen,
             [(from, "credentials".into()), (from + 1, "log-in".into()), (from + 2, "locked".into())]
         );
+    }
+
+    #[test]
+    fn what_is_written_late_hides_nothing_that_is_newer() {
+        let trail = Trail::of_nobody();
+        for at in [1_000, 10, 20] {
+            let note = Note::Event(Box::new(Event::new(Kind::Refusal, "credentials", "demo", at)));
+            trail.show(trail.row([].into_iter(), &[note]).unwrap());
+        }
+
+        let mut newest = Vec::new();
+        trail
+            .before(u64::MAX, |row| {
+                newest.push(row.newest());
+                true
+            })
+            .unwrap();
+
+        assert_eq!(newest, [1_000; 3]);
     }
 
     #[test]
