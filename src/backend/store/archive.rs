@@ -46,6 +46,18 @@ pub(super) fn append(transaction: &WriteTransaction, group: &[&Entry]) -> Result
     Ok(())
 }
 
+/// The number behind the last row; 0: there is none.
+pub(super) fn end(transaction: &ReadTransaction) -> Result<u64, SaveError> {
+    let table = transaction.open_table(TRAIL)?;
+    let last = table.last()?;
+    last.map_or(Ok(0), |(first, octets)| Ok(Row::stored(first.value(), octets.value())?.end()))
+}
+
+/// Removes the rows from `end` on.
+pub(super) fn cut(transaction: &WriteTransaction, end: u64) -> Result<(), SaveError> {
+    Ok(transaction.open_table(TRAIL)?.retain_in(end.., |_, _| false)?)
+}
+
 /// Removes the oldest rows: those whose last event was before `before`, and what is more than `records_max`. True if
 /// there is more to remove.
 pub(super) fn trim(database: &Database, before: u64, records_max: u64) -> Result<bool, SaveError> {

@@ -72,6 +72,8 @@ pub struct Embedded {
     archive: Archive,
     /// The number of the next row of the journal. Rows from here on belong to groups that failed.
     next_row: u64,
+    /// The number behind the last row of the trail. Rows from here on belong to groups that failed.
+    trail_end: u64,
     unfolded: u64,
     pass: Option<Pass>,
 }
@@ -115,6 +117,7 @@ impl Embedded {
         }
         let transaction = database.begin_read().map_err(SaveError::from)?;
         let (restored, secrets, journal) = restore(&transaction, take)?;
+        let trail_end = archive::end(&transaction)?;
         drop(transaction);
         let database = Arc::new(database);
         let archive = Archive::default();
@@ -124,6 +127,7 @@ impl Embedded {
             database: Some(database),
             archive,
             next_row: journal.next_row,
+            trail_end,
             unfolded: journal.records,
             pass: None,
         };
@@ -175,6 +179,11 @@ impl Store for Embedded {
             }
             transaction.commit()?;
             this.next_row = next_row;
+            for entry in group {
+                if let Entry::Trail(row) = entry {
+                    this.trail_end = this.trail_end.max(row.end());
+                }
+            }
             this.unfolded += records;
             Ok(())
         })
@@ -188,8 +197,9 @@ impl Store for Embedded {
         {
             let mut journal = transaction.open_table(JOURNAL)?;
             // A commit that reported an error may be in the file all the same. Its group was told that it
-            // failed, so it must not come back.
+            // failed, so it must not come back, nor its events; those that were shown are written again.
             journal.retain_in(self.next_row.., |_, _| false)?;
+            archive::cut(&transaction, self.trail_end)?;
             self.unfolded = 0;
             for row in journal.iter()? {
                 self.unfolded += u64::from(format::count_of(row?.1.value())?);

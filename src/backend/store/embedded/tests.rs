@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use dataplane::audit::{Event, Kind};
 use dataplane::hotdesk::{CalledForHelp, Caller, Cause, Origin, SeatChange, Surface};
 use dataplane::query::Record;
 use proptest::prelude::*;
@@ -382,20 +383,31 @@ fn what_failed_for_want_of_room_is_not_there_when_room_returns() {
     assert_eq!(found(&disk.after_kill()), model);
 }
 
+/// A row of the trail with one event.
+fn event_row(first: u64, ordinal: u64) -> Arc<super::super::row::Row> {
+    let mut draft = super::super::row::Draft::new(0);
+    draft.push(&Event::new(Kind::Refusal, "credentials", "demo", 7));
+    Arc::new(draft.finish(first, ordinal).unwrap())
+}
+
 #[test]
 fn a_commit_that_failed_at_the_last_moment_does_not_come_back() {
     let disk = Disk::default();
     let (mut store, ..) = open(&disk);
     let mut model = Model::default();
-    append(&mut store, &[model.bind("demo/1001", Some(b"kept"))]).unwrap();
+    let kept = event_row(5, 0);
+    append(&mut store, &[model.bind("demo/1001", Some(b"kept")), Entry::Trail(Arc::clone(&kept))]).unwrap();
     // As after a sync that reported an error though all of it was written: the row is in the file, and
     // its group was refused.
-    append(&mut store, &[bindings("demo/1001", Some(b"refused"))]).unwrap();
+    let refused = Entry::Trail(event_row(6, 1));
+    append(&mut store, &[bindings("demo/1001", Some(b"refused")), refused]).unwrap();
     store.next_row -= 1;
+    store.trail_end -= 1;
 
     store.recover().unwrap();
 
     assert_eq!(store.unfolded(), 1);
+    assert_eq!(store.archive().from(0, u64::MAX, 1 << 20).unwrap(), [kept]);
     assert_eq!(found(&disk.after_kill()), model);
 }
 
