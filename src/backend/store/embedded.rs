@@ -111,14 +111,17 @@ impl Embedded {
             DatabaseError::DatabaseAlreadyOpen => StartError::InUse,
             error => SaveError::from(error).into(),
         })?;
-        match prepare(&database)? {
-            FORMAT_OLDEST..=FORMAT => (),
-            found => return Err(StartError::Format(found)),
+        let format = prepare(&database)?;
+        if !(FORMAT_OLDEST..=FORMAT).contains(&format) {
+            return Err(StartError::Format(format));
         }
         let transaction = database.begin_read().map_err(SaveError::from)?;
         let (restored, secrets, journal) = restore(&transaction, take)?;
         let trail_end = archive::end(&transaction)?;
         drop(transaction);
+        if format < FORMAT {
+            stamp(&database)?;
+        }
         let database = Arc::new(database);
         let archive = Archive::default();
         archive.open(&database);
@@ -351,8 +354,6 @@ fn prepare(database: &Database) -> Result<u32, SaveError> {
     let has = |name| tables.iter().any(|table| table.name() == name);
     let known = [MARKS.name(), PINS.name(), archive::TABLE, CALLED_FOR_HELP.name()];
     if (FORMAT_OLDEST..FORMAT).contains(&format) || (format == FORMAT && !known.into_iter().all(has)) {
-        // What is in it is read as it is; what is added from now on an older version could not read.
-        transaction.open_table(META)?.insert(FORMAT_KEY, &FORMAT.to_le_bytes()[..])?;
         transaction.open_table(MARKS)?;
         transaction.open_table(PINS)?;
         archive::make(&transaction)?;
@@ -360,6 +361,13 @@ fn prepare(database: &Database) -> Result<u32, SaveError> {
         transaction.commit()?;
     }
     Ok(format)
+}
+
+/// Gives a file that was read well the format of today: what is added from now on an older version could not read.
+fn stamp(database: &Database) -> Result<(), SaveError> {
+    let transaction = database.begin_write()?;
+    transaction.open_table(META)?.insert(FORMAT_KEY, &FORMAT.to_le_bytes()[..])?;
+    Ok(transaction.commit()?)
 }
 
 /// What the journal of an opened file held.

@@ -299,6 +299,39 @@ fn a_database_of_another_program_is_refused() {
 }
 
 #[test]
+fn a_file_of_before_is_given_todays_format_once_it_was_read_well() {
+    let disk = Disk::default();
+    let (mut store, ..) = open(&disk);
+    let act = |store: &mut Embedded, row: Option<&[u8]>| {
+        let write = |_: &mut Embedded, database: &Database| {
+            let transaction = database.begin_write()?;
+            transaction.open_table(META)?.insert(FORMAT_KEY, &1_u32.to_le_bytes()[..])?;
+            match row {
+                Some(row) => drop(transaction.open_table(JOURNAL)?.insert(0, row)?),
+                None => drop(transaction.open_table(JOURNAL)?.remove(0)?),
+            }
+            Ok(transaction.commit()?)
+        };
+        store.attempt(write).unwrap();
+    };
+    let format = |disk: &Disk| prepare(&database(disk.after_kill()).unwrap()).unwrap();
+    act(&mut store, Some(b"damaged"));
+    drop(store);
+
+    let again = disk.clone();
+    let opened = Embedded::over(Box::new(move || database(again.clone())), |read| read);
+    assert!(opened.is_err());
+    assert_eq!(format(&disk), 1);
+
+    let disk = Disk::default();
+    let (mut store, ..) = open(&disk);
+    act(&mut store, None);
+    drop(store);
+    open(&disk);
+    assert_eq!(format(&disk), FORMAT);
+}
+
+#[test]
 fn a_later_format_is_refused_by_its_number() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("hotdesk.db");
