@@ -7,9 +7,9 @@
 mod parse;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Read as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind, Read as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -24,8 +24,8 @@ use parse::{Context, Parsed};
 /// Between two looks at the files: at most twice this long an old PIN works on.
 pub const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Largest file that is read. A hundred thousand mailboxes take some 8 MB.
-const FILE_OCTETS_MAX: u64 = 32 << 20;
+/// Largest `secret.conf` that is read: it has two lines.
+const SECRET_OCTETS_MAX: usize = 64 << 10;
 
 /// What is compared with where there is no PIN, so that it takes as long.
 const DECOY: &[u8] = b"\0no PIN";
@@ -181,7 +181,7 @@ impl VoicemailFile {
         let mut stamps = Stamps::new();
         let mut open = |path: &Path| {
             stamps.insert(path.to_owned(), stamp(path));
-            content(path)
+            content(path, parse::OCTETS_MAX)
         };
         let parsed = parse::parse(&self.path, &mut open);
         let Some(Parsed { mut contexts, files, remarks }) = parsed else { return (stamps, None) };
@@ -197,7 +197,7 @@ impl VoicemailFile {
                 let path = parts.iter().fold(self.spool.join("voicemail"), |path, part| path.join(part));
                 let path = path.join("secret.conf");
                 let before = stamp(&path);
-                if let Some(pin) = content(&path).and_then(parse::secret_conf) {
+                if let Some(pin) = content(&path, SECRET_OCTETS_MAX).ok().and_then(parse::secret_conf) {
                     mailbox.pin = pin;
                 } else if before.is_some() {
                     return (stamps, None); // It is there, and half written.
@@ -228,10 +228,15 @@ fn stamp(path: &Path) -> Stamp {
     Some((file.ino(), file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec(), file.len()))
 }
 
-fn content(path: &Path) -> Option<Zeroizing<Vec<u8>>> {
+/// What is in a regular file. Anything else is refused: one might wait for ever for what a pipe has to say.
+fn content(path: &Path, octets_max: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(ErrorKind::InvalidInput.into());
+    }
     let mut octets = Zeroizing::new(Vec::new());
-    File::open(path).ok()?.take(FILE_OCTETS_MAX + 1).read_to_end(&mut octets).ok()?;
-    (octets.len() as u64 <= FILE_OCTETS_MAX).then_some(octets)
+    file.take(octets_max as u64 + 1).read_to_end(&mut octets)?;
+    if octets.len() > octets_max { Err(ErrorKind::FileTooLarge.into()) } else { Ok(octets) }
 }
 
 /// The mailboxes of one context as a tenant's PINs.
@@ -405,6 +410,20 @@ mod tests {
 
         assert_eq!(shop.verify("1002", "22222"), Finding::Right);
         assert_eq!(shop.verify("1001", "7738"), Finding::Right);
+    }
+
+    #[test]
+    fn a_pipe_is_no_file_and_nobody_waits_for_it() {
+        let shop = Shop::new("[default]\n1001 => 7738\n");
+        fs::remove_file(shop.file.path()).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(shop.file.path()).status().unwrap();
+        assert!(made.success());
+
+        shop.file.look();
+        shop.file.look();
+
+        assert_eq!(shop.verify("1001", "7738"), Finding::Right, "what was read last");
+        assert!(!VoicemailFile::open(shop.file.path(), shop.folder.path()).0.is_readable());
     }
 
     #[test]

@@ -14,6 +14,7 @@
 //! Files come in by a function, so that nothing here opens one; faults of single lines are noted, and the rest is read.
 
 use std::collections::HashMap;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -22,6 +23,12 @@ use zeroize::Zeroizing;
 const DEPTH_MAX: usize = 8;
 /// Files that one file may include, all in all.
 pub(super) const FILES_MAX: usize = 64;
+/// Octets of a file and all that it includes, and of lines that sections have from templates. A hundred thousand
+/// mailboxes take some 8 MB.
+pub(super) const OCTETS_MAX: usize = 32 << 20;
+/// Sections and their lines, those from templates too: with templates of templates a few octets would be any number of
+/// lines.
+const LINES_MAX: usize = 500_000;
 /// Remarks that are kept; a file with more is wrong as a whole.
 const REMARKS_MAX: usize = 20;
 
@@ -59,13 +66,14 @@ pub(super) struct Parsed {
     pub(super) remarks: Vec<String>,
 }
 
-/// The octets of a file; `None`: it cannot be read.
-pub(super) type Open<'a> = &'a mut dyn FnMut(&Path) -> Option<Zeroizing<Vec<u8>>>;
+/// The octets of a file, or why it cannot be read.
+pub(super) type Open<'a> = &'a mut dyn FnMut(&Path) -> io::Result<Zeroizing<Vec<u8>>>;
 
-/// Reads `path`. `None`: it, or a file that it includes, cannot be read, or ends in the middle of something, so what
-/// there is would be half of it.
+/// Reads `path`; the folder it is in is Asterisk's configuration folder, which relative paths start from. `None`: it, or
+/// a file that it includes, cannot be read, or ends in the middle of something, so what there is would be half of it; or
+/// all of it is more than [`OCTETS_MAX`] or [`LINES_MAX`].
 pub(super) fn parse(path: &Path, open: Open<'_>) -> Option<Parsed> {
-    let mut reader = Reader { open, sections: Vec::new(), parsed: Parsed::default() };
+    let mut reader = Reader::new(open, path.parent().unwrap_or(Path::new("")));
     reader.file(path, 0)?;
     Some(reader.finish())
 }
@@ -82,14 +90,51 @@ struct Section {
 
 struct Reader<'a> {
     open: Open<'a>,
+    /// Where relative paths start.
+    folder: &'a Path,
     sections: Vec<Section>,
+    /// The last section of each name, which is in lower case here.
+    by_name: HashMap<String, usize>,
+    /// The section that lines go to.
+    current: usize,
+    octets_left: usize,
+    lines_left: usize,
     parsed: Parsed,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn new(open: Open<'a>, folder: &'a Path) -> Self {
+        Self {
+            open,
+            folder,
+            sections: Vec::new(),
+            by_name: HashMap::new(),
+            current: 0,
+            octets_left: OCTETS_MAX,
+            lines_left: LINES_MAX,
+            parsed: Parsed::default(),
+        }
+    }
+
+    /// `None`: it is too much.
+    fn spend(&mut self, octets: usize, lines: usize) -> Option<()> {
+        self.octets_left = self.octets_left.checked_sub(octets)?;
+        self.lines_left = self.lines_left.checked_sub(lines)?;
+        Some(())
+    }
+
     fn file(&mut self, path: &Path, depth: usize) -> Option<()> {
+        let octets = self.open(path).ok()?;
+        self.text(&octets, path, depth)
+    }
+
+    fn open(&mut self, path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
         self.parsed.files.push(path.to_owned());
-        let octets = (self.open)(path)?;
+        (self.open)(path)
+    }
+
+    fn text(&mut self, octets: &[u8], path: &Path, depth: usize) -> Option<()> {
+        self.spend(octets.len(), 0)?;
         // `;--` and `--;` enclose what is no line of the file, and nest.
         let mut nested = 0_usize;
         for (number, line) in (1_usize..).zip(octets.split(|octet| *octet == b'\n')) {
@@ -99,7 +144,7 @@ impl Reader<'_> {
                 None => {}
                 Some(b'[') => self.section(line)?,
                 Some(b'#') => self.directive(line, path, number, depth)?,
-                Some(_) => self.line(line, path, number),
+                Some(_) => self.line(line, path, number)?,
             }
         }
         (nested == 0).then_some(())
@@ -115,30 +160,38 @@ impl Reader<'_> {
             Some(b'(') => &options[1..options.iter().position(|octet| *octet == b')')?],
             _ => b"",
         };
-        let mut section = Section { name, is_template: false, lines: Vec::new() };
+        self.spend(0, 1)?;
+        let (mut of, mut is_template, mut lines) = (None, false, Vec::new());
         for option in options.split(|octet| *octet == b',').map(<[u8]>::trim_ascii) {
             match option {
                 b"" => {}
-                b"!" => section.is_template = true,
-                b"+" => {
-                    let same = |other: &Section| other.name.eq_ignore_ascii_case(&section.name);
-                    if let Some(at) = self.sections.iter().rposition(same) {
-                        // What follows is added to it.
-                        section = self.sections.remove(at);
-                    }
-                }
+                b"!" => is_template = true,
+                // What follows is added to it.
+                b"+" => of = self.by_name.get(&name.to_ascii_lowercase()).copied(),
                 template => {
                     let template = String::from_utf8_lossy(template);
-                    let of =
-                        self.sections.iter().rev().find(|other| other.name.eq_ignore_ascii_case(&template));
-                    match of {
-                        Some(of) => section.lines.extend_from_slice(&of.lines),
-                        None => self.remark(format!("there is no template [{template}]")),
-                    }
+                    let at = self.by_name.get(&template.to_ascii_lowercase()).copied();
+                    let Some(from) = at.and_then(|at| self.sections.get(at)) else {
+                        self.remark(format!("there is no template [{template}]"));
+                        continue;
+                    };
+                    let inherited = from.lines.clone();
+                    let octets = inherited.iter().map(|(key, value)| key.len() + value.len()).sum();
+                    self.spend(octets, inherited.len())?;
+                    lines.extend(inherited);
                 }
             }
         }
-        self.sections.push(section);
+        let added = of.and_then(|at| Some((at, self.sections.get_mut(at)?)));
+        if let Some((at, section)) = added {
+            section.is_template |= is_template;
+            section.lines.append(&mut lines);
+            self.current = at;
+        } else {
+            self.current = self.sections.len();
+            self.by_name.insert(name.to_ascii_lowercase(), self.current);
+            self.sections.push(Section { name, is_template, lines });
+        }
         Some(())
     }
 
@@ -155,9 +208,12 @@ impl Reader<'_> {
                 self.remark(format!("{place}: too many files include one another"));
             }
             "#include" | "#tryinclude" => {
-                let base = path.parent().unwrap_or(Path::new(""));
-                let read = self.file(&base.join(name), depth + 1);
-                return if word == "#tryinclude" { Some(()) } else { read };
+                let path = self.folder.join(name);
+                match self.open(&path) {
+                    Ok(octets) => return self.text(&octets, &path, depth + 1),
+                    Err(error) if word == "#tryinclude" && is_not_there(&error) => {}
+                    Err(_) => return None,
+                }
             }
             "#exec" => self.remark(format!("{place}: #exec is not run: no program of this file is")),
             _ => self.remark(format!("{place}: {word} is not understood")),
@@ -166,14 +222,17 @@ impl Reader<'_> {
     }
 
     /// `key = value` or `key => value`.
-    fn line(&mut self, line: &[u8], path: &Path, number: usize) {
+    fn line(&mut self, line: &[u8], path: &Path, number: usize) -> Option<()> {
+        self.spend(0, 1)?;
         let equals = line.iter().position(|octet| *octet == b'=');
-        let Some((equals, section)) = equals.zip(self.sections.last_mut()) else {
-            return self.remark(format!("{}:{number}: neither a section nor a setting", path.display()));
+        let Some((equals, section)) = equals.zip(self.sections.get_mut(self.current)) else {
+            self.remark(format!("{}:{number}: neither a section nor a setting", path.display()));
+            return Some(());
         };
         let (key, value) = (line[..equals].trim_ascii(), &line[equals + 1..]);
         let value = value.strip_prefix(b">").unwrap_or(value).trim_ascii();
         section.lines.push((key.into(), Zeroizing::new(value.to_vec())));
+        Some(())
     }
 
     fn remark(&mut self, remark: String) {
@@ -226,12 +285,17 @@ fn mailbox(value: &[u8], all_in_spool: bool) -> Mailbox {
     }
 }
 
+/// True if that is why a file that may be missing cannot be opened.
+pub(super) fn is_not_there(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
 /// The PIN in a `secret.conf`: `password` of its section `[general]`. `None`: there is none.
 pub(super) fn secret_conf(octets: Zeroizing<Vec<u8>>) -> Option<Zeroizing<Vec<u8>>> {
-    let mut once = Some(octets);
-    let mut open = |_: &Path| once.take();
-    let mut reader = Reader { open: &mut open, sections: Vec::new(), parsed: Parsed::default() };
-    reader.file(Path::new(""), DEPTH_MAX)?;
+    // It includes nothing.
+    let mut open = |_: &Path| Err(ErrorKind::NotFound.into());
+    let mut reader = Reader::new(&mut open, Path::new(""));
+    reader.text(&octets, Path::new("secret.conf"), DEPTH_MAX)?;
     let mut lines =
         reader.sections.iter().filter(|section| *section.name == *"general").flat_map(|it| &it.lines);
     lines.find(|(key, _)| **key == *b"password").map(|(_, pin)| pin.clone())
@@ -277,9 +341,11 @@ mod tests {
     /// Reads `main`, which may include `others`.
     fn read(main: &str, others: &[(&str, &str)]) -> Option<Parsed> {
         parse(Path::new("/etc/asterisk/voicemail.conf"), &mut |path| {
-            let name = path.strip_prefix("/etc/asterisk").ok()?.to_str()?;
-            let text = if name == "voicemail.conf" { main } else { others.iter().find(|it| it.0 == name)?.1 };
-            Some(Zeroizing::new(text.as_bytes().to_vec()))
+            let name = path.strip_prefix("/etc/asterisk").unwrap().to_str().unwrap();
+            let other = || others.iter().find(|it| it.0 == name).map(|it| it.1);
+            let text = if name == "voicemail.conf" { Some(main) } else { other() };
+            let text = text.ok_or(ErrorKind::NotFound)?;
+            Ok(Zeroizing::new(text.as_bytes().to_vec()))
         })
     }
 
@@ -381,6 +447,61 @@ eastern=America/New_York|'vm-received' Q 'digits/at' IMp
     }
 
     #[test]
+    fn relative_paths_start_from_the_configuration_folder() {
+        let parsed = read(
+            "#include \"parts/people.conf\"\n",
+            &[("parts/people.conf", "#include \"more.conf\"\n"), ("more.conf", "[default]\n1 => 1111\n")],
+        );
+
+        assert_eq!(pin(&parsed.unwrap(), "default", "1").as_deref(), Some("1111"));
+    }
+
+    #[test]
+    fn only_a_file_that_is_not_there_may_be_missing() {
+        let main = "#tryinclude more.conf\n[default]\n1 => 1111\n";
+        for (more, is_read) in [
+            (Ok("[annex]\n2 => 2222\n"), true),
+            (Err(ErrorKind::NotFound), true),
+            (Err(ErrorKind::PermissionDenied), false),
+            (Ok("[ann"), false),
+            (Ok("#include missing.conf\n"), false),
+        ] {
+            let parsed = parse(Path::new("/etc/asterisk/voicemail.conf"), &mut |path| {
+                let text = match path.file_name().unwrap().to_str().unwrap() {
+                    "voicemail.conf" => main,
+                    "more.conf" => more?,
+                    _ => return Err(ErrorKind::NotFound.into()),
+                };
+                Ok(Zeroizing::new(text.as_bytes().to_vec()))
+            });
+            assert_eq!(parsed.is_some(), is_read, "{more:?}");
+        }
+    }
+
+    #[test]
+    fn templates_that_double_come_to_an_end() {
+        let doubled = |times: usize| {
+            let mut text = "[a0](!)\n1 => 1111\n".to_owned();
+            for n in 1..=times {
+                text += &format!("[a{n}](a{0},a{0})\n", n - 1);
+            }
+            read(&text, &[])
+        };
+
+        assert!(doubled(10).is_some());
+        assert!(doubled(60).is_none());
+    }
+
+    #[test]
+    fn what_is_included_counts_as_a_part_of_the_whole() {
+        let third = format!("[default]\n{}\n", ";".repeat(OCTETS_MAX / 3));
+        let others = [("third.conf", &*third)];
+
+        assert!(read(&"#include third.conf\n".repeat(2), &others).is_some());
+        assert!(read(&"#include third.conf\n".repeat(3), &others).is_none());
+    }
+
+    #[test]
     fn files_that_include_one_another_come_to_an_end() {
         let parsed = read(
             "#include \"a.conf\"\n[x]\n1 => 1\n",
@@ -399,7 +520,7 @@ eastern=America/New_York|'vm-received' Q 'digits/at' IMp
             let at = seed * 7919 % octets.len();
             octets[at] = octets[at].wrapping_mul(31).wrapping_add(seed as u8);
             let text = octets.clone();
-            let _ = parse(Path::new("x"), &mut |_| Some(Zeroizing::new(text.clone())));
+            let _ = parse(Path::new("x"), &mut |_| Ok(Zeroizing::new(text.clone())));
         }
     }
 
