@@ -9,6 +9,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
+use dataplane::audit::Kind;
+use dataplane::hotdesk::{Cause, Surface};
 use dataplane::settings::{LocationForm, Peer, Told};
 use hotdesk::backend::pin::hash;
 use hotdesk::backend::pin::key::Key;
@@ -286,6 +288,39 @@ fn documentation_describes_every_key() {
     let known: BTreeSet<_> =
         known.flat_map(|section| section.keys.iter().map(|key| format!("{}.{key}", section.name))).collect();
     assert_eq!(documented, known);
+}
+
+#[test]
+fn documentation_of_the_trail_names_every_kind_surface_and_cause() {
+    let text = fs::read_to_string(Path::new(ROOT).join("docs/audit.md")).unwrap();
+    let kinds = Kind::ALL.map(Kind::code);
+    let surfaces = [
+        Surface::Dialled,
+        Surface::Attendant,
+        Surface::Native,
+        Surface::Api,
+        Surface::Configuration,
+        Surface::Clock,
+    ];
+    let surfaces = surfaces.map(|surface| serde_json::to_value(surface).unwrap());
+    let causes = [
+        Cause::LogIn,
+        Cause::LogOut,
+        Cause::Forced,
+        Cause::Removed,
+        Cause::Idle,
+        Cause::Absolute,
+        Cause::TimeOfDay,
+        Cause::Booking,
+    ];
+
+    assert!(
+        kinds.iter().all(|kind| text.contains(&format!("\"kind\":\"{kind}\""))),
+        "an example of each kind"
+    );
+    for code in surfaces.iter().filter_map(|surface| surface.as_str()).chain(causes.map(Cause::code)) {
+        assert!(text.contains(&format!("`{code}`")), "{code}");
+    }
 }
 
 #[test]
