@@ -6,7 +6,7 @@
 
 mod parse;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -26,6 +26,9 @@ pub const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Largest `secret.conf` that is read: it has two lines.
 const SECRET_OCTETS_MAX: usize = 64 << 10;
+
+/// Each `secret.conf` without a PIN that is told of at a time: with more, something is wrong with all of them.
+const BAD_SAID_MAX: usize = 20;
 
 /// What is compared with where there is no PIN, so that it takes as long.
 const DECOY: &[u8] = b"\0no PIN";
@@ -55,6 +58,17 @@ struct Watch {
     moving: Option<Stamps>,
     /// It was said that they cannot be read.
     said: bool,
+    /// Each `secret.conf` of which it was said that it has no PIN.
+    said_bad: BTreeSet<PathBuf>,
+}
+
+/// What is in the files, if that is whole.
+struct Read {
+    mailboxes: Mailboxes,
+    /// Sentences without secrets.
+    remarks: Vec<String>,
+    /// Each `secret.conf` that is there and has no PIN.
+    bad: BTreeSet<PathBuf>,
 }
 
 /// Why a file was not read.
@@ -76,16 +90,18 @@ impl VoicemailFile {
             watch: Mutex::default(),
         };
         let (mut stamps, read) = file.read();
-        let mut remarks = Vec::new();
+        let (mut remarks, mut bad) = (Vec::new(), BTreeSet::new());
         match read {
-            Some((mailboxes, parsed)) => {
-                remarks = parsed;
+            Some(Read { mailboxes, remarks: parsed, bad: secrets }) => {
+                (remarks, bad) = (parsed, secrets);
+                remarks.extend(bad.iter().take(BAD_SAID_MAX).map(|path| no_pin_in(path)));
                 *file.mailboxes.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(mailboxes));
             }
             // The next look reads it, whatever it then is.
             None => stamps = Stamps::new(),
         }
-        file.watch.lock().unwrap_or_else(PoisonError::into_inner).read = stamps;
+        *file.watch.lock().unwrap_or_else(PoisonError::into_inner) =
+            Watch { read: stamps, said_bad: bad, ..Watch::default() };
         (file, remarks)
     }
 
@@ -149,13 +165,17 @@ impl VoicemailFile {
         let (read_stamps, read) = self.read();
         let had_some = self.mailboxes().is_some_and(|before| count(&before) > 0);
         let read = match read {
-            Some((mailboxes, _)) if had_some && count(&mailboxes) == 0 => Err(Unread::Emptied),
+            Some(Read { mailboxes, .. }) if had_some && count(&mailboxes) == 0 => Err(Unread::Emptied),
             Some(read) => Ok(read),
             None => Err(Unread::Half),
         };
         let path = self.path.display();
         match read {
-            Ok((mailboxes, remarks)) => {
+            Ok(Read { mailboxes, remarks, bad }) => {
+                for path in bad.difference(&watch.said_bad).take(BAD_SAID_MAX) {
+                    warn!("{}", no_pin_in(path));
+                }
+                watch.said_bad = bad;
                 info!(%path, pins = count(&mailboxes), remarks = remarks.len(), "voicemail PINs read");
                 *self.mailboxes.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(mailboxes));
                 watch.said = false;
@@ -177,7 +197,7 @@ impl VoicemailFile {
 
     /// All files as they were before they were read, and what is in them with remarks on it, if that is whole: none of
     /// them changed meanwhile.
-    fn read(&self) -> (Stamps, Option<(Mailboxes, Vec<String>)>) {
+    fn read(&self) -> (Stamps, Option<Read>) {
         let mut stamps = Stamps::new();
         let mut open = |path: &Path| {
             stamps.insert(path.to_owned(), stamp(path));
@@ -185,6 +205,7 @@ impl VoicemailFile {
         };
         let parsed = parse::parse(&self.path, &mut open);
         let Some(Parsed { mut contexts, files, remarks }) = parsed else { return (stamps, None) };
+        let mut bad = BTreeSet::new();
         for path in files {
             stamps.entry(path).or_insert(None);
         }
@@ -197,16 +218,22 @@ impl VoicemailFile {
                 let path = parts.iter().fold(self.spool.join("voicemail"), |path, part| path.join(part));
                 let path = path.join("secret.conf");
                 let before = stamp(&path);
-                if let Some(pin) = content(&path, SECRET_OCTETS_MAX).ok().and_then(parse::secret_conf) {
-                    mailbox.pin = pin;
-                } else if before.is_some() {
-                    return (stamps, None); // It is there, and half written.
+                stamps.insert(path.clone(), before);
+                match content(&path, SECRET_OCTETS_MAX) {
+                    Err(error) if parse::is_not_there(&error) => {}
+                    secret => {
+                        let pin = secret.ok().and_then(parse::secret_conf).filter(|pin| !pin.is_empty());
+                        if pin.is_none() {
+                            bad.insert(path);
+                        }
+                        // The PIN of the file may be an old one: it is no fall-back for one that cannot be read.
+                        mailbox.pin = pin.unwrap_or_default();
+                    }
                 }
-                stamps.insert(path, before);
             }
         }
         let still = stamps.iter().all(|(path, before)| stamp(path) == *before);
-        (stamps, still.then_some((contexts, remarks)))
+        (stamps, still.then_some(Read { mailboxes: contexts, remarks, bad }))
     }
 
     fn mailboxes(&self) -> Option<Arc<Mailboxes>> {
@@ -217,6 +244,10 @@ impl VoicemailFile {
         let mailboxes = self.mailboxes()?;
         Some(mailboxes.get(&*context.to_lowercase())?.mailboxes.get(number)?.pin.clone())
     }
+}
+
+fn no_pin_in(path: &Path) -> String {
+    format!("{} has no PIN that can be read: its mailbox has none", path.display())
 }
 
 fn count(mailboxes: &Mailboxes) -> usize {
@@ -442,6 +473,34 @@ mod tests {
         shop.file.look();
 
         assert_eq!(shop.verify("1001", "66666"), Finding::Right);
+    }
+
+    #[test]
+    fn a_bad_secret_shuts_out_its_own_mailbox_until_it_is_mended() {
+        let text = "[general]\npasswordlocation=spooldir\n[default]\n1001 => 7738\n1002 => 2468\n";
+        let secret = "voicemail/default/1001/secret.conf";
+        for bad in ["", "[general]\n", "[general]\npassword =\n", "[gen"] {
+            let shop = Shop::new(text);
+            shop.write(secret, bad);
+            let (file, remarks) = VoicemailFile::open(shop.file.path(), shop.folder.path());
+            let shop = Shop { file: Arc::new(file), ..shop };
+
+            assert!(matches!(&remarks[..], [one] if one.contains("default/1001/secret.conf")), "{remarks:?}");
+            assert_eq!(shop.verify("1001", "7738"), NO_PIN, "{bad:?}");
+            assert_eq!(shop.verify("1002", "2468"), Finding::Right, "{bad:?}");
+
+            shop.write(secret, "[general]\npassword = 5555\n");
+            shop.file.look();
+            shop.file.look();
+            assert_eq!(shop.verify("1001", "5555"), Finding::Right, "{bad:?}");
+
+            shop.write(secret, bad);
+            shop.file.look();
+            shop.file.look();
+            assert_eq!(shop.verify("1001", "5555"), NO_PIN, "{bad:?}");
+            assert_eq!(shop.verify("1002", "2468"), Finding::Right, "{bad:?}");
+            assert_eq!(shop.file.watch.lock().unwrap().said_bad.len(), 1);
+        }
     }
 
     #[test]
