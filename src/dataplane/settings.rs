@@ -57,6 +57,8 @@ pub struct Settings {
     by_id: HashMap<Box<str>, TenantIndex, NameHasher>,
     /// The tenants whose routes lead to an address, in file order.
     by_peer: HashMap<SocketAddr, Vec<TenantIndex>>,
+    /// The tenants whose emergency calls go to an address, in file order.
+    by_emergency_service: HashMap<IpAddr, Vec<TenantIndex>>,
     /// How each listener names itself, by its index.
     faces: Vec<Face>,
 }
@@ -79,11 +81,19 @@ impl Settings {
         let mut by_domain = HashMap::default();
         let mut by_id = HashMap::default();
         let mut by_peer: HashMap<SocketAddr, Vec<TenantIndex>> = HashMap::new();
+        let mut by_emergency_service: HashMap<IpAddr, Vec<TenantIndex>> = HashMap::new();
         for (index, tenant) in tenants.iter().enumerate() {
             let index = TenantIndex(index as u32);
             by_id.entry(tenant.id.clone()).or_insert(index);
             for address in tenant.routes.iter().flat_map(Route::addresses) {
                 let served = by_peer.entry(canonical(*address)).or_default();
+                if served.last() != Some(&index) {
+                    served.push(index);
+                }
+            }
+            let of_sites = tenant.sites.iter().flat_map(|site| &site.emergency_routes);
+            for address in tenant.emergency.routes.iter().chain(of_sites).flat_map(|route| &route.addresses) {
+                let served = by_emergency_service.entry(address.ip().to_canonical()).or_default();
                 if served.last() != Some(&index) {
                     served.push(index);
                 }
@@ -104,6 +114,7 @@ impl Settings {
             by_domain,
             by_id,
             by_peer,
+            by_emergency_service,
         }
     }
 
@@ -151,6 +162,13 @@ impl Settings {
     pub fn tenants_of_peer(&self, flow: &Flow) -> impl Iterator<Item = &Arc<Tenant>> {
         let is_datagram = flow.connection.is_none() && !self.by_peer.is_empty();
         let served = is_datagram.then(|| self.by_peer.get(&canonical(flow.remote))).flatten();
+        served.into_iter().flatten().filter_map(|index| self.tenants.get(index.0 as usize))
+    }
+
+    /// The tenants that send emergency calls to `address`: who calls from there is believed to be the emergency service,
+    /// and may call phones back.
+    pub fn tenants_of_emergency_service(&self, address: IpAddr) -> impl Iterator<Item = &Arc<Tenant>> {
+        let served = self.by_emergency_service.get(&address.to_canonical());
         served.into_iter().flatten().filter_map(|index| self.tenants.get(index.0 as usize))
     }
 

@@ -195,7 +195,7 @@ impl Rooms {
         let goal = match goal::find(work.ctx, &tenant, user, invite, work.now) {
             goal @ (Err(NoGoal::Unknown | NoGoal::Barred) | Ok(Goal::Outside(..))) if invite => {
                 // A phone that called for help can be called by the number it showed, whatever way leads outside.
-                let targets = emergency::of_shown_number(work, flow, headers, &tenant, user);
+                let targets = emergency::of_shown_number(work, &tenant, user);
                 if targets.is_empty() { goal } else { Ok(Goal::CallBack(targets)) }
             }
             goal => goal,
@@ -204,16 +204,13 @@ impl Rooms {
             Ok(goal) => goal,
             Err(no_goal) => return refuse_goal(work, flow, request, &tenant, &no_goal),
         };
-        let (mut extension, mut call_back, mut asserted, mut from) = (None, None, None, from);
+        let (mut extension, mut asserted, mut from) = (None, None, from);
         let (outside, targets) = match goal {
             Goal::Extension(callee, targets) => {
                 extension = Some(callee.number.clone());
                 (false, targets)
             }
-            Goal::CallBack(targets) => {
-                call_back = Some(proxy::Emergency::CallBack);
-                (false, targets)
-            }
+            Goal::CallBack(targets) => (false, targets),
             Goal::Outside(route, targets) => {
                 let person = match account {
                     Account::Extension(index) => tenant.extensions.get(index as usize),
@@ -231,7 +228,7 @@ impl Rooms {
             opener_device: device,
             outside,
             extension,
-            emergency: call_back,
+            emergency: None,
             targets,
             from,
             to: None,

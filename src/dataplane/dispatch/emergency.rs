@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::Rooms;
 use super::calls::can_come_back;
 use super::credentials::{authenticate, prove};
@@ -123,19 +125,32 @@ impl Rooms {
             return false;
         }
         let settings = Arc::clone(&work.ctx.settings);
+        // Behind one gateway may be several tenants. A domain of ours says whose customer's number is meant; without one
+        // it is the number of any of them.
+        let named = headers.request_uri.and_then(|uri| settings.tenant_of_domain(uri.host.raw()));
+        let is_meant = |tenant: &&Arc<Tenant>| named.is_none_or(|named| named.customer == tenant.customer);
         // A call-back comes by the emergency routes, or through the world outside as any call does.
-        let of_service = |tenant: &str| {
-            let by_route = settings.tenants_of_peer(flow).any(|known| *known.id == *tenant);
-            let tenant = settings.tenant(tenant);
-            by_route || tenant.is_some_and(|tenant| proxy::is_emergency_service(tenant, flow.remote.ip()))
-        };
-        let phones = tables.call_backs.of_number(called, work.now.mono, of_service);
-        let Some(tenant) = phones.first().and_then(|phone| settings.tenant(phone.call.phone.tenant())) else {
+        let service = settings.tenants_of_emergency_service(flow.remote.ip()).filter(is_meant);
+        let service: SmallVec<[&Arc<Tenant>; 4]> = service.collect();
+        let peer: SmallVec<[&Arc<Tenant>; 4]> = settings.tenants_of_peer(flow).filter(is_meant).collect();
+        if service.is_empty() && peer.is_empty() {
+            return false;
+        }
+        let is_of = |tenants: &[&Arc<Tenant>], id: &str| tenants.iter().any(|tenant| *tenant.id == *id);
+        let is_asked = |id: &str| is_of(&service, id) || is_of(&peer, id);
+        let phones = tables.call_backs.of_number(called, work.now.mono, is_asked);
+        // Over a route everybody calls: what comes there rings the phone, and holds nobody's seat.
+        let of_service = |phone: &&hotdesk::CallBack| is_of(&service, phone.call.phone.tenant());
+        let first = phones.iter().find(of_service).or(phones.first());
+        let Some(tenant) = first.and_then(|phone| settings.tenant(phone.call.phone.tenant())) else {
             return false;
         };
-        let targets = call_back_targets(work, flow, headers, tenant, &phones);
+        let targets = call_back_targets(work, tenant, &phones);
         if targets.is_empty() {
             return false;
+        }
+        for phone in &phones {
+            called_back(work, flow, headers, phone, of_service(&phone));
         }
         let plan = Plan {
             opener: None,
@@ -145,7 +160,7 @@ impl Rooms {
             from: proxy::From::Kept,
             to: None,
             asserted: None,
-            emergency: Some(Emergency::CallBack),
+            emergency: is_of(&service, &tenant.id).then_some(Emergency::CallBack),
             outside: false,
             own_routes: proxy::own_routes(work.ctx, request),
             in_dialog: false,
@@ -156,50 +171,57 @@ impl Rooms {
     }
 }
 
-/// Where a call rings that colleagues make to a number under which somebody of `tenant` called for help.
-pub(super) fn of_shown_number(
-    work: &mut Work<'_>,
-    flow: &Flow,
-    headers: &sip::Mandatory<'_>,
-    tenant: &Arc<Tenant>,
-    called: &[u8],
-) -> Vec<Target> {
+/// Where a call rings that colleagues make to a number under which somebody of `tenant` called for help. It is a call as
+/// any other: it holds nobody's seat, and the phone is remembered no longer for it.
+pub(super) fn of_shown_number(work: &Work<'_>, tenant: &Tenant, called: &[u8]) -> Vec<Target> {
     let is_own = |other: &str| *other == *tenant.id;
     let phones = work.ctx.tables.call_backs.of_number(called, work.now.mono, is_own);
-    call_back_targets(work, flow, headers, tenant, &phones)
+    call_back_targets(work, tenant, &phones)
 }
 
-/// The phones that called for help and showed the number that is called now.
-fn call_back_targets(
-    work: &mut Work<'_>,
-    flow: &Flow,
-    headers: &sip::Mandatory<'_>,
-    tenant: &Arc<Tenant>,
-    phones: &[hotdesk::CallBack],
-) -> Vec<Target> {
+/// The phones that called for help and showed the number that is called now. The dialog will be one of `tenant`.
+fn call_back_targets(work: &Work<'_>, tenant: &Tenant, phones: &[hotdesk::CallBack]) -> Vec<Target> {
     let mut targets: Vec<Target> = Vec::new();
     for phone in phones {
-        let call = &phone.call;
-        for target in proxy::of_call_back(work.ctx, phone, work.now) {
+        let is_foreign = *phone.call.phone.tenant() != *tenant.id;
+        for mut target in proxy::of_call_back(work.ctx, phone, work.now) {
+            if is_foreign {
+                // Another tenant may have such an account and such a device: this phone is known by its flow alone.
+                (target.account, target.device) = (None, None);
+            }
             if targets.iter().all(|known| known.flow != target.flow || known.uri != target.uri) {
                 targets.push(target);
             }
         }
-        proxy::called_back(work, tenant, &call.phone);
-        let origin = Origin::of_request(flow.remote, headers.call_id);
-        let mut event = Event::new(Kind::EmergencyCall, "called-back", &tenant.id, work.now.wall)
-            .asked_by(&origin)
-            .with("shown", &*call.number);
-        match &call.caller {
-            Caller::Device(device) => event = event.at_device(device, &work.ctx.settings),
-            Caller::Extension(extension) => event = event.of_extension(extension),
-            Caller::Unknown => {}
-        }
-        let event = event.into_owned();
-        work.ctx.counters.emergency_call_backs += 1;
-        work.out.push(Output::Report(Report::Event(Box::new(event))));
     }
     targets
+}
+
+/// A phone is called back. `by_service`: beyond doubt by the emergency service, and its time starts anew.
+fn called_back(
+    work: &mut Work<'_>,
+    flow: &Flow,
+    headers: &sip::Mandatory<'_>,
+    phone: &hotdesk::CallBack,
+    by_service: bool,
+) {
+    let call = &phone.call;
+    let settings = Arc::clone(&work.ctx.settings);
+    if by_service && let Some(tenant) = settings.tenant(call.phone.tenant()) {
+        proxy::called_back(work, tenant, &call.phone);
+    }
+    let origin = Origin::of_request(flow.remote, headers.call_id);
+    let mut event = Event::new(Kind::EmergencyCall, "called-back", call.phone.tenant(), work.now.wall)
+        .asked_by(&origin)
+        .with("shown", &*call.number);
+    match &call.caller {
+        Caller::Device(device) => event = event.at_device(device, &settings),
+        Caller::Extension(extension) => event = event.of_extension(extension),
+        Caller::Unknown => {}
+    }
+    let event = event.into_owned();
+    work.ctx.counters.emergency_call_backs += 1;
+    work.out.push(Output::Report(Report::Event(Box::new(event))));
 }
 
 /// What the audit trail is told of a call for help, and whoever is to be told.

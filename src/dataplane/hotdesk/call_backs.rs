@@ -180,29 +180,23 @@ impl CallBacks {
         Some(entry.call.clone())
     }
 
-    /// The phones of one tenant that showed `number`: of `tenant`, or of the first that `is_asked` takes.
-    pub fn of_number(
-        &self,
-        number: &[u8],
-        now: Mono,
-        mut is_asked: impl FnMut(&str) -> bool,
-    ) -> Vec<CallBack> {
+    /// The phones that showed `number`, of the tenants `is_asked` takes: those that showed it as it is written, and only if
+    /// there are none those that showed it in another of its forms.
+    pub fn of_number(&self, number: &[u8], now: Mono, is_asked: impl Fn(&str) -> bool) -> Vec<CallBack> {
         if self.is_empty() {
             return Vec::new();
         }
+        let called = Called::new(number);
         let phones = self.lock();
-        let mut found: Vec<CallBack> = Vec::new();
-        for entry in
-            phones.values().filter(|entry| now < entry.until && same_number(number, &entry.call.number))
-        {
-            let tenant = entry.call.phone.tenant();
-            let joins = match found.first() {
-                Some(first) => first.call.phone.tenant() == tenant,
-                None => is_asked(tenant),
-            };
-            if joins {
-                found.push(CallBack { call: entry.call.clone(), flow: entry.flow });
-            }
+        let asked = || {
+            let alive = phones.values().filter(|entry| now < entry.until);
+            alive.filter(|entry| is_asked(entry.call.phone.tenant()))
+        };
+        let call_back = |entry: &Entry| CallBack { call: entry.call.clone(), flow: entry.flow };
+        let mut found: Vec<CallBack> =
+            asked().filter(|entry| called.is_exactly(&entry.call.number)).map(call_back).collect();
+        if found.is_empty() {
+            found = asked().filter(|entry| called.means(&entry.call.number)).map(call_back).collect();
         }
         found.sort_by(|a, b| a.call.phone.cmp(&b.call.phone));
         found
@@ -263,20 +257,34 @@ fn milliseconds(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// True if whoever calls `called` means `shown`: the same text, or the same number in another of its forms, such as
-/// `+1 212 555 0100` for `2125550100`, `0012125550100` or `12125550100`.
-fn same_number(called: &[u8], shown: &str) -> bool {
-    if shown.is_empty() {
-        return false;
+/// A number that is called, for comparison with those that were shown.
+struct Called<'a> {
+    written: &'a [u8],
+    significant: Option<Vec<u8>>,
+}
+
+impl<'a> Called<'a> {
+    fn new(written: &'a [u8]) -> Self {
+        Self { written, significant: significant(written) }
     }
-    if called == shown.as_bytes() {
-        return true;
+
+    /// True for the same text. A phone that showed no number is called by none.
+    fn is_exactly(&self, shown: &str) -> bool {
+        !shown.is_empty() && self.written == shown.as_bytes()
     }
-    let (Some(called), Some(shown)) = (significant(called), significant(shown.as_bytes())) else {
-        return false;
-    };
-    let (longer, shorter) = if called.len() >= shown.len() { (&called, &shown) } else { (&shown, &called) };
-    shorter.len() >= NATIONAL_DIGITS_MIN && longer.ends_with(shorter)
+
+    /// True if whoever calls it means `shown`: the same text, or the same number in another of its forms, such as
+    /// `+1 212 555 0100` for `2125550100`, `0012125550100` or `12125550100`.
+    fn means(&self, shown: &str) -> bool {
+        if self.is_exactly(shown) {
+            return true;
+        }
+        let (Some(called), Some(shown)) = (&self.significant, significant(shown.as_bytes())) else {
+            return false;
+        };
+        let (longer, shorter) = if called.len() >= shown.len() { (called, &shown) } else { (&shown, called) };
+        shorter.len() >= NATIONAL_DIGITS_MIN && longer.ends_with(shorter)
+    }
 }
 
 /// The digits of a number without separators, `+` and leading zeros; `None` if it is none.
@@ -362,15 +370,15 @@ mod tests {
         for called in
             ["+12125550100", "12125550100", "0012125550100", "2125550100", "+1-212-555-0100", "5550100"]
         {
-            assert!(same_number(called.as_bytes(), "+12125550100"), "{called}");
+            assert!(Called::new(called.as_bytes()).means("+12125550100"), "{called}");
         }
         for called in ["550100", "+12125550101", "0100", "", "boss", "+1212555010"] {
-            assert!(!same_number(called.as_bytes(), "+12125550100"), "{called}");
+            assert!(!Called::new(called.as_bytes()).means("+12125550100"), "{called}");
         }
-        assert!(same_number(b"desk-1", "desk-1"));
-        assert!(!same_number(b"", ""), "a phone that showed no number is called by none");
-        assert!(same_number(b"100", "100"));
-        assert!(!same_number(b"1000", "100"));
+        assert!(Called::new(b"desk-1").means("desk-1"));
+        assert!(!Called::new(b"").means(""), "a phone that showed no number is called by none");
+        assert!(Called::new(b"100").means("100"));
+        assert!(!Called::new(b"1000").means("100"));
     }
 
     #[test]
@@ -426,7 +434,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_number_causes_a_panic(called: Vec<u8>, shown: String) {
-            let _ = same_number(&called, &shown);
+            let _ = Called::new(&called).means(&shown);
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Emergency calls: decided before any seat logic. Number and place follow the phone, never the person.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use crate::now::Now;
 use crate::output::{Output, Report};
 use crate::phone;
 use crate::query::Record;
-use crate::settings::{Account, Device, Peer, Site, Tenant};
+use crate::settings::{Account, Device, Site, Tenant};
 
 /// The Warning of a call that could not be routed (RFC 3261 §20.43; 399 is "miscellaneous").
 pub(crate) const WARNING: &str =
@@ -116,15 +115,6 @@ pub(crate) fn of_routes(ctx: &Context, tenant: &Tenant, site: Option<&Site>, num
     of_peers(ctx, of_site.iter().chain(&tenant.emergency.routes), |host| {
         if number.starts_with("urn:") { number.to_owned() } else { format!("sip:{number}@{host}") }
     })
-}
-
-/// True if `address` is one to which `tenant` sends emergency calls: who calls from there is believed to be the
-/// emergency service, and may call phones back.
-pub(crate) fn is_emergency_service(tenant: &Tenant, address: IpAddr) -> bool {
-    let is_there =
-        |route: &Peer| route.addresses.iter().any(|it| it.ip().to_canonical() == address.to_canonical());
-    let mut of_sites = tenant.sites.iter().flat_map(|site| &site.emergency_routes);
-    tenant.emergency.routes.iter().any(is_there) || of_sites.any(is_there)
 }
 
 /// Where a call-back rings: the phone that called, whoever sits there now and whether or not anybody does.

@@ -29,7 +29,7 @@ use smallvec::SmallVec;
 
 pub(crate) use emergency::{
     Emergency, EmergencyCaller, ForHelp, WARNING as EMERGENCY_WARNING, began as emergency_began, called_back,
-    emergency_caller, forget_call_backs, is_emergency_service, of_call_back, of_routes, tenant_visited,
+    emergency_caller, forget_call_backs, of_call_back, of_routes, tenant_visited,
 };
 pub(crate) use identity::{From, addr, decide, of_place, of_user};
 pub(crate) use outside::of_route;

@@ -436,6 +436,76 @@ fn place_a_phone_claims_reaches_nobody_in_no_request() {
     }
 }
 
+#[test]
+fn call_of_a_colleague_is_no_call_back_and_holds_no_phone() {
+    let mut office = office_with_two_routes();
+    office.log_in("1001", "desk-1");
+    let call = office.call("desk-1", "112");
+    office.hang_up(call);
+
+    office.advance(seconds(3500));
+    let colleague = office.call("soft-2", "+12125550100");
+    assert_eq!(office.outcome(colleague), Some(200));
+    assert_eq!(office["desk-1"].up(), 1);
+    office.hang_up(colleague);
+
+    assert!(!reasons(&office).contains(&"called-back"));
+    assert_eq!(office.counters().emergency_call_backs, 0);
+    office.advance(seconds(200));
+    assert_eq!(office.try_log_in("1003", "desk-1"), Some(200), "the hold was that of the call for help");
+    let late = office.call("soft-2", "+12125550100");
+    assert_ne!(office.outcome(late), Some(200), "and so was its time");
+}
+
+/// Two customers behind one gateway, each with a phone that called for help and showed the number given.
+fn two_customers_behind_one_gateway(numbers: [&str; 2]) -> Office {
+    let mut office = Office::with(SEED, |blueprint| {
+        blueprint.tenants.push(tenant("other", "other.example"));
+        for (tenant, number) in blueprint.tenants.iter_mut().zip(numbers) {
+            tenant.emergency.routes = vec![gateway("psap", 112)];
+            tenant.sites[0].emergency_caller = Some(number.into());
+            tenant.sites[0].networks.clear();
+        }
+    });
+    office.peer("psap", "198.51.100.112:5060").plug_in("desk-1");
+    office.unbox("theirs", "desk-1").in_domain("theirs", "other.example");
+    assert_eq!(office.register("theirs"), Some(200));
+    for phone in ["desk-1", "theirs"] {
+        let call = office.call(phone, "112");
+        assert_eq!(office.outcome(call), Some(200), "{phone}");
+        office.hang_up(call);
+        office[phone].manner = Manner::Rings;
+    }
+    office
+}
+
+#[test]
+fn call_back_over_a_shared_gateway_rings_the_customer_whose_domain_is_called() {
+    for (domain, rings) in [("demo.hotdesk", (1, 0)), ("other.example", (0, 1)), ("192.0.2.1", (1, 1))] {
+        let mut office = two_customers_behind_one_gateway(["+12125550100", "+12125550100"]);
+
+        office.dial("psap", &format!("sip:2125550100@{domain}"));
+        office.settle();
+
+        assert_eq!((office["desk-1"].ringing(), office["theirs"].ringing()), rings, "{domain}");
+    }
+}
+
+#[test]
+fn phone_that_showed_exactly_the_number_called_comes_before_those_that_showed_one_like_it() {
+    let mut office = two_customers_behind_one_gateway(["5550100", "+12125550100"]);
+
+    office.dial("psap", "sip:+12125550100@192.0.2.1");
+    office.settle();
+
+    assert_eq!((office["desk-1"].ringing(), office["theirs"].ringing()), (0, 1));
+    office.pick_up("theirs");
+    office.settle();
+    let there = office.last_call("psap");
+    office.hang_up(there);
+    assert_eq!(office["theirs"].up(), 0, "the phone of the other tenant hears the end");
+}
+
 /// What befalls a phone that calls for help, or the edge meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Plight {
