@@ -55,6 +55,8 @@ pub struct Settings {
     /// By domain in small letters.
     by_domain: HashMap<Box<[u8]>, TenantIndex, NameHasher>,
     by_id: HashMap<Box<str>, TenantIndex, NameHasher>,
+    /// The tenants of each customer, in file order.
+    by_customer: HashMap<Box<str>, Vec<TenantIndex>, NameHasher>,
     /// The tenants whose routes lead to an address, in file order.
     by_peer: HashMap<SocketAddr, Vec<TenantIndex>>,
     /// The tenants whose emergency calls go to an address, in file order.
@@ -80,11 +82,13 @@ impl Settings {
     ) -> Self {
         let mut by_domain = HashMap::default();
         let mut by_id = HashMap::default();
+        let mut by_customer: HashMap<Box<str>, Vec<TenantIndex>, NameHasher> = HashMap::default();
         let mut by_peer: HashMap<SocketAddr, Vec<TenantIndex>> = HashMap::new();
         let mut by_emergency_service: HashMap<IpAddr, Vec<TenantIndex>> = HashMap::new();
         for (index, tenant) in tenants.iter().enumerate() {
             let index = TenantIndex(index as u32);
             by_id.entry(tenant.id.clone()).or_insert(index);
+            by_customer.entry(tenant.customer.clone()).or_default().push(index);
             for address in tenant.routes.iter().flat_map(Route::addresses) {
                 let served = by_peer.entry(canonical(*address)).or_default();
                 if served.last() != Some(&index) {
@@ -113,6 +117,7 @@ impl Settings {
             media: MediaAddress::default(),
             by_domain,
             by_id,
+            by_customer,
             by_peer,
             by_emergency_service,
         }
@@ -137,6 +142,12 @@ impl Settings {
     /// The tenant called `id`.
     pub fn tenant(&self, id: &str) -> Option<&Arc<Tenant>> {
         self.tenants.get(self.by_id.get(id)?.0 as usize)
+    }
+
+    /// The tenants of the customer of `tenant`, itself among them.
+    pub fn tenants_of_customer(&self, tenant: &Tenant) -> impl ExactSizeIterator<Item = &Arc<Tenant>> {
+        let of_customer = self.by_customer.get(&tenant.customer).map_or(&[][..], Vec::as_slice);
+        of_customer.iter().map(|index| &self.tenants[index.0 as usize])
     }
 
     /// What holds for the seat of an extension at a device: of device, extension, site and tenant the first that says

@@ -56,7 +56,7 @@ impl Rooms {
         let uri = &headers.request_uri.expect("a request has a Request-URI");
         // A visitor knows the numbers of where he is at home, and reads those of where he is on the wall.
         let here = number(home, uri);
-        let may_visit = here.is_some() || *home.customer != *home.id;
+        let may_visit = here.is_some() || work.ctx.settings.tenants_of_customer(home).len() > 1;
         if !may_visit {
             return false;
         }

@@ -60,11 +60,9 @@ pub(crate) fn tenant_visited(ctx: &Context, home: &Arc<Tenant>, flow: &Flow, now
     let visited = match &of_device {
         Some(device) => ctx.settings.tenant(&device.tenant),
         None if home.site_of_address(address).is_some() => None,
-        None => ctx
-            .settings
-            .tenants
-            .iter()
-            .find(|tenant| tenant.customer == home.customer && tenant.site_of_address(address).is_some()),
+        None => {
+            ctx.settings.tenants_of_customer(home).find(|tenant| tenant.site_of_address(address).is_some())
+        }
     };
     Arc::clone(visited.filter(|tenant| tenant.customer == home.customer).unwrap_or(home))
 }

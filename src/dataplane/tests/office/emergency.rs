@@ -506,6 +506,25 @@ fn phone_that_showed_exactly_the_number_called_comes_before_those_that_showed_on
     assert_eq!(office["theirs"].up(), 0, "the phone of the other tenant hears the end");
 }
 
+#[test]
+fn visitor_from_the_tenant_its_customer_is_named_after_dials_the_number_on_the_wall() {
+    let mut office = Office::with(SEED, |blueprint| {
+        let mut branch = tenant("branch", "branch.hotdesk");
+        branch.customer = "demo".into();
+        branch.sites[0].networks = vec!["10.9.0.0/16".parse().expect("a network")];
+        branch.emergency.numbers = vec!["999".into()];
+        branch.emergency.routes = vec![gateway("far", 200)];
+        blueprint.tenants.push(branch);
+    });
+    office.peer("far", "198.51.100.200:5060").unbox("guest", "1001").seen_at("guest", "10.9.7.7:5060");
+    assert_eq!(office.register("guest"), Some(200));
+
+    let call = office.call("guest", "999");
+
+    assert_eq!(office.outcome(call), Some(200));
+    assert_eq!(last_heard(&office, "far", "INVITE").uri(), "sip:999@far.example");
+}
+
 /// What befalls a phone that calls for help, or the edge meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Plight {
