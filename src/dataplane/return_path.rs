@@ -26,8 +26,8 @@ pub const PARAM: &str = "hd";
 /// What a Record-Route of ours has behind its URI, before the value of the parameter.
 pub(crate) const URI_PARAMS: &[u8] = b";lr;hd=";
 
-/// Longest parameter that is looked at, in characters: far above what [`ReturnPath::seal`] makes.
-pub const PARAM_LENGTH_MAX: usize = 1024;
+/// Longest parameter that is looked at, in characters: not below what [`ReturnPath::seal`] makes of the longest names.
+pub const PARAM_LENGTH_MAX: usize = 1280;
 
 /// Longest From of an opener that can be put back, in octets: beside it there is room for names of 64 octets, as long as
 /// a configuration may have them, and for addresses of IPv6.
@@ -51,6 +51,8 @@ const EXTENSION: u8 = 6;
 const EPOCH: u8 = 7;
 const OPENER_FROM: u8 = 8;
 // 9 is kept for the CSeq mapping of dialogs whose INVITE an upstream challenged.
+const OPENER_DEVICE: u8 = 10;
+const CALLEE_DEVICE: u8 = 11;
 
 /// Keys under which Record-Route parameters are sealed: the first seals, all open. One is made every day and
 /// an old one is kept as long as a call may last.
@@ -77,6 +79,9 @@ impl std::fmt::Debug for RoutingKeys {
 pub struct Party<'a> {
     /// The SIP account behind the phone (a device id or an extension); `None` for a configured peer.
     pub account: Option<&'a str>,
+    /// The shared phone it may be, of the dialog's tenant. Sealed only where it is not of the account's name, because the
+    /// phone holds a person's account; read, it is the account unless something else was sealed.
+    pub device: Option<&'a str>,
     /// The flow it was last reached over.
     pub flow: Flow,
 }
@@ -182,11 +187,15 @@ impl ReturnPath<'_> {
         octets.push(VERSION);
         octets.extend_from_slice(&tag_hash(opener_tag).to_be_bytes());
         field(&mut octets, TENANT, self.tenant.as_bytes());
-        for (party, account, flow) in
-            [(&self.opener, OPENER_ACCOUNT, OPENER_FLOW), (&self.callee, CALLEE_ACCOUNT, CALLEE_FLOW)]
-        {
+        for (party, account, device, flow) in [
+            (&self.opener, OPENER_ACCOUNT, OPENER_DEVICE, OPENER_FLOW),
+            (&self.callee, CALLEE_ACCOUNT, CALLEE_DEVICE, CALLEE_FLOW),
+        ] {
             if let Some(name) = party.account {
                 field(&mut octets, account, name.as_bytes());
+            }
+            if let Some(name) = party.device.filter(|name| party.account != Some(*name)) {
+                field(&mut octets, device, name.as_bytes());
             }
             flow_field(&mut octets, flow, &party.flow);
         }
@@ -243,6 +252,7 @@ impl Opened {
         let text = |value| std::str::from_utf8(value).ok();
         let (mut tenant, mut extension, mut epoch, mut original) = (None, None, None, None);
         let (mut opener, mut opener_flow, mut callee, mut callee_flow) = (None, None, None, None);
+        let (mut opener_device, mut callee_device) = (None, None);
         let mut rest = &self.plain()[HEAD_LENGTH..];
         while let Some((&[tag, high, low], tail)) = rest.split_first_chunk() {
             let (value, tail) = tail.split_at_checked(usize::from(u16::from_be_bytes([high, low])))?;
@@ -255,6 +265,8 @@ impl Opened {
                 EXTENSION => extension = text(value),
                 EPOCH => epoch = value.try_into().ok().map(u64::from_be_bytes),
                 OPENER_FROM => original = Some(value),
+                OPENER_DEVICE => opener_device = text(value),
+                CALLEE_DEVICE => callee_device = text(value),
                 _ => {}
             }
             rest = tail;
@@ -265,8 +277,8 @@ impl Opened {
         };
         Some(ReturnPath {
             tenant: tenant?,
-            opener: Party { account: opener, flow: opener_flow? },
-            callee: Party { account: callee, flow: callee_flow? },
+            opener: Party { account: opener, device: opener_device.or(opener), flow: opener_flow? },
+            callee: Party { account: callee, device: callee_device.or(callee), flow: callee_flow? },
             identity,
         })
     }
@@ -286,11 +298,13 @@ mod tests {
         ReturnPath {
             tenant: "demo",
             opener: Party {
-                account: Some("desk-1"),
+                account: Some("1001"),
+                device: Some("desk-1"),
                 flow: Flow::datagram(ListenerId(0), "127.0.0.1:5070".parse().unwrap()),
             },
             callee: Party {
                 account: None,
+                device: None,
                 flow: Flow {
                     listener: ListenerId(1),
                     remote: "[2001:db8::1]:5071".parse().unwrap(),
@@ -321,10 +335,26 @@ mod tests {
     }
 
     #[test]
+    fn device_costs_nothing_where_it_is_the_account_and_is_read_from_it() {
+        let length = |device| {
+            let mut path = path();
+            path.opener = Party { account: Some("desk-1"), device, ..path.opener };
+            let mut value = Vec::new();
+            path.seal(&keys(), [1; 12], CALL_ID, b"tag-a", &mut value);
+            let opened = open(&keys(), &value, CALL_ID).unwrap();
+            assert_eq!(opened.path().unwrap().opener.device, Some("desk-1"));
+            value.len()
+        };
+
+        // As releases wrote it that knew of no device.
+        assert_eq!(length(Some("desk-1")), length(None));
+    }
+
+    #[test]
     fn the_longest_path_is_read_back() {
-        let (name, original) = ("n".repeat(64), [b'o'; ORIGINAL_LENGTH_MAX]);
+        let (name, device, original) = ("n".repeat(64), "d".repeat(64), [b'o'; ORIGINAL_LENGTH_MAX]);
         let flow = path().callee.flow;
-        let party = Party { account: Some(&name), flow };
+        let party = Party { account: Some(&name), device: Some(&device), flow };
         let identity = Identity { extension: &name, epoch: u64::MAX, original: &original };
         let path = ReturnPath { tenant: &name, opener: party, callee: party, identity: Some(identity) };
         let mut value = Vec::new();

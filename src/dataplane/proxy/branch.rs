@@ -4,6 +4,7 @@ use super::forward::{self, Outgoing};
 use super::{Branch, Call, EMERGENCY_WARNING, Emergency, From, Plan, ProxyKey, Target};
 use crate::context::{Answer, Owner, Work};
 use crate::flow::Flow;
+use crate::hotdesk::Place;
 use crate::output::{Output, Report};
 use crate::return_path::{Identity, Party, ReturnPath};
 
@@ -191,10 +192,15 @@ fn seal(
     target: &Target,
 ) -> Vec<u8> {
     let original = headers.from.addr_raw;
+    let opener_device = plan.opener_device.as_ref().filter(|device| device.tenant() == &*plan.tenant.id);
     let path = ReturnPath {
         tenant: &plan.tenant.id,
-        opener: Party { account: plan.opener.as_deref(), flow: from },
-        callee: Party { account: target.account.as_deref(), flow: target.flow },
+        opener: Party { account: plan.opener.as_deref(), device: opener_device.map(Place::name), flow: from },
+        callee: Party {
+            account: target.account.as_deref(),
+            device: target.device.as_deref(),
+            flow: target.flow,
+        },
         identity: match &plan.from {
             From::Replaced { user, epoch, .. } => Some(Identity { extension: user, epoch: *epoch, original }),
             From::Kept | From::Anonymous => None,

@@ -101,7 +101,7 @@ pub(crate) fn in_dialog(
         }
     }
     let device = |party: &Party<'_>| {
-        let name = party.account?;
+        let name = party.device?;
         tenant.device(name).map(|_| Place::new(&tenant.id, name))
     };
     let mut target = Target::party(receiver.account, uri, next);

@@ -376,3 +376,26 @@ fn native_call_in_progress_survives_the_move() {
 
     assert_eq!(office["desk-1"].up(), 0);
 }
+
+#[test]
+fn phone_with_a_persons_account_is_free_when_either_side_hangs_up() {
+    let is_idle = |office: &Office| {
+        let call_max = office.settings().timers.call_max;
+        office.tables().calls.is_idle(&("demo", "desk-1"), office.now().mono, call_max)
+    };
+    for (from, to, number) in [("desk-1", "soft-2", "1002"), ("soft-2", "desk-1", "1001")] {
+        for caller_hangs_up in [true, false] {
+            let mut office = three_desks();
+            office.own_phone("soft-2", "1002");
+            office.native_log_in("desk-1", "1001");
+
+            let call = office.call(from, number);
+            assert_eq!(office.outcome(call), Some(200));
+            assert!(!is_idle(&office), "{from}");
+            let leg = if caller_hangs_up { call } else { office.last_call(to) };
+            office.hang_up(leg);
+
+            assert!(is_idle(&office), "{from}, caller hangs up: {caller_hangs_up}");
+        }
+    }
+}
