@@ -280,6 +280,16 @@ impl Rooms {
 
     fn end_owed(&mut self, work: &mut Work<'_>, device: Place, end: DeferredEnd) {
         let DeferredEnd { customer, epoch, cause, surface, origin } = end;
+        // A phone that un-registered when its seat could not end, and has registered since, has not left.
+        if surface == Surface::Native
+            && let Some(seat) = work.ctx.tables.seats.seat_at(&customer, &device)
+            && seat.epoch == epoch
+        {
+            let holder = Holder { device: device_hash(device.tenant(), device.name()), epoch };
+            if seating::has_binding(work, &seat.extension, holder) {
+                return;
+            }
+        }
         let ending = Ending { customer, device, only_epoch: Some(epoch), cause, surface, origin };
         self.seating.end(work, &mut self.pending, Asker::Nobody, ending, &mut self.effects);
     }

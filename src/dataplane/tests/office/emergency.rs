@@ -770,6 +770,26 @@ fn hold_of_a_phone_with_a_persons_account_begins_with_the_end_of_its_call() {
 }
 
 #[test]
+fn phone_that_un_registers_in_the_hold_and_comes_back_keeps_its_seat() {
+    for comes_back in [true, false] {
+        let mut office = office_with_two_routes();
+        assert_eq!(office.native_log_in("desk-1", "1001"), Some(200));
+        let call = office.call("desk-1", "112");
+        office.hang_up(call);
+
+        assert_eq!(office.unregister("desk-1"), Some(200));
+        office.advance(seconds(60));
+        assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
+        if comes_back {
+            assert_eq!(office.register("desk-1"), Some(200));
+        }
+        office.advance(seconds(3700));
+
+        assert_eq!(office.device_of("1001").is_some(), comes_back);
+    }
+}
+
+#[test]
 fn nothing_that_waits_for_a_phone_happens_to_it_in_the_hold() {
     let mut office = office_with_two_routes();
     office.log_in("1001", "desk-1");
