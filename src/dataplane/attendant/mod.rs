@@ -33,6 +33,7 @@ mod talk;
 mod words;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 
 use crate::context::{Answer, Owner, Work};
@@ -57,6 +58,10 @@ pub(crate) type CallKey = SlotKey;
 
 /// Calls to codes at a time and worker: a shift change of ten thousand within their half minute.
 const CALLS_MAX: usize = 16_384;
+
+/// Calls to codes at a time from one device, or from the phones of one extension: a phone has as many lines at most, and
+/// no account takes the sound from everybody else.
+const CALLS_PER_PLACE_MAX: u8 = 4;
 
 const TAG_LENGTH: usize = 16;
 
@@ -121,6 +126,8 @@ pub(crate) struct Attendant {
     by_tag: HashMap<[u8; TAG_LENGTH], CallKey>,
     /// The latest call of each device, for who tells it to reload.
     by_device: HashMap<Place, CallKey, NameHasher>,
+    /// How many there are from each device or extension.
+    from: HashMap<Place, u8, NameHasher>,
     due: Due,
 }
 
@@ -132,6 +139,7 @@ impl Attendant {
             calls: Slots::beginning_after(first_generation, CALLS_MAX),
             by_tag: HashMap::new(),
             by_device: HashMap::default(),
+            from: HashMap::default(),
             due: Due::default(),
         }
     }
@@ -159,6 +167,11 @@ impl Attendant {
         state: State,
         talk: Option<Box<Talk>>,
     ) -> Option<CallKey> {
+        let place = caller.place().clone();
+        if self.from.get(&place).is_some_and(|calls| *calls >= CALLS_PER_PLACE_MAX) {
+            work.respond(server, request, Answer::new(603, "Too Many Calls From Here"));
+            return None;
+        }
         let tag = work.ctx.tag();
         let device = if let Caller::Device(device) = &caller { Some(device.clone()) } else { None };
         let invite = request.bytes().into();
@@ -171,6 +184,7 @@ impl Attendant {
         };
         work.transactions.set_owner(server, Owner::Attendant(key));
         self.by_tag.insert(tag, key);
+        *self.from.entry(place).or_default() += 1;
         if let Some(device) = device {
             self.by_device.insert(device, key);
         }
@@ -394,6 +408,12 @@ impl Attendant {
     fn forget(&mut self, work: &mut Work<'_>, key: CallKey) -> Option<Call> {
         let call = self.calls.remove(key)?;
         self.by_tag.remove(&call.tag);
+        if let Entry::Occupied(mut calls) = self.from.entry(call.caller.place().clone()) {
+            *calls.get_mut() -= 1;
+            if *calls.get() == 0 {
+                calls.remove();
+            }
+        }
         if let Caller::Device(device) = &call.caller
             && self.by_device.get(device) == Some(&key)
         {

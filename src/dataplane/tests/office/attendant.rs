@@ -784,3 +784,22 @@ fn wrong_pins_given_for_another_count_towards_the_lock() {
 
     assert_eq!(said(&office), "locked goodbye");
 }
+
+#[test]
+fn one_phone_takes_the_sound_from_nobody_else() {
+    let mut office = three_desks();
+    let calls: Vec<_> = (0..4).map(|_| office.talk("desk-1", "*11")).collect();
+    assert!(calls.iter().all(|call| office.outcome(*call) == Some(200)));
+
+    for code in ["*11", "*11*1001*7738"] {
+        let fifth = office.call("desk-1", code);
+        assert_eq!(office.outcome(fifth), Some(603), "{code}");
+    }
+    assert_eq!(office.open_sessions(), 4);
+    let elsewhere = office.talk("desk-2", "*11");
+    assert_eq!(office.outcome(elsewhere), Some(200));
+
+    office.hang_up(calls[0]);
+    let again = office.talk("desk-1", "*11");
+    assert_eq!(office.outcome(again), Some(200));
+}
