@@ -36,7 +36,7 @@ pub(super) enum Goal {
 }
 
 /// What is known before anything is asked.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Known {
     /// The extension: it was dialled, or it sits here, or the phone is its own.
     pub(super) extension: Option<Box<str>>,
@@ -62,7 +62,6 @@ pub(super) enum Step {
 }
 
 /// A change that was asked for.
-#[derive(Debug)]
 pub(super) enum Act {
     LogIn { extension: Box<str>, pin: Pin, force: bool },
     LogOut { extension: Option<Box<str>>, pin: Option<Pin> },
@@ -93,7 +92,6 @@ enum Stage {
 }
 
 /// One conversation.
-#[derive(Debug)]
 pub(super) struct Menu {
     goal: Goal,
     stage: Stage,
@@ -355,6 +353,42 @@ impl Entry {
         let text = String::from_utf8_lossy(&self.digits).into();
         self.clear();
         text
+    }
+}
+
+// Where somebody keys in a PIN when asked for the extension, the extension is the PIN: it is shown nowhere.
+
+impl std::fmt::Debug for Known {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { extension, last, needs_no_pin } = self;
+        f.debug_struct("Known")
+            .field("extension", &extension.as_ref().map(|_| format_args!("…")))
+            .field("last", &last.as_ref().map(|_| format_args!("…")))
+            .field("needs_no_pin", needs_no_pin)
+            .finish()
+    }
+}
+
+impl std::fmt::Debug for Act {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::LogIn { force, .. } => write!(f, "LogIn(…, PIN, force: {force})"),
+            Self::LogOut { extension, pin } => {
+                let extension = extension.as_ref().map_or("", |_| "…");
+                write!(f, "LogOut({extension}{})", pin.as_ref().map_or("", |_| ", PIN"))
+            }
+            Self::ChangePin { .. } => f.write_str("ChangePin(…, PIN, PIN)"),
+        }
+    }
+}
+
+impl std::fmt::Debug for Menu {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Menu")
+            .field("goal", &self.goal)
+            .field("stage", &self.stage)
+            .field("tries_left", &self.tries_left)
+            .finish_non_exhaustive()
     }
 }
 

@@ -34,7 +34,6 @@ const HOLD_MAX: Duration = Duration::from_secs(5 * 60);
 const CALL_MAX: Duration = Duration::from_secs(15 * 60);
 
 /// What is to be said once there is sound.
-#[derive(Debug)]
 pub(crate) enum Wish {
     /// Take a seat. The extension may have been dialled, or else there is who sat here last.
     LogIn { extension: Option<Box<str>>, last: Option<Place> },
@@ -46,6 +45,21 @@ pub(crate) enum Wish {
     ChangePin { extension: Option<Place> },
     /// Say who sits here, or where the extension of this phone sits.
     Who,
+}
+
+impl std::fmt::Debug for Wish {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // What was dialled for the extension may be a PIN.
+        f.write_str(match self {
+            Self::LogIn { extension: Some(_), .. } => "LogIn(…)",
+            Self::LogIn { extension: None, .. } => "LogIn()",
+            Self::LogOut { .. } => "LogOut(…)",
+            Self::LogOutOf { .. } => "LogOutOf(…)",
+            Self::ChangePin { extension: Some(_) } => "ChangePin(…)",
+            Self::ChangePin { extension: None } => "ChangePin()",
+            Self::Who => "Who",
+        })
+    }
 }
 
 /// By what a key came. A phone that sends both is listened to by the first it used.

@@ -234,3 +234,30 @@ fn pin_that_must_change_is_changed_and_the_log_in_goes_on_with_the_new_one() {
         ["pin-changed", "logged-out", "goodbye"]
     );
 }
+
+#[test]
+fn what_was_keyed_in_or_dialled_is_shown_by_no_debug() {
+    use crate::attendant::Wish;
+    use crate::hotdesk::Place;
+
+    let mut menu = log_in();
+    keys(&mut menu, "7738#");
+    let shown = format!("{menu:?}");
+    let step = keys(&mut menu, "7738#");
+    let extension = || Box::<str>::from("7738");
+    let place = || Place::new("demo", "7738");
+    let pin = || Pin::new(b"7738");
+    let all = [
+        shown,
+        format!("{step:?}"),
+        format!("{:?}", Known { extension: Some(extension()), last: Some(extension()), needs_no_pin: false }),
+        format!("{:?}", Act::LogOut { extension: Some(extension()), pin: Some(pin()) }),
+        format!("{:?}", Act::ChangePin { extension: extension(), old: pin(), new: pin() }),
+        format!("{:?}", Wish::LogIn { extension: Some(extension()), last: Some(place()) }),
+        format!("{:?}", Wish::LogOut { extension: extension() }),
+        format!("{:?}", Wish::LogOutOf { extension: place(), needs_pin: true }),
+        format!("{:?}", Wish::ChangePin { extension: Some(place()) }),
+    ];
+
+    assert!(all.iter().all(|shown| !shown.contains("7738")), "{all:#?}");
+}
