@@ -7,9 +7,10 @@
 //! ```
 
 use super::{PIN_WITHIN, refused, wrong_pin};
+use crate::audit::{Event, Kind};
 use crate::context::Work;
 use crate::effect::{Effect, LogIn};
-use crate::output::Output;
+use crate::output::{Output, Report};
 use crate::pending::{Pending, Waiting};
 use crate::query::{Pin, PinChange, PinChangeVerdict, Query};
 use crate::refusal::Refusal;
@@ -57,7 +58,20 @@ pub(crate) fn on_pin_changed(work: &mut Work<'_>, by: LogIn, verdict: PinChangeV
     // The old one was the right one.
     pins.right(&by.device, &by.extension);
     match refusal {
-        None => Effect::PinChanged(by.asker),
+        None => {
+            record(work, &by);
+            Effect::PinChanged(by.asker)
+        }
         Some(refusal) => refused(by, refusal),
     }
+}
+
+/// A PIN is another from now on: whoever looks into a stolen extension will ask where that was.
+fn record(work: &mut Work<'_>, by: &LogIn) {
+    let event = Event::new(Kind::PinChange, "pin-change", by.extension.tenant(), work.now.wall)
+        .at_device(&by.device, &work.ctx.settings)
+        .of_extension(&by.extension)
+        .by_way_of(by.surface)
+        .asked_by(&by.origin);
+    work.out.push(Output::Report(Report::Event(Box::new(event.into_owned()))));
 }
