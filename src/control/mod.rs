@@ -99,12 +99,7 @@ impl Edge for Controls {
     }
 
     fn locks(&self) -> Vec<Lock> {
-        let (mut devices, mut extensions) = (Vec::new(), Vec::new());
-        for tenant in &self.settings.borrow().tenants {
-            devices.extend(tenant.devices.iter().map(|device| Place::new(&tenant.id, &device.id)));
-            extensions.extend(tenant.extensions.iter().map(|it| Place::new(&tenant.id, &it.number)));
-        }
-        self.tables.pins.locks(&devices, &extensions, self.clock.now().mono)
+        self.tables.locks(&self.settings(), self.clock.now().mono)
     }
 
     fn address_of(&self, device: &Place) -> Option<SocketAddr> {

@@ -26,7 +26,7 @@ use crate::pending::{Pending, Waiting};
 use crate::query::{PinReject, PinRequest, PinVerdict, Proof, Query, Record, SaveVerdict};
 use crate::refusal::Refusal;
 use crate::settings::{Device, Extension, OnLimit, OnOccupied, SeatPolicy, Settings, StoredPin, Tenant};
-use crate::tables::Tables;
+use crate::tables::{self, Tables};
 pub(crate) use new_pin::{change_pin, on_pin_changed};
 
 /// A person at a phone waits no longer for his PIN to be checked.
@@ -454,7 +454,11 @@ fn wrong_pin(work: &mut Work<'_>, log_in: LogIn, reject: PinReject) -> Effect {
     if let Some(locked) = tables.pins.wrong(device, extension, work.now.mono) {
         counters.pin_locks += 1;
         let seconds = locked.retry_after.as_secs().to_string();
-        let event = event("pair").at_device(device, settings).with("seconds", seconds);
+        // At an ordinary phone `device` is the extension whose phone it is.
+        let tenant = settings.tenant(device.tenant());
+        let is_device = tenant.is_some_and(|tenant| tenant.device(device.name()).is_some());
+        let event = event("pair").with("seconds", seconds);
+        let event = if is_device { event.at_device(device, settings) } else { event };
         // What was typed and names nobody may be a PIN.
         let event = if reject == PinReject::UnknownExtension { event } else { event.of_extension(extension) };
         work.out.push(Output::Report(Report::Event(Box::new(event.into_owned()))));
@@ -475,15 +479,13 @@ fn wrong_pin(work: &mut Work<'_>, log_in: LogIn, reject: PinReject) -> Effect {
     refused(log_in, refusal)
 }
 
-/// An operator lets an extension's PIN be tried again at every device that may visit its tenant.
+/// An operator lets an extension's PIN be tried again at every device and every ordinary phone of its customer.
 pub(crate) fn unlock(work: &mut Work<'_>, by: &str, extension: &Place) -> Result<Done, Refusal> {
-    let Context { settings, tables, .. } = &*work.ctx;
+    let Context { settings, tables: shared, .. } = &*work.ctx;
     let home = settings.tenant(extension.tenant()).ok_or(Refusal::UnknownTenant)?;
     home.extension(extension.name()).ok_or(Refusal::UnknownExtension)?;
     let hosts = settings.tenants.iter().filter(|tenant| tenant.customer == home.customer);
-    let devices =
-        hosts.flat_map(|tenant| tenant.devices.iter().map(|device| Place::new(&tenant.id, &device.id)));
-    tables.pins.unlock(&devices.collect::<Vec<_>>(), extension);
+    shared.pins.unlock(&hosts.flat_map(|tenant| tables::places_of(tenant)).collect::<Vec<_>>(), extension);
     let origin = Origin::of_operator(by);
     let event = Event::new(Kind::Unlock, "operator", extension.tenant(), work.now.wall);
     let event = event.of_extension(extension).by_way_of(Surface::Api).asked_by(&origin);

@@ -7,13 +7,23 @@ use siphasher::sip::SipHasher13;
 
 use crate::auth::Nonces;
 use crate::hotdesk::{
-    CallBacks, CalledForHelp, Calls, Cause, Marks, Named, NextEnd, Origin, OutsideCalls, Pins, Reloads,
-    Resumed, Seat, SeatChange, Seats, Surface, Timeouts,
+    CallBacks, CalledForHelp, Calls, Cause, Lock, Marks, Named, NextEnd, Origin, OutsideCalls, Pins, Place,
+    Reloads, Resumed, Seat, SeatChange, Seats, Surface, Timeouts,
 };
 use crate::location::Location;
 use crate::now::{Mono, Now};
 use crate::query::{Record, Restored};
-use crate::settings::{Protocol, Settings};
+use crate::settings::{Protocol, Settings, Tenant};
+
+/// Where PINs are tried in a tenant: at shared phones, and at the ordinary ones of each extension.
+pub(crate) fn places_of(tenant: &Tenant) -> impl Iterator<Item = Place> {
+    let devices = tenant.devices.iter().map(|device| Place::new(&tenant.id, &device.id));
+    devices.chain(extensions_of(tenant))
+}
+
+fn extensions_of(tenant: &Tenant) -> impl Iterator<Item = Place> {
+    tenant.extensions.iter().map(|extension| Place::new(&tenant.id, &extension.number))
+}
 
 /// What all workers see.
 #[derive(Debug)]
@@ -82,6 +92,13 @@ impl Tables {
     pub(crate) fn call_ended(&self, device: &dyn Named, call: u64, now: Mono) -> bool {
         self.timeouts.used(device, now);
         self.calls.ended(device, call, now)
+    }
+
+    /// Whose PIN cannot be tried now: at a shared phone, or at the ordinary phones of an extension.
+    pub fn locks(&self, settings: &Settings, now: Mono) -> Vec<Lock> {
+        let places: Vec<_> = settings.tenants.iter().flat_map(|tenant| places_of(tenant)).collect();
+        let extensions: Vec<_> = settings.tenants.iter().flat_map(|tenant| extensions_of(tenant)).collect();
+        self.pins.locks(&places, &extensions, now)
     }
 
     /// How a seat that stands will end, if nobody does anything about it; an end that waits for a call is due at once.

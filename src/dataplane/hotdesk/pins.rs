@@ -72,7 +72,7 @@ pub struct Alarm {
 /// What cannot be tried now, or not at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lock {
-    /// Where; `None`: at every device where the extension is not known.
+    /// Where: a device, or the extension whose ordinary phones they are; `None`: wherever the extension is not known.
     pub device: Option<Place>,
     /// Whose PIN.
     pub extension: Place,

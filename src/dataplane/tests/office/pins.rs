@@ -130,3 +130,30 @@ fn unlock_of_nobody_is_refused() {
     assert_eq!(office.command(unlock("demo", "7777")), Some(Err(Refusal::UnknownExtension)));
     assert_eq!(office.command(unlock("nobody", "1001")), Some(Err(Refusal::UnknownTenant)));
 }
+
+#[test]
+fn lock_of_an_ordinary_phone_is_listed_and_lifted() {
+    let mut office = desks();
+    office.own_phone("soft-2", "1002");
+    for _ in 0..3 {
+        assert_eq!(dial(&mut office, "soft-2", "*12*1001*0000").0, Some(403));
+    }
+    assert_eq!(dial(&mut office, "soft-2", "*12*1001*7738").0, Some(603));
+    let locked = events(&office, Kind::LockOut);
+    assert!(matches!(&locked[..], [event] if event.device.is_none()), "1002 is no device: {locked:?}");
+    let listed = |office: &Office| {
+        let locks = office.tables().locks(office.settings(), office.now().mono);
+        let names = locks.iter().map(|lock| {
+            let place = lock.device.as_ref().map(|place| place.name().to_owned());
+            (place, lock.extension.name().to_owned())
+        });
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(listed(&office), [(Some("1002".to_owned()), "1001".to_owned())]);
+
+    let unlock = Command::Unlock { tenant: "demo".into(), extension: "1001".into() };
+    assert_eq!(office.command(unlock), Some(Ok(Done::Unlocked)));
+
+    assert_eq!(listed(&office), []);
+    assert_ne!(dial(&mut office, "soft-2", "*12*1001*7738").0, Some(603));
+}
