@@ -102,6 +102,15 @@ impl Dataplane {
         Self { ctx, transactions, rooms, events: Vec::new(), patrol_at: now.mono + PATROL }
     }
 
+    /// Forgets what is under way and has room for so many server transactions and forwarded requests from now on.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn make_room_for(&mut self, servers_max: usize, calls_max: usize) {
+        let bounds = Bounds { servers_max, ..Bounds::default() };
+        let (worker, timers) = (self.ctx.worker, self.ctx.settings.timers);
+        self.transactions = Transactions::new(worker, timers, self.ctx.tables.branch_key, bounds);
+        self.rooms.proxy = proxy::Proxy::bounded(calls_max);
+    }
+
     /// Takes one thing that happened; what follows from it at once is in `out`.
     pub fn handle(&mut self, now: Now, input: Input<'_>, out: &mut Outbox) {
         let mut work = Work { now, ctx: &mut self.ctx, transactions: &mut self.transactions, out };

@@ -67,6 +67,11 @@ impl<T> Slots<T> {
         self.entries.iter().filter_map(|(_, entry)| entry.as_ref())
     }
 
+    /// True if nothing can be added.
+    pub(crate) fn is_full(&self) -> bool {
+        self.free.is_empty() && self.entries.len() >= self.len_max
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.entries.len() - self.free.len()
     }

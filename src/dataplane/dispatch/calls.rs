@@ -308,6 +308,7 @@ impl Rooms {
     ) {
         let Ok(server) = work.transactions.begin_server(work.now.mono, key, flow, request, Owner::Nobody)
         else {
+            proxy::emergency_failed(work, &plan, "unreachable", 500);
             return table_full(work, flow, request, plan.emergency.is_some());
         };
         if request.method() == Some(sip::Method::Invite) {

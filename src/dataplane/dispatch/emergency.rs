@@ -102,8 +102,8 @@ impl Rooms {
             work.answer(flow, request, answer);
         } else {
             let shown = shown(&help);
-            remember(work, flow, request, headers, &help, shown);
-            let plan = plan(work, request, headers, &help, shown, targets, event.clone());
+            let call = called_for_help(work, flow, request, headers, &help, shown);
+            let plan = plan(work, request, headers, &help, call, shown, targets, event.clone());
             self.forward(work, flow, request, headers, key, plan);
         }
         // Whoever is told must not keep the call waiting.
@@ -272,15 +272,15 @@ fn shown<'a>(help: &Help<'a>) -> Option<&'a str> {
     of_site.or_else(|| Some(home.credentials(caller.account?).0))
 }
 
-/// Remembers the phone for a call-back to `shown`; without it only that it called.
-fn remember(
-    work: &mut Work<'_>,
+/// What is remembered of the phone, for a call-back to `shown`; without it only that it called.
+fn called_for_help(
+    work: &Work<'_>,
     flow: &Flow,
     request: &sip::Message<'_>,
     headers: &sip::Mandatory<'_>,
     help: &Help<'_>,
     shown: Option<&str>,
-) {
+) -> CalledForHelp {
     let Help { home, visited, caller, .. } = help;
     let who = match (caller.device, caller.account) {
         (Some(device), _) => Caller::Device(Place::new(&visited.id, &device.id)),
@@ -291,7 +291,7 @@ fn remember(
         sip::ContactValue::Contact(contact) => Some(contact.addr.uri_raw),
         sip::ContactValue::Star => None,
     });
-    let call = CalledForHelp {
+    CalledForHelp {
         phone: CalledForHelp::phone_of(&visited.id, &who, flow.remote),
         caller: who,
         number: shown.unwrap_or_default().into(),
@@ -301,16 +301,17 @@ fn remember(
         dialog: proxy::dialog_hash(headers.call_id),
         began: work.now.wall,
         ended: None,
-    };
-    proxy::emergency_began(work, visited, call, *flow);
+    }
 }
 
 /// Where a call for help goes and what it says.
+#[expect(clippy::too_many_arguments, reason = "the facts of one request, each found once on the way here")]
 fn plan(
     work: &mut Work<'_>,
     request: &sip::Message<'_>,
     headers: &sip::Mandatory<'_>,
     help: &Help<'_>,
+    call: CalledForHelp,
     shown: Option<&str>,
     targets: Vec<Target>,
     event: Event<'static>,
@@ -337,6 +338,7 @@ fn plan(
             no_answer: emergency.no_answer,
             located,
             event,
+            call,
         }))),
         outside: false,
         own_routes: proxy::own_routes(work.ctx, request),

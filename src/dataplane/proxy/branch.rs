@@ -1,11 +1,10 @@
 //! One place a request is sent to: the message that leaves, and what goes back to the caller.
 
 use super::forward::{self, Outgoing};
-use super::{Branch, Call, EMERGENCY_WARNING, Emergency, From, Plan, ProxyKey, Target};
+use super::{Branch, Call, EMERGENCY_WARNING, Emergency, From, Plan, ProxyKey, Target, emergency};
 use crate::context::{Answer, Owner, Work};
 use crate::flow::Flow;
 use crate::hotdesk::Place;
-use crate::output::{Output, Report};
 use crate::return_path::{Identity, Party, ReturnPath};
 
 /// Branches of one request over all its groups and moves: eight seats or phones and as many again after a move.
@@ -50,13 +49,8 @@ pub(super) fn pass_on_best(work: &mut Work<'_>, call: &Call) -> bool {
 
 /// A call for help came to nothing at every place it was sent to: the operator hears of it. Not so a call-back.
 pub(super) fn help_failed(work: &mut Work<'_>, call: &Call) {
-    let Some(Emergency::Call(help)) = &call.plan.emergency else { return };
-    work.ctx.counters.emergency_unrouted += 1;
-    let mut event = help.event.clone();
-    event.at = work.now.wall;
-    event.reason = if call.best.octets().is_some() { "refused" } else { "unreachable" }.into();
-    let event = event.with("status", call.best.code().to_string()).into_owned();
-    work.out.push(Output::Report(Report::Event(Box::new(event))));
+    let reason = if call.best.octets().is_some() { "refused" } else { "unreachable" };
+    emergency::failed(work, &call.plan, reason, call.best.code());
 }
 
 /// True for an answer by which a gateway may mean the body with the place, or the header that points there: it takes one

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::pidf_lo::Located;
 use super::route::account_of_flow;
 use super::target::of_peers;
-use super::{Target, of_device};
+use super::{Plan, Target, of_device};
 use crate::audit::{Event, Kind};
 use crate::context::{Context, Work};
 use crate::flow::Flow;
@@ -38,6 +38,8 @@ pub(crate) struct ForHelp {
     pub(crate) located: Option<Located>,
     /// The call, as the audit trail was told of it.
     pub(crate) event: Event<'static>,
+    /// What is remembered for a call-back as soon as the call is under way.
+    pub(crate) call: CalledForHelp,
 }
 
 /// From which phone and place an emergency call comes, and whether that is beyond doubt.
@@ -185,14 +187,27 @@ fn of_visitor(mut targets: Vec<Target>, is_visitor: bool) -> Vec<Target> {
 }
 
 /// A call for help has begun: its phone can be called back from now on, also after a restart.
-pub(crate) fn began(work: &mut Work<'_>, tenant: &Tenant, call: CalledForHelp, flow: Flow) {
-    let longest = work.ctx.settings.timers.call_max + tenant.emergency.call_back;
+pub(super) fn began(work: &mut Work<'_>, call: CalledForHelp, flow: Flow) {
+    let settings = &work.ctx.settings;
+    let call_back = settings.tenant(call.phone.tenant()).map(|tenant| tenant.emergency.call_back);
+    let longest = settings.timers.call_max + call_back.unwrap_or_default();
     let record = Record::CalledForHelp { phone: call.phone.clone(), call: Some(Arc::new(call.clone())) };
     let given_up = work.ctx.tables.call_backs.began(call, flow, work.now.mono, longest);
     store(work, record);
     if let Some(phone) = given_up {
         store(work, Record::CalledForHelp { phone, call: None });
     }
+}
+
+/// A call for help reached nobody: `reason` and `status` are for the audit trail.
+pub(crate) fn failed(work: &mut Work<'_>, plan: &Plan, reason: &'static str, status: u16) {
+    let Some(Emergency::Call(help)) = &plan.emergency else { return };
+    work.ctx.counters.emergency_unrouted += 1;
+    let mut event = help.event.clone();
+    event.at = work.now.wall;
+    event.reason = reason.into();
+    let event = event.with("status", status.to_string()).into_owned();
+    work.out.push(Output::Report(Report::Event(Box::new(event))));
 }
 
 /// A dialog is over. If it was that of a call for help, its phone is held, and can be called back, from now on for as long

@@ -28,8 +28,8 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 pub(crate) use emergency::{
-    Emergency, EmergencyCaller, ForHelp, WARNING as EMERGENCY_WARNING, began as emergency_began, called_back,
-    emergency_caller, forget_call_backs, of_call_back, of_routes, tenant_visited,
+    Emergency, EmergencyCaller, ForHelp, WARNING as EMERGENCY_WARNING, called_back, emergency_caller,
+    failed as emergency_failed, forget_call_backs, of_call_back, of_routes, tenant_visited,
 };
 pub(crate) use identity::{From, addr, decide, of_place, of_user};
 pub(crate) use outside::of_route;
@@ -136,6 +136,12 @@ impl Proxy {
         }
     }
 
+    /// An empty one that has room for so many requests.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn bounded(calls_max: usize) -> Self {
+        Self { calls: Slots::new(calls_max), ..Self::new() }
+    }
+
     /// Forwards a request whose server transaction has begun. `request` is what that transaction keeps.
     pub(crate) fn begin(
         &mut self,
@@ -157,12 +163,6 @@ impl Proxy {
         if let Err(refused) = outside::admit(work, &plan, dialog) {
             return work.respond(server, request, refused);
         }
-        if invite
-            && !plan.in_dialog
-            && let Some(device) = &plan.opener_device
-        {
-            work.ctx.tables.call_began(device, dialog, work.now.mono, plan.emergency.is_some());
-        }
         let bye = request.method() == Some(sip::Method::Bye);
         if bye {
             dialog::is_ended(work, &plan, dialog, effects);
@@ -182,13 +182,25 @@ impl Proxy {
             cancelled: false,
         };
         let outside = call.plan.outside.then(|| Arc::clone(&call.plan.tenant));
-        let Some(key) = self.calls.insert(call) else {
+        if self.calls.is_full() {
             if let Some(tenant) = outside {
                 outside::over(work, &tenant, dialog);
             }
+            emergency::failed(work, &call.plan, "unreachable", 500);
             work.ctx.counters.tables_full += 1;
             return work.respond(server, request, Answer::new(500, "Too Many Requests Under Way"));
-        };
+        }
+        // Only what is under way will be seen to end: until here no phone counts as being in a call.
+        if invite
+            && !call.plan.in_dialog
+            && let Some(device) = &call.plan.opener_device
+        {
+            work.ctx.tables.call_began(device, dialog, work.now.mono, call.plan.emergency.is_some());
+        }
+        if let Some(Emergency::Call(help)) = &call.plan.emergency {
+            emergency::began(work, help.call.clone(), flow);
+        }
+        let key = self.calls.insert(call).expect("the table is not full");
         work.transactions.set_owner(server, Owner::Proxy(key));
         if let Some(place) = ringing_for {
             self.ringing.entry(place).or_default().push(key);

@@ -19,6 +19,11 @@ use crate::testing::store::StoreMood;
 use crate::{Dataplane, Tables};
 
 impl Office {
+    /// Every worker forgets what is under way and has room for so many server transactions and forwarded requests.
+    pub fn make_room_for(&mut self, servers_max: usize, calls_max: usize) {
+        self.workers.iter_mut().for_each(|worker| worker.make_room_for(servers_max, calls_max));
+    }
+
     /// The person dials the log-in at the device and gets in, or the test fails.
     pub fn log_in(&mut self, extension: &str, device: &str) {
         let outcome = self.try_log_in(extension, device);

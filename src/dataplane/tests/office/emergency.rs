@@ -525,6 +525,25 @@ fn visitor_from_the_tenant_its_customer_is_named_after_dials_the_number_on_the_w
     assert_eq!(last_heard(&office, "far", "INVITE").uri(), "sip:999@far.example");
 }
 
+#[test]
+fn call_that_found_the_tables_full_holds_no_phone() {
+    for (servers, calls) in [(0, 100), (100, 0)] {
+        let mut office = office_with_a_route();
+        office.make_room_for(servers, calls);
+
+        let call = office.call("desk-1", "112");
+
+        assert_eq!(office.outcome(call), Some(500), "a 503 would drive the phone away");
+        assert!(office["psap"].heard().is_empty());
+        assert_eq!(reasons(&office), ["routed", "unreachable"]);
+        assert_eq!(office.store.called_for_help(), 0);
+        office.make_room_for(100, 100);
+        assert_eq!(office.try_log_in("1001", "desk-1"), Some(200), "{servers} {calls}");
+        let again = office.call("desk-1", "112");
+        assert_eq!(office.outcome(again), Some(200));
+    }
+}
+
 /// What befalls a phone that calls for help, or the edge meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Plight {
