@@ -4,10 +4,12 @@
 
 mod account;
 mod calls;
+mod codes;
 mod emergency;
 mod ends;
 mod listener;
 mod numbers;
+mod registrar;
 mod route;
 mod seats;
 mod timers;
@@ -15,7 +17,6 @@ mod timers;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -26,11 +27,13 @@ use crate::media::MediaAddress;
 pub use crate::secret::{SipSecret, StoredPin};
 pub use account::{Device, Extension, Reload, Site};
 pub use calls::{Absent, BasePolicy};
+pub use codes::{AttendantPolicy, Codes, CodesFrom};
 pub use emergency::{Emergency, LocationForm, Peer, Told};
 pub use ends::{Ends, Limit, TERM_MAX, Terms, TimeOfDay, TimeZone};
 use listener::Face;
 pub use listener::{Listener, Protocol};
 pub use numbers::{Pattern, number};
+pub use registrar::RegistrarPolicy;
 pub use route::{OutsidePolicy, Route};
 pub use seats::{HomePhones, NativeIdentify, OnLimit, OnOccupied, SeatPolicy};
 pub use timers::Timers;
@@ -516,103 +519,6 @@ impl Tenant {
     /// The first site whose networks hold `address`.
     pub fn site_of_address(&self, address: IpAddr) -> Option<&Site> {
         self.sites.iter().find(|site| site.networks.iter().any(|network| network.contains(&address)))
-    }
-}
-
-/// What a person dials.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Codes {
-    /// Log-in: `LOGIN*extension*PIN` in one string, such as `*11*1001*7738`. Empty: none.
-    pub login: Box<str>,
-    /// Log-out. Empty: none.
-    pub logout: Box<str>,
-    /// Log-out where somebody sits, log-in where nobody does. Empty: none.
-    pub toggle: Box<str>,
-    /// Who is logged in here? Empty: none.
-    pub who: Box<str>,
-    /// Another PIN. Empty: none.
-    pub pin: Box<str>,
-}
-
-/// How the attendant talks to people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AttendantPolicy {
-    /// The folder of prompts where neither the extension nor the site has a language of its own.
-    pub language: Box<str>,
-    /// How long the first key is waited for.
-    pub first_digit_timeout: Duration,
-    /// How long another key is waited for, before what was keyed in counts as the whole.
-    pub digit_timeout: Duration,
-    /// Wrong or missing entries of one call; at least 1.
-    pub tries: u8,
-    /// Listen for tones in the sound itself.
-    pub in_band: bool,
-}
-
-impl Default for AttendantPolicy {
-    fn default() -> Self {
-        Self {
-            language: "en".into(),
-            first_digit_timeout: Duration::from_secs(10),
-            digit_timeout: Duration::from_secs(5),
-            tries: 3,
-            in_band: false,
-        }
-    }
-}
-
-/// Which phones a code may be dialled from (Q5).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CodesFrom {
-    /// The shared phones. From an extension's own phone, only what ends its seats and what asks where they are.
-    #[default]
-    Pool,
-    /// From an extension's own phone also the toggle code and another PIN. It takes no seat all the same.
-    Any,
-}
-
-impl Codes {
-    /// These, and where one is missing that of `base`.
-    #[must_use]
-    pub fn or(&self, base: &Self) -> Self {
-        let or = |own: &str, base: &str| if own.is_empty() { base.into() } else { own.into() };
-        Self {
-            login: or(&self.login, &base.login),
-            logout: or(&self.logout, &base.logout),
-            toggle: or(&self.toggle, &base.toggle),
-            who: or(&self.who, &base.who),
-            pin: or(&self.pin, &base.pin),
-        }
-    }
-}
-
-/// What the embedded registrar grants (RFC 3261 §10.3).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RegistrarPolicy {
-    /// Shortest expiry in seconds; below it 423.
-    pub expires_min: u32,
-    /// Expiry in seconds where the phone names none.
-    pub expires_default: u32,
-    /// Longest expiry in seconds; above it this is granted.
-    pub expires_max: u32,
-    /// Offer digest MD5.
-    pub digest_md5: bool,
-    /// Offer digest SHA-256 (RFC 8760), before MD5 where both are on.
-    pub digest_sha256: bool,
-    /// A contact may point elsewhere than to the flow it was registered over.
-    pub third_party_contacts: bool,
-}
-
-impl Default for RegistrarPolicy {
-    fn default() -> Self {
-        Self {
-            expires_min: 60,
-            expires_default: 600,
-            expires_max: 7200,
-            digest_md5: true,
-            digest_sha256: false,
-            third_party_contacts: false,
-        }
     }
 }
 

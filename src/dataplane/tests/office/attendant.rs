@@ -739,7 +739,8 @@ fn person_changes_the_pin_at_his_desk_and_the_old_one_opens_nothing() {
     assert!(office.leg(call).ended_by_peer && office.is_quiet());
     assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"), "no seat has changed");
     let told = office.events(Kind::PinChange);
-    let told: Vec<_> = told.iter().map(|event| (event.device.as_deref(), event.extension.as_deref())).collect();
+    let told: Vec<_> =
+        told.iter().map(|event| (event.device.as_deref(), event.extension.as_deref())).collect();
     assert_eq!(told, [(Some("desk-1"), Some("1001"))]);
     let old = office.call("desk-2", "*11*1001*7738");
     assert_eq!(office.outcome(old), Some(403));
