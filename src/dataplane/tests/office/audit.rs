@@ -7,7 +7,7 @@ use dataplane::testing::Office;
 use crate::{SEED, seconds, three_desks};
 
 /// All events so far: kind, device, extension, reason, surface.
-fn told(office: &Office) -> Vec<[String; 5]> {
+pub(crate) fn told(office: &Office) -> Vec<[String; 5]> {
     let row = |event: &Event<'_>| {
         let text = |text: Option<&str>| text.unwrap_or("-").to_owned();
         let surface = event.surface.map_or("-".into(), |surface| format!("{surface:?}"));

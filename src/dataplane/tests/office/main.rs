@@ -16,6 +16,7 @@ mod registrations;
 mod routes;
 mod store;
 mod strangers;
+mod surfaces;
 mod trusted;
 mod workers;
 
