@@ -1,8 +1,10 @@
 //! What a worker counts: plain numbers, published once a batch by the worker, added up by a scrape.
 
+/// Makes a `Counters` of the lines `name: "help.",`: each a monotonic `u64` since start.
+#[macro_export]
 macro_rules! counters {
-    ($($name:ident: $help:literal,)*) => {
-        /// Monotonic counts of one worker since start.
+    ($(#[$doc:meta])* $($name:ident: $help:literal,)*) => {
+        $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct Counters {
             $(#[doc = $help] pub $name: u64,)*
@@ -14,7 +16,7 @@ macro_rules! counters {
                 [$((stringify!($name), $help, self.$name),)*].into_iter()
             }
 
-            /// Adds another worker's counts.
+            /// Adds the counts of another of its kind.
             pub fn add(&mut self, other: &Self) {
                 $(self.$name = self.$name.wrapping_add(other.$name);)*
             }
@@ -23,6 +25,7 @@ macro_rules! counters {
 }
 
 counters! {
+    /// What one worker's dataplane counts.
     received: "Messages received.",
     dropped_unreadable: "Datagrams dropped because they are no SIP message.",
     refused_malformed: "Requests answered 4xx or 5xx because they are malformed.",

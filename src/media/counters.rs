@@ -1,23 +1,7 @@
 //! What the media thread counts.
 
-macro_rules! counters {
-    ($($name:ident: $help:literal,)*) => {
-        /// Monotonic counts since start.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        pub struct Counters {
-            $(#[doc = $help] pub $name: u64,)*
-        }
-
-        impl Counters {
-            /// Each counter's name, help text and value, in a fixed order.
-            pub fn each(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
-                [$((stringify!($name), $help, self.$name),)*].into_iter()
-            }
-        }
-    };
-}
-
-counters! {
+dataplane::counters! {
+    /// What the media thread counts.
     sessions_opened: "Sessions of sound that were opened.",
     sessions_refused: "Sessions that could not be opened: as many as there may be, no port, no socket.",
     packets_received: "RTP packets received and listened to.",

@@ -1,28 +1,7 @@
 //! What the transports of one worker count: plain numbers, published with those of its dataplane.
 
-macro_rules! counters {
-    ($($name:ident: $help:literal,)*) => {
-        /// Monotonic counts of one worker's sockets since start.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        pub struct Counters {
-            $(#[doc = $help] pub $name: u64,)*
-        }
-
-        impl Counters {
-            /// Each counter's name, help text and value, in a fixed order.
-            pub fn each(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
-                [$((stringify!($name), $help, self.$name),)*].into_iter()
-            }
-
-            /// Adds another worker's counts.
-            pub fn add(&mut self, other: &Self) {
-                $(self.$name = self.$name.wrapping_add(other.$name);)*
-            }
-        }
-    };
-}
-
-counters! {
+dataplane::counters! {
+    /// What one worker's sockets count.
     datagrams_received: "Datagrams received.",
     datagrams_sent: "Datagrams sent.",
     datagrams_refused: "Datagrams that the system would not send: no route, a firewall, too long.",
