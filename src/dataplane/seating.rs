@@ -8,6 +8,7 @@
 //! ```
 
 mod new_pin;
+mod permission;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -25,9 +26,10 @@ use crate::output::{Done, Output, Report};
 use crate::pending::{Pending, Waiting};
 use crate::query::{PinReject, PinRequest, PinVerdict, Proof, Query, Record, SaveVerdict};
 use crate::refusal::Refusal;
-use crate::settings::{Device, Extension, OnLimit, OnOccupied, SeatPolicy, Settings, StoredPin, Tenant};
+use crate::settings::{OnLimit, OnOccupied, SeatPolicy, Settings, StoredPin, Tenant};
 use crate::tables::{self, Tables};
 pub(crate) use new_pin::{change_pin, on_pin_changed};
+use permission::{extension_of, is_protected, may_log_in, may_sit};
 
 /// A person at a phone waits no longer for his PIN to be checked.
 const PIN_WITHIN: Duration = Duration::from_secs(2);
@@ -493,70 +495,12 @@ pub(crate) fn unlock(work: &mut Work<'_>, by: &str, extension: &Place) -> Result
     Ok(Done::Unlocked)
 }
 
-/// The device and, if there is one, the extension of a log-in, where the settings of today allow it.
-fn may_log_in<'s>(
-    settings: &'s Settings,
-    log_in: &LogIn,
-) -> Result<(&'s Tenant, &'s Device, Option<&'s Extension>), Refusal> {
-    let tenant = settings.tenant(log_in.device.tenant()).ok_or(Refusal::UnknownTenant)?;
-    let device = tenant.device(log_in.device.name()).ok_or(Refusal::UnknownDevice)?;
-    if !device.enabled {
-        return Err(Refusal::DeviceDisabled);
-    }
-    match extension_of(settings, log_in) {
-        // Whether an extension exists is told to nobody who has not proved to be it.
-        Some(extension) if !extension.enabled && is_at_the_phone(log_in.surface) => {
-            Ok((tenant, device, None))
-        }
-        Some(extension) if !extension.enabled => Err(Refusal::ExtensionDisabled),
-        found => Ok((tenant, device, found)),
-    }
-}
-
-/// The extension of a log-in, if it belongs to the customer of the device.
-fn extension_of<'s>(settings: &'s Settings, log_in: &LogIn) -> Option<&'s Extension> {
-    let customer = &settings.tenant(log_in.device.tenant())?.customer;
-    let home = settings.tenant(log_in.extension.tenant()).filter(|home| home.customer == *customer)?;
-    home.extension(log_in.extension.name())
-}
-
-/// Whether this extension may take a seat here at all. Only who has proved to be it is told.
-fn may_sit(tenant: &Tenant, device: &Device, who: &Place, extension: &Extension) -> Result<(), Refusal> {
-    if !extension.may_hot_desk {
-        return Err(Refusal::NotPermitted);
-    }
-    if device.protected || extension.protected {
-        return Err(Refusal::Protected);
-    }
-    let site_takes_all = tenant.site_of(device).is_none_or(|site| site.may_hot_desk);
-    let anywhere = extension.sites.is_empty() && extension.devices.is_empty();
-    // Its lists name places of its own tenant: who has one is no visitor.
-    let is_listed = || {
-        who.tenant() == &*tenant.id
-            && (device.site.is_some_and(|site| extension.sites.contains(&site))
-                || extension.devices.contains(&device.id))
-    };
-    if site_takes_all && (anywhere || is_listed()) { Ok(()) } else { Err(Refusal::NotPermittedHere) }
-}
-
-/// True if the seat of an extension at a device must not begin or end but by the control API.
-fn is_protected(settings: &Settings, device: &Place, extension: &Place) -> bool {
-    let at = settings.tenant(device.tenant()).and_then(|tenant| tenant.device(device.name()));
-    let of = settings.tenant(extension.tenant()).and_then(|tenant| tenant.extension(extension.name()));
-    at.is_some_and(|device| device.protected) || of.is_some_and(|extension| extension.protected)
-}
-
 /// Whom a person means who types `typed` at a device of `tenant`: an extension by its number or by an alias. Nobody is told
 /// whether there is one: who is not known is looked for as typed, and not found.
 pub(crate) fn extension_typed(tenant: &Tenant, typed: &[u8]) -> Place {
     let typed = String::from_utf8_lossy(typed);
     let known = tenant.extension_known_as(&typed).map(|extension| &*extension.number);
     Place::new(&tenant.id, known.unwrap_or(&typed))
-}
-
-/// True for what a person does who has proved nothing yet.
-fn is_at_the_phone(surface: Surface) -> bool {
-    matches!(surface, Surface::Dialled | Surface::Attendant)
 }
 
 /// While an emergency call is up at a device, and for the hold after it, no seat there begins or ends.
