@@ -116,6 +116,7 @@ pub(super) static SEATS: Section = Section::one(
         "on_limit",
         "on_occupied",
         "logout_pin",
+        "remember_last",
         "codes_from",
         "idle_timeout",
         "absolute_timeout",

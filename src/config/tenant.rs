@@ -216,6 +216,7 @@ fn policy(table: &Table<'_>) -> SeatPolicy {
         on_limit: table.choice("on_limit", &ON_LIMIT).unwrap_or(defaults.on_limit),
         on_occupied: table.choice("on_occupied", &ON_OCCUPIED).unwrap_or(defaults.on_occupied),
         logout_pin: table.boolean("logout_pin").unwrap_or(defaults.logout_pin),
+        remember_last: table.boolean("remember_last").unwrap_or(defaults.remember_last),
         codes_from: table.choice("codes_from", &CODES_FROM).unwrap_or(defaults.codes_from),
         ends: Ends {
             idle: ends.idle.or(defaults.ends.idle),

@@ -137,6 +137,11 @@ impl Menu {
         (menu, step)
     }
 
+    /// True if whoever it was thought to be is another.
+    pub(super) fn asks_for_extension(&self) -> bool {
+        self.stage == Stage::Extension
+    }
+
     /// Says what is asked for at the stage the conversation has reached, again.
     pub(super) fn repeat(&mut self) -> Step {
         match self.stage {

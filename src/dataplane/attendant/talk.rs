@@ -365,7 +365,12 @@ impl Attendant {
         let Some(talk) = &mut call.talk else { return };
         let now = work.now.mono;
         match step {
-            Step::Say(clips) => say(work, key, talk, clips),
+            Step::Say(clips) => {
+                if talk.menu.as_ref().is_some_and(Menu::asks_for_extension) {
+                    talk.known = None;
+                }
+                say(work, key, talk, clips);
+            }
             Step::Leave(clips) => {
                 talk.leaving = true;
                 say(work, key, talk, clips);

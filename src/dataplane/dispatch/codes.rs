@@ -105,15 +105,15 @@ fn plan<'a>(work: &Work<'_>, tenant: &Tenant, caller: &Caller, dialled: Dialled<
         Caller::Extension(_) => None,
     };
     match (dialled, caller) {
-        (Dialled::LogIn(typed), Caller::Device(_)) => log_in(tenant, typed),
+        (Dialled::LogIn(typed), Caller::Device(device)) => log_in(work, tenant, device, typed),
         (Dialled::LogIn(_), Caller::Extension(_)) => Plan::Refuse(Refusal::NotASharedPhone),
         (Dialled::LogOut(typed), _) => log_out(tenant, caller, seat().as_deref(), typed),
-        (Dialled::Toggle(typed), Caller::Device(_)) => match seat() {
+        (Dialled::Toggle(typed), Caller::Device(device)) => match seat() {
             Some(seat) if typed.extension.is_none() => Plan::Talk(Wish::LogOutOf {
                 extension: seat.extension.clone(),
                 needs_pin: tenant.seats.logout_pin,
             }),
-            _ => log_in(tenant, typed),
+            _ => log_in(work, tenant, device, typed),
         },
         (Dialled::Toggle(typed), Caller::Extension(_)) if tenant.seats.codes_from == CodesFrom::Any => {
             log_out(tenant, caller, None, typed)
@@ -134,10 +134,14 @@ fn plan<'a>(work: &Work<'_>, tenant: &Tenant, caller: &Caller, dialled: Dialled<
     }
 }
 
-fn log_in<'a>(tenant: &Tenant, typed: Typed<'a>) -> Plan<'a> {
+fn log_in<'a>(work: &Work<'_>, tenant: &Tenant, device: &Place, typed: Typed<'a>) -> Plan<'a> {
     match (typed.extension, typed.pin) {
         (Some(extension), Some(pin)) => dialled_whole(tenant, pin, Plan::LogIn { extension, pin }),
-        (extension, _) => Plan::Talk(Wish::LogIn { extension: extension.map(text), last: None }),
+        (Some(extension), None) => Plan::Talk(Wish::LogIn { extension: Some(text(extension)), last: None }),
+        (None, _) => {
+            let last = seating::last_user(work, tenant, device);
+            Plan::Talk(Wish::LogIn { extension: None, last })
+        }
     }
 }
 

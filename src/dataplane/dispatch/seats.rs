@@ -65,6 +65,7 @@ impl Rooms {
         // Marks of before go with the log-in; whoever it puts out at the same device leaves one of its own.
         if let Some(seat) = &change.begun {
             work.ctx.tables.marks.logged_in(&seat.device);
+            seating::remember(work.ctx, seat);
         }
         for seat in &change.ended {
             let Some(tenant) = work.ctx.settings.tenant(seat.device.tenant()).cloned() else { continue };
@@ -303,7 +304,9 @@ impl Rooms {
     /// Settings that are new to the seats: whoever sits at a device, or as an extension, that is gone or switched
     /// off, or at a tenant that has changed its customer, leaves. `before` are the settings the seats are of.
     pub(crate) fn on_configured(&mut self, ctx: &Context, before: &Settings) {
+        seating::forget_some(ctx);
         for seat in ctx.tables.seats.snapshot() {
+            seating::remember(ctx, &seat);
             let tenant = ctx.settings.tenant(seat.device.tenant());
             let device = tenant.and_then(|tenant| tenant.device(seat.device.name()));
             let home = ctx.settings.tenant(seat.extension.tenant());

@@ -68,6 +68,8 @@ pub struct SeatPolicy {
     pub dial_pin: bool,
     /// OUT-17: a log-out at the phone needs the PIN of whoever sits there.
     pub logout_pin: bool,
+    /// LOG-15: who logged in last at a phone is asked there for the PIN alone.
+    pub remember_last: bool,
     /// Q5.
     pub codes_from: CodesFrom,
     /// When seats end by themselves, where neither device, extension nor site says it.
@@ -89,6 +91,7 @@ impl Default for SeatPolicy {
             on_occupied: OnOccupied::default(),
             dial_pin: true,
             logout_pin: false,
+            remember_last: false,
             codes_from: CodesFrom::default(),
             ends: Ends { idle: Some(Limit::Never), absolute: Some(Limit::Never), times: Some(Vec::new()) },
             warn_before: Duration::from_secs(5 * 60),

@@ -7,6 +7,7 @@ mod base_state;
 mod calls;
 mod emergency;
 mod ends;
+mod last_user;
 mod log_in;
 mod moves;
 mod native;
