@@ -41,6 +41,7 @@ mod tables;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod transaction;
+pub mod upstream;
 
 use std::sync::Arc;
 

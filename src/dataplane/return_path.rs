@@ -19,6 +19,7 @@ use smallvec::SmallVec;
 
 use crate::base64url;
 use crate::flow::{ConnectionId, Flow, ListenerId};
+use crate::upstream::Renumbered;
 
 /// The URI parameter that carries it.
 pub const PARAM: &str = "hd";
@@ -50,7 +51,7 @@ const CALLEE_FLOW: u8 = 5;
 const EXTENSION: u8 = 6;
 const EPOCH: u8 = 7;
 const OPENER_FROM: u8 = 8;
-// 9 is kept for the CSeq mapping of dialogs whose INVITE an upstream challenged.
+const RENUMBERED: u8 = 9;
 const OPENER_DEVICE: u8 = 10;
 const CALLEE_DEVICE: u8 = 11;
 
@@ -109,6 +110,8 @@ pub struct ReturnPath<'a> {
     pub callee: Party<'a>,
     /// Whom the opener speaks as, where that is not its own account.
     pub identity: Option<Identity<'a>>,
+    /// Whose requests have other CSeq numbers at the other end, because that asks for a password.
+    pub renumbered: Option<Renumbered>,
 }
 
 /// An opened parameter; [`Opened::path`] reads it.
@@ -204,6 +207,9 @@ impl ReturnPath<'_> {
             field(&mut octets, EPOCH, &identity.epoch.to_be_bytes());
             field(&mut octets, OPENER_FROM, identity.original);
         }
+        if let Some(renumbered) = &self.renumbered {
+            field(&mut octets, RENUMBERED, &renumbered.write());
+        }
         let mac = cipher
             .encrypt_inout_detached(&nonce.into(), call_id, (&mut octets[OPEN_LENGTH..]).into())
             .expect("a plaintext of some hundred octets is within the cipher's bounds");
@@ -253,6 +259,7 @@ impl Opened {
         let (mut tenant, mut extension, mut epoch, mut original) = (None, None, None, None);
         let (mut opener, mut opener_flow, mut callee, mut callee_flow) = (None, None, None, None);
         let (mut opener_device, mut callee_device) = (None, None);
+        let mut renumbered = None;
         let mut rest = &self.plain()[HEAD_LENGTH..];
         while let Some((&[tag, high, low], tail)) = rest.split_first_chunk() {
             let (value, tail) = tail.split_at_checked(usize::from(u16::from_be_bytes([high, low])))?;
@@ -265,6 +272,7 @@ impl Opened {
                 EXTENSION => extension = text(value),
                 EPOCH => epoch = value.try_into().ok().map(u64::from_be_bytes),
                 OPENER_FROM => original = Some(value),
+                RENUMBERED => renumbered = Some(Renumbered::read(value)?),
                 OPENER_DEVICE => opener_device = text(value),
                 CALLEE_DEVICE => callee_device = text(value),
                 _ => {}
@@ -280,6 +288,7 @@ impl Opened {
             opener: Party { account: opener, device: opener_device.or(opener), flow: opener_flow? },
             callee: Party { account: callee, device: callee_device.or(callee), flow: callee_flow? },
             identity,
+            renumbered,
         })
     }
 }
@@ -287,6 +296,7 @@ impl Opened {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upstream::Numbering;
 
     const CALL_ID: &[u8] = b"3848276298220188511@phone";
 
@@ -316,6 +326,7 @@ mod tests {
                 epoch: 42,
                 original: b"\"Desk\" <sip:desk-1@demo.hotdesk>",
             }),
+            renumbered: None,
         }
     }
 
@@ -356,7 +367,9 @@ mod tests {
         let flow = path().callee.flow;
         let party = Party { account: Some(&name), device: Some(&device), flow };
         let identity = Identity { extension: &name, epoch: u64::MAX, original: &original };
-        let path = ReturnPath { tenant: &name, opener: party, callee: party, identity: Some(identity) };
+        let renumbered = Some(Renumbered::Opener(Numbering::of_opener(u32::MAX).opened_by(2)));
+        let path =
+            ReturnPath { tenant: &name, opener: party, callee: party, identity: Some(identity), renumbered };
         let mut value = Vec::new();
 
         path.seal(&keys(), [1; 12], CALL_ID, b"tag-a", &mut value);

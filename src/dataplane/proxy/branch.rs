@@ -199,6 +199,7 @@ fn seal(
             From::Replaced { user, epoch, .. } => Some(Identity { extension: user, epoch: *epoch, original }),
             From::Kept | From::Anonymous => None,
         },
+        renumbered: None,
     };
     let mut sealed = Vec::with_capacity(256);
     let tag = headers.from.tag().unwrap_or_default();

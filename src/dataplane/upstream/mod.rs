@@ -1,0 +1,8 @@
+//! What the edge is to peers that ask who it is: it answers their challenges (RFC 3261 §22.2, §22.3), sends credentials
+//! ahead, and numbers the requests of a dialog anew, because every answer takes a CSeq of its own.
+//!
+//! In: what a peer asked, a request on its way there. Out: credentials, and numbers.
+
+mod cseq;
+
+pub use cseq::{Numbering, Renumbered};
