@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dataplane::audit::Kind;
-use dataplane::hotdesk::{Cause, Surface};
+use dataplane::hotdesk::Surface;
 use dataplane::media::{Codec, Heard, Order};
 use dataplane::settings::{CodesFrom, OnOccupied, StoredPin};
 use dataplane::testing::{CallState, Draft, Leg, OFFER, Office, pin_hash};
@@ -667,27 +667,6 @@ fn call_to_the_attendant_is_nobodys_call() {
 
     assert_eq!(office.seat_at("desk-1"), None, "nothing waits for it");
     assert_eq!(office["desk-1"].reloads(), before + 1);
-}
-
-#[test]
-fn every_way_leads_to_the_same_record() {
-    let mut office = three_desks();
-    office.log_in("1001", "desk-1");
-    office.talk("desk-2", "*11*1002");
-    office.press("2468#");
-
-    let begun = |device: &str| {
-        office.reports.iter().find_map(|report| match report {
-            dataplane::output::Report::SeatsChanged(change)
-                if change.begun.as_ref()?.device.name() == device =>
-            {
-                Some((change.cause, change.surface))
-            }
-            _ => None,
-        })
-    };
-    assert_eq!(begun("desk-1"), Some((Cause::LogIn, Surface::Dialled)));
-    assert_eq!(begun("desk-2"), Some((Cause::LogIn, Surface::Attendant)));
 }
 
 #[test]
