@@ -197,7 +197,8 @@ fn complete_file_names_every_key_and_loads() {
     assert_eq!(keys, known_keys());
     // An example of each form of PIN stands in one tenant.
     let warnings: Vec<_> = loaded.warnings.lines().collect();
-    let others = warnings.iter().filter(|line| !line.contains("PINs are stored in more than one way"));
+    let of_examples = ["PINs are stored in more than one way", "whoever knows the fallback PIN"];
+    let others = warnings.iter().filter(|line| !of_examples.iter().any(|example| line.contains(example)));
     assert_eq!(others.count(), 0, "{}", loaded.warnings);
 }
 
@@ -1001,6 +1002,31 @@ fn extensions_whose_pin_is_in_voicemail_conf_have_one() {
 }
 
 #[test]
+fn fallback_pin_is_warned_of_with_how_many_it_opens() {
+    let hash = hash::hash_argon2id(b"7738").unwrap();
+    let (fallback, own) =
+        (format!("fallback = {{ hash = \"{hash}\""), format!("pin = {{ hash = \"{hash}\" }}"));
+    let warnings = |more: &str, second: &str| {
+        let text = small_with(&format!(
+            "[tenant.codes]\nlogin = \"*11\"\n[[tenant.device]]\nid = \"desk-1\"\npassword = \"x\"\n\
+            [[tenant.extension]]\nnumber = \"1001\"\n[[tenant.extension]]\nnumber = \"1002\"\n{second}\n\
+            [tenant.pins]\n{fallback}{more} }}\n"
+        ));
+        parse(&text).unwrap().warnings.to_string()
+    };
+
+    let both = warnings("", "");
+    assert!(
+        both.contains("whoever knows the fallback PIN can choose the PIN of each of the 2 extensions"),
+        "{both}"
+    );
+    assert!(!both.contains("no PIN: 1001"), "they can log in: {both}");
+    let one = warnings(", must_change = false", &own);
+    assert!(one.contains("the fallback PIN can log in as the one extension that has no PIN"), "{one}");
+    assert!(!one.contains(&hash), "{one}");
+}
+
+#[test]
 fn pins_that_cannot_be_used_are_refused() {
     let hash = hash::hash_argon2id(b"7738").unwrap();
     let sealed = seal::seal(b"7738", &key()).unwrap();
@@ -1014,6 +1040,8 @@ fn pins_that_cannot_be_used_are_refused() {
         (pins("length_min = 3"), "`length_min` is out of bounds"),
         (pins("backend = [{ kind = \"sql\" }]"), "\"sql\" is not available in this version"),
         (pins("backend = [{ kind = \"voicemail_conf\" }]"), "`path` is missing"),
+        (pins("fallback = { must_change = true }"), "`hash` is missing"),
+        (pins("fallback = { hash = \"7738\" }"), "this PIN hash cannot be used"),
         (pins("master = [{ name = \"a\", hash = \"7738\" }]"), "this PIN hash cannot be used"),
         (pins(&format!("master = [{{ hash = \"{hash}\" }}]")), "`name` is missing"),
         (

@@ -125,9 +125,11 @@ pub(super) static SEATS: Section = Section::one(
         "home_phones",
     ],
 );
-pub(super) static TENANT_PINS: Section = Section::one("tenant.pins", &["length_min", "backend", "master"]);
+pub(super) static TENANT_PINS: Section =
+    Section::one("tenant.pins", &["length_min", "backend", "fallback", "master"]);
 pub(super) static PIN_BACKEND: Section =
     Section::many("tenant.pins.backend", &["kind", "path", "context", "spool"]);
+pub(super) static PIN_FALLBACK: Section = Section::one("tenant.pins.fallback", &["hash", "must_change"]);
 pub(super) static PIN_MASTER: Section = Section::many("tenant.pins.master", &["name", "hash"]);
 pub(super) static REGISTRATION: Section = Section::one(
     "tenant.registration",
@@ -213,7 +215,7 @@ pub(super) static EXTENSION_PASSWORD: Section = Section::one("tenant.extension.p
 pub(super) static EXTENSION_ABSENT: Section = Section::one("tenant.extension.absent", &["redirect"]);
 
 /// Every table a file may hold, in the order of the documentation.
-pub static SECTIONS: [&Section; 38] = [
+pub static SECTIONS: [&Section; 39] = [
     &TOP,
     &EDGE,
     &LISTEN,
@@ -240,6 +242,7 @@ pub static SECTIONS: [&Section; 38] = [
     &SEATS,
     &TENANT_PINS,
     &PIN_BACKEND,
+    &PIN_FALLBACK,
     &PIN_MASTER,
     &REGISTRATION,
     &SITE,

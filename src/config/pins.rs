@@ -1,10 +1,11 @@
-//! `[tenant.pins]`: where a tenant's PINs are kept, which operators have a master PIN, what a new PIN must be.
+//! `[tenant.pins]`: where a tenant's PINs are kept, what opens who has none, which operators have a master PIN, what a new PIN
+//! must be.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dataplane::settings::Extension;
+use dataplane::settings::{Extension, StoredPin};
 
 use super::account::{self, Seen};
 use super::keys::{self, nearest};
@@ -50,8 +51,13 @@ impl<'a> PinFiles<'a> {
     }
 }
 
-/// Reads the PINs of `tenant`.
-pub(super) fn read(tenant: &Table<'_>, server: &Server, files: &PinFiles<'_>) -> Plan {
+/// Reads the PINs of `tenant`, which are those of `extensions`.
+pub(super) fn read(
+    tenant: &Table<'_>,
+    server: &Server,
+    files: &PinFiles<'_>,
+    extensions: &[(Extension, Span)],
+) -> Plan {
     let defaults = Plan::default();
     let Some(table) = tenant.table("pins", &keys::TENANT_PINS) else { return defaults };
     let (least, most) = (*PIN_DIGITS.start() as u32, *PIN_DIGITS.end() as u32);
@@ -64,11 +70,18 @@ pub(super) fn read(tenant: &Table<'_>, server: &Server, files: &PinFiles<'_>) ->
     let mut operators = Seen::default();
     let masters = table.tables("master", &keys::PIN_MASTER, MASTERS_MAX);
     let masters = masters.iter().filter_map(|table| master(table, server, &mut operators)).collect();
-    Plan {
+    let fallback_table = table.table("fallback", &keys::PIN_FALLBACK);
+    let plan = Plan {
         backends: if backends.is_empty() { defaults.backends } else { backends },
         masters,
+        fallback: fallback_table.as_ref().and_then(|table| fallback(table, server)),
         length_min: length_min.map_or(defaults.length_min, |digits| digits as usize),
+    };
+    if let (Some(table), Some(fallback)) = (fallback_table, &plan.fallback) {
+        let opened = extensions.iter().filter(|(extension, _)| falls_back(&plan, extension)).count();
+        warn_of_fallback(&table, fallback, opened);
     }
+    plan
 }
 
 fn backend(table: &Table<'_>, files: &PinFiles<'_>) -> Option<BackendPlan> {
@@ -134,12 +147,43 @@ fn master(table: &Table<'_>, server: &Server, operators: &mut Seen) -> Option<Ma
     Some(Master { operator: operator?.as_ref().into(), phc: phc.into() })
 }
 
-/// True if some backend of `plan` has a PIN of `extension`.
+/// Whoever has it is good for everybody who has no PIN, so by default it opens nothing but the way to a PIN of one's own.
+fn fallback(table: &Table<'_>, server: &Server) -> Option<StoredPin> {
+    let must_change = table.boolean("must_change").unwrap_or(true);
+    let hash = table.required("hash", "hash = \"…\", from: hotdesk hash-pin")?;
+    let phc = account::stored(&hash, false, table, server)?;
+    Some(StoredPin { must_change, ..StoredPin::new(phc) })
+}
+
+/// Says how many people one PIN is good for.
+fn warn_of_fallback(table: &Table<'_>, fallback: &StoredPin, opened: usize) {
+    let can = if fallback.must_change { "can choose the PIN of" } else { "can log in as" };
+    let whom = match opened {
+        0 => "every extension that is added without a PIN".to_owned(),
+        1 => "the one extension that has no PIN".to_owned(),
+        opened => format!("each of the {opened} extensions that have no PIN"),
+    };
+    let problem = Problem::warning(format!("whoever knows the fallback PIN {can} {whom}"));
+    let help = "give every extension a PIN of its own and remove this table";
+    table.add(problem.at(&table.span, "this").help(help));
+}
+
+/// True if the fallback of `plan` opens `extension`: no backend knows it.
+fn falls_back(plan: &Plan, extension: &Extension) -> bool {
+    let is_known = |backend: &BackendPlan| match backend {
+        BackendPlan::File => extension.pin.is_some(),
+        BackendPlan::VoicemailConf { file, context } => file.has_mailbox(context, &extension.number),
+    };
+    plan.fallback.is_some() && !plan.backends.iter().any(is_known)
+}
+
+/// True if some backend of `plan` has a PIN of `extension`, or its fallback opens it.
 pub(super) fn has_pin(plan: &Plan, extension: &Extension) -> bool {
-    plan.backends.iter().any(|backend| match backend {
+    let is_in = |backend: &BackendPlan| match backend {
         BackendPlan::File => extension.pin.is_some(),
         BackendPlan::VoicemailConf { file, context } => file.has_pin(context, &extension.number),
-    })
+    };
+    plan.backends.iter().any(is_in) || falls_back(plan, extension)
 }
 
 /// The extensions whose PIN in the file counts for nothing, because the file is none of the backends.

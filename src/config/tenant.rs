@@ -108,7 +108,7 @@ fn tenant(
     seats.dial_pin = table.boolean("dial_pin").unwrap_or(seats.dial_pin);
     let attendant = table.table("attendant", &keys::ATTENDANT);
     let attendant = attendant.map_or_else(AttendantPolicy::default, |table| attendant::read(&table));
-    let pins = pins::read(table, server, files);
+    let pins = pins::read(table, server, files, &accounts.extensions);
     warn_of_gaps(table, &codes, &seats, &sites, &accounts, &pins);
     warn_of_unknown_places(table, &emergency.emergency, &sites);
     warn_of_uneven_pins(table, &server.keys, &accounts);

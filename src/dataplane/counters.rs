@@ -52,7 +52,7 @@ counters! {
     pins_wrong: "Wrong PINs.",
     pin_locks: "Extensions locked at a device after wrong PINs.",
     pin_alarms: "Alarms because of many wrong PINs from one address or in one tenant.",
-    master_pins_used: "Log-ins with an operator's master PIN.",
+    master_pins_used: "Log-ins with an operator's master PIN, or with the fallback PIN.",
     notifies_sent: "NOTIFY requests sent to phones.",
     notifies_failed: "NOTIFY requests that no phone confirmed.",
     outside_calls: "Calls by a route.",

@@ -81,12 +81,16 @@ pub enum Answer {
     Saved(SaveVerdict),
 }
 
+/// What stands in the audit trail in place of an operator where it was the PIN of all who have none. It has a blank, as no
+/// operator's name has.
+pub const FALLBACK_PIN: &str = "fallback PIN";
+
 /// What the PIN backends of a tenant found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PinVerdict {
     /// It is the one.
     Accepted {
-        /// The operator whose master PIN it was; `None`: the person's own.
+        /// The operator whose master PIN it was, or [`FALLBACK_PIN`]; `None`: the person's own.
         operator: Option<Arc<str>>,
     },
     /// It opens nothing.
@@ -112,7 +116,10 @@ pub enum PinReject {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PinChangeVerdict {
     /// The new one is in the store, and the old one opens nothing any more.
-    Changed,
+    Changed {
+        /// The old one was that of all who have none; it opens the others still.
+        was_fallback: bool,
+    },
     /// The old one was not proved; nothing changed.
     Rejected(PinReject),
     /// The new one is too short, too easily guessed or no keypad can dial it; nothing changed.

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use dataplane::query::{
-    Answer, PinChange, PinChangeVerdict, PinRequest, PinVerdict, Query, QueryId, Record, SaveVerdict,
+    Answer, ChangedPin, PinChange, PinChangeVerdict, PinRequest, PinVerdict, Query, QueryId, Record,
+    SaveVerdict,
 };
 use tracing::{error, info};
 
@@ -161,7 +162,7 @@ impl Clerk {
                 Task::Change(change) => {
                     let at = self.clock.now().wall;
                     match catch_unwind(AssertUnwindSafe(|| self.desk.change(&change, at))) {
-                        Ok(Ok(pin)) => self.keep(change, pin, reply),
+                        Ok(Ok((pin, verdict))) => self.keep(change, pin, verdict, reply),
                         Ok(Err(verdict)) => reply.give(Answer::PinChanged(verdict)),
                         Err(_) => reply.give(unavailable),
                     }
@@ -171,16 +172,22 @@ impl Clerk {
     }
 
     /// First the store, then everybody: a PIN that was changed must not be the old one again after a restart.
-    fn keep(&self, PinChange { extension, .. }: PinChange, pin: dataplane::query::ChangedPin, reply: Reply) {
+    fn keep(
+        &self,
+        PinChange { extension, .. }: PinChange,
+        pin: ChangedPin,
+        verdict: PinChangeVerdict,
+        reply: Reply,
+    ) {
         let record = Record::Pin { extension: extension.clone(), pin: Some(pin.clone()) };
         let desk = Arc::clone(&self.desk);
-        self.store.save(record, move |verdict| {
-            if verdict == SaveVerdict::Failed {
+        self.store.save(record, move |saved| {
+            if saved == SaveVerdict::Failed {
                 return reply.give(Answer::PinChanged(PinChangeVerdict::Unavailable));
             }
             info!(tenant = %extension.tenant(), extension = %extension.name(), "a PIN was changed at a phone");
             desk.kept(extension, pin);
-            reply.give(Answer::PinChanged(PinChangeVerdict::Changed));
+            reply.give(Answer::PinChanged(verdict));
         });
     }
 }
@@ -191,7 +198,7 @@ mod tests {
 
     use dataplane::hotdesk::{Place, Surface};
     use dataplane::now::Mono;
-    use dataplane::query::{ChangedPin, Pin, PinReject, Proof, SaveVerdict};
+    use dataplane::query::{Pin, PinReject, Proof, SaveVerdict};
     use dataplane::settings::{Extension, Tenant, TenantParts};
 
     use super::super::handoff::Item;
@@ -351,7 +358,10 @@ mod tests {
         assert_eq!(ask(b"7739", b"2468"), Answer::PinChanged(PinChangeVerdict::Rejected(PinReject::Wrong)));
         assert_eq!(ask(b"7738", b"1234"), Answer::PinChanged(PinChangeVerdict::TooSimple));
         assert_eq!(ask(b"panic", b"2469"), Answer::PinChanged(PinChangeVerdict::Unavailable));
-        assert_eq!(ask(b"7738", b"2469"), Answer::PinChanged(PinChangeVerdict::Changed));
+        assert_eq!(
+            ask(b"7738", b"2469"),
+            Answer::PinChanged(PinChangeVerdict::Changed { was_fallback: false })
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Where all questions about PINs are answered: the backends of each tenant in order, then its master PINs.
+//! Where all questions about PINs are answered: the backends of each tenant in order, its fallback, then its master PINs.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -6,12 +6,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use dataplane::hotdesk::Place;
 use dataplane::query::{
-    ChangedPin, PinChange, PinChangeVerdict, PinReject, PinRequest, PinVerdict, Proof, Record,
+    ChangedPin, FALLBACK_PIN, PinChange, PinChangeVerdict, PinReject, PinRequest, PinVerdict, Proof, Record,
 };
-use dataplane::settings::{Settings, Tenant};
+use dataplane::settings::{Settings, StoredPin, Tenant};
 use tracing::{debug, error};
 
 use super::changed::{Changed, fingerprint};
+use super::fallback::{FallbackPin, NO_PIN};
 use super::file::FilePins;
 use super::key::Keys;
 use super::rules::{self, PIN_DIGITS};
@@ -24,6 +25,8 @@ use super::{Finding, PinBackend};
 pub struct Plan {
     /// Where they are looked for, in this order.
     pub backends: Vec<BackendPlan>,
+    /// What opens an extension that none of them knows (SEC-4).
+    pub fallback: Option<StoredPin>,
     /// PINs of operators that open every extension of the tenant.
     pub masters: Vec<Master>,
     /// Digits of a new PIN.
@@ -62,7 +65,12 @@ impl fmt::Debug for Master {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { backends: vec![BackendPlan::File], masters: Vec::new(), length_min: *PIN_DIGITS.start() }
+        Self {
+            backends: vec![BackendPlan::File],
+            fallback: None,
+            masters: Vec::new(),
+            length_min: *PIN_DIGITS.start(),
+        }
     }
 }
 
@@ -71,6 +79,7 @@ impl Default for Plan {
 pub struct TenantPins {
     tenant: Arc<Tenant>,
     backends: Vec<Arc<dyn PinBackend>>,
+    fallback: Option<FallbackPin>,
     masters: Vec<Master>,
     length_min: usize,
 }
@@ -88,9 +97,13 @@ impl TenantPins {
                 }
             }
         };
+        let fallback = |pin: &StoredPin| {
+            FallbackPin::new(Arc::clone(tenant), Arc::clone(keys), Arc::clone(changed), pin.clone())
+        };
         Self {
             tenant: Arc::clone(tenant),
             backends: plan.backends.iter().map(backend).collect(),
+            fallback: plan.fallback.as_ref().map(fallback),
             masters: plan.masters.clone(),
             length_min: plan.length_min,
         }
@@ -99,21 +112,28 @@ impl TenantPins {
     /// These, in place of those that a plan would name.
     pub fn over(tenant: &Arc<Tenant>, backends: Vec<Arc<dyn PinBackend>>) -> Self {
         let Plan { masters, length_min, .. } = Plan::default();
-        Self { tenant: Arc::clone(tenant), backends, masters, length_min }
+        Self { tenant: Arc::clone(tenant), backends, fallback: None, masters, length_min }
     }
 
     /// Asks the backends in order, the next only where the one before does not know the extension, and never after
-    /// a wrong PIN. Who said it; the last, if nobody knows the extension.
-    fn ask(&self, extension: &str, proof: &Proof) -> Option<(&Arc<dyn PinBackend>, Finding)> {
+    /// a wrong PIN; where none knows it, the fallback. Who said it; the last, if nobody knows the extension.
+    fn ask(&self, extension: &str, proof: &Proof) -> Option<(&dyn PinBackend, Finding)> {
         let mut said = None;
         for backend in &self.backends {
             let finding = backend.verify(extension, proof);
-            said = Some((backend, finding));
+            said = Some((&**backend, finding));
             if finding != Finding::Rejected(PinReject::UnknownExtension) {
                 break;
             }
         }
-        said
+        let is_proved = matches!(said, Some((_, Finding::Right | Finding::Rejected(PinReject::MustChange))));
+        let Some(fallback) = self.fallback.as_ref().filter(|_| !is_proved) else { return said };
+        // Tried for who has a PIN, too, so that it takes as long. A mailbox with an empty PIN is known: nothing opens it.
+        let finding = fallback.verify(extension, proof);
+        match said {
+            None | Some((_, Finding::Rejected(PinReject::UnknownExtension))) => Some((fallback, finding)),
+            said => said,
+        }
     }
 
     fn verify(&self, extension: &str, proof: &Proof, keys: &Keys) -> (PinVerdict, &'static str) {
@@ -124,6 +144,12 @@ impl TenantPins {
         let exists = self.tenant.extension(extension).is_some();
         match finding {
             Finding::Right if exists => return (PinVerdict::Accepted { operator: None }, name),
+            Finding::Fallback if self.fallback.as_ref().is_some_and(FallbackPin::must_change) => {
+                return (PinVerdict::Rejected(PinReject::MustChange), name);
+            }
+            Finding::Fallback => {
+                return (PinVerdict::Accepted { operator: Some(FALLBACK_PIN.into()) }, name);
+            }
             Finding::Rejected(PinReject::MustChange) if exists => {
                 return (PinVerdict::Rejected(PinReject::MustChange), name);
             }
@@ -138,7 +164,9 @@ impl TenantPins {
             // No backend knows a PIN of somebody who exists.
             (None, Finding::Rejected(PinReject::UnknownExtension)) => PinReject::NoPin,
             (None, Finding::Rejected(reject)) => reject,
-            (None, Finding::Right | Finding::Unavailable) => unreachable!("both have returned"),
+            (None, Finding::Right | Finding::Fallback | Finding::Unavailable) => {
+                unreachable!("each has returned")
+            }
         };
         (PinVerdict::Rejected(verdict), name)
     }
@@ -202,8 +230,8 @@ impl PinDesk {
         let gone = self.changed.retain(|extension, changed| {
             let tenant = settings.tenant(extension.tenant());
             let entry = tenant.and_then(|tenant| tenant.extension(extension.name()));
-            let operators = entry.and_then(|extension| extension.pin.as_ref());
-            operators.is_some_and(|pin| fingerprint(&pin.phc) == changed.replaces)
+            let operators = entry.map(|extension| extension.pin.as_ref().map_or(NO_PIN, |pin| &pin.phc));
+            operators.is_some_and(|phc| fingerprint(phc) == changed.replaces)
         });
         gone.into_iter().map(|extension| Record::Pin { extension, pin: None }).collect()
     }
@@ -236,20 +264,28 @@ impl PinDesk {
         verdict
     }
 
-    /// May this be the PIN? What the store is to keep; it counts when it was [kept](Self::kept).
+    /// May this be the PIN? What the store is to keep, and what is to be said when it is: it counts when it was
+    /// [kept](Self::kept).
     ///
     /// # Errors
     /// Why not; nothing changes.
-    pub fn change(&self, change: &PinChange, at: u64) -> Result<ChangedPin, PinChangeVerdict> {
+    pub fn change(
+        &self,
+        change: &PinChange,
+        at: u64,
+    ) -> Result<(ChangedPin, PinChangeVerdict), PinChangeVerdict> {
         let book = self.book();
         let PinChange { extension, old, new, .. } = change;
         let unknown = PinChangeVerdict::Rejected(PinReject::UnknownExtension);
         let pins = book.tenants.get(extension.tenant()).ok_or(unknown)?;
         let said = pins.ask(extension.name(), &Proof::Clear(old.clone()));
-        let backend = match said {
+        let (backend, finding) = match said {
             _ if pins.tenant.extension(extension.name()).is_none() => return Err(unknown),
             None => return Err(unknown),
-            Some((backend, Finding::Right | Finding::Rejected(PinReject::MustChange))) => backend,
+            Some((
+                backend,
+                finding @ (Finding::Right | Finding::Fallback | Finding::Rejected(PinReject::MustChange)),
+            )) => (backend, finding),
             Some((_, Finding::Rejected(PinReject::UnknownExtension))) => {
                 return Err(PinChangeVerdict::Rejected(PinReject::NoPin));
             }
@@ -263,7 +299,8 @@ impl PinDesk {
         if old == new || rules::check(new.reveal(), extension.name(), pins.length_min).is_err() {
             return Err(PinChangeVerdict::TooSimple);
         }
-        backend.change(extension.name(), new.reveal(), at)
+        let changed = backend.change(extension.name(), new.reveal(), at)?;
+        Ok((changed, PinChangeVerdict::Changed { was_fallback: finding == Finding::Fallback }))
     }
 
     /// The store has the new PIN of `extension`: the old one opens nothing any more.

@@ -3,6 +3,7 @@
 //! ```text
 //!  question ─► threads of its own ─► PinDesk ─► the tenant's backends in order: file, voicemail_conf
 //!                                       │            the next only where the one before does not know the extension
+//!                                       ├─► the fallback, where none does
 //!                                       ├─► an operator's master PINs
 //!                                       └─► verdict, or a changed PIN for the store
 //! ```
@@ -12,6 +13,7 @@
 
 pub mod changed;
 pub mod desk;
+pub mod fallback;
 pub mod file;
 pub mod hash;
 pub mod key;
@@ -62,6 +64,8 @@ pub struct Capabilities {
 pub enum Finding {
     /// It is the one.
     Right,
+    /// It is the one that opens everybody who has none.
+    Fallback,
     /// It is not, or good for nothing but choosing another. With [`PinReject::UnknownExtension`] the next backend is
     /// asked.
     Rejected(PinReject),

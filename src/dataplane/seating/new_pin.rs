@@ -12,7 +12,7 @@ use crate::context::Work;
 use crate::effect::{Effect, LogIn};
 use crate::output::{Output, Report};
 use crate::pending::{Pending, Waiting};
-use crate::query::{Pin, PinChange, PinChangeVerdict, Query};
+use crate::query::{FALLBACK_PIN, Pin, PinChange, PinChangeVerdict, Query};
 use crate::refusal::Refusal;
 
 /// First leg of another PIN: it is open to whoever has one, and tries at the old one count as those of a log-in.
@@ -43,7 +43,7 @@ pub(crate) fn change_pin(
 }
 
 /// The PIN backends answered to a wish for another PIN.
-pub(crate) fn on_pin_changed(work: &mut Work<'_>, by: LogIn, verdict: PinChangeVerdict) -> Effect {
+pub(crate) fn on_pin_changed(work: &mut Work<'_>, mut by: LogIn, verdict: PinChangeVerdict) -> Effect {
     let pins = &work.ctx.tables.pins;
     let refusal = match verdict {
         PinChangeVerdict::Rejected(reject) => return wrong_pin(work, by, reject),
@@ -51,7 +51,10 @@ pub(crate) fn on_pin_changed(work: &mut Work<'_>, by: LogIn, verdict: PinChangeV
             pins.void(&by.device, &by.extension);
             return refused(by, Refusal::PinUnavailable);
         }
-        PinChangeVerdict::Changed => None,
+        PinChangeVerdict::Changed { was_fallback } => {
+            by.origin.by = was_fallback.then(|| FALLBACK_PIN.into());
+            None
+        }
         PinChangeVerdict::TooSimple => Some(Refusal::PinTooSimple),
         PinChangeVerdict::Fixed => Some(Refusal::PinFixed),
     };

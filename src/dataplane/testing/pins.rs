@@ -18,12 +18,14 @@ pub struct Pins {
     pub available: bool,
     /// An operator's name and the PIN that opens every extension.
     pub master: Option<(&'static str, &'static str)>,
+    /// The PIN with which who has none may choose one.
+    pub fallback: Option<&'static str>,
     changed: HashMap<Place, StoredPin>,
 }
 
 impl Default for Pins {
     fn default() -> Self {
-        Self { available: true, master: None, changed: HashMap::new() }
+        Self { available: true, master: None, fallback: None, changed: HashMap::new() }
     }
 }
 
@@ -38,6 +40,9 @@ impl Pins {
             return PinVerdict::Rejected(PinReject::UnknownExtension);
         };
         let pin = self.changed.get(extension).or(entry.pin.as_ref());
+        if pin.is_none() && self.fallback.is_some_and(|fallback| proves(proof, fallback)) {
+            return PinVerdict::Rejected(PinReject::MustChange);
+        }
         if pin.is_some_and(|pin| proves(proof, pin.phc.trim_start_matches("$office$"))) {
             return match pin.is_some_and(|pin| pin.must_change) {
                 true => PinVerdict::Rejected(PinReject::MustChange),
@@ -66,8 +71,10 @@ impl Pins {
         if new.len() < 4 || new == extension.name() {
             return PinChangeVerdict::TooSimple;
         }
-        self.changed.insert(extension, pin_hash(&new));
-        PinChangeVerdict::Changed
+        let entry = settings.tenant(extension.tenant()).and_then(|tenant| tenant.extension(extension.name()));
+        let has_none = entry.is_none_or(|extension| extension.pin.is_none());
+        let before = self.changed.insert(extension, pin_hash(&new));
+        PinChangeVerdict::Changed { was_fallback: has_none && before.is_none() }
     }
 }
 

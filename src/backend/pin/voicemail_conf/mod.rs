@@ -137,6 +137,11 @@ impl VoicemailFile {
         self.pin(context, number).is_some_and(|pin| !pin.is_empty())
     }
 
+    /// True if `context` has a mailbox `number`, with a PIN or without.
+    pub fn has_mailbox(&self, context: &str, number: &str) -> bool {
+        self.pin(context, number).is_some()
+    }
+
     /// Takes over what `before` knew, if that is the same file of an earlier configuration and this could not be read.
     pub fn inherit(&self, before: &Self) {
         if !self.is_at(&before.path, &before.spool) {

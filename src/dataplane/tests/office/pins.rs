@@ -3,6 +3,7 @@
 use dataplane::audit::{Event, Kind};
 use dataplane::input::Command;
 use dataplane::output::{Done, Report};
+use dataplane::query::FALLBACK_PIN;
 use dataplane::refusal::Refusal;
 use dataplane::testing::{Office, pin_hash};
 
@@ -79,6 +80,30 @@ fn master_pin_opens_every_extension_and_its_operator_is_named() {
         _ => None,
     });
     assert_eq!(by.flatten().as_deref(), Some("night-desk"));
+}
+
+#[test]
+fn who_has_no_pin_chooses_one_with_the_fallback_and_the_trail_says_so() {
+    let mut office = desks();
+    office.pins.fallback = Some("8080");
+    assert_eq!(dial(&mut office, "desk-1", "*11*1003*8080").0, Some(403), "it opens nothing");
+
+    office.talk("desk-1", "*11*1003");
+    for entry in ["8080#", "2580#", "2580#"] {
+        office.press(entry);
+    }
+
+    assert_eq!(office.device_of("1003").as_deref(), Some("desk-1"));
+    let changes = events(&office, Kind::PinChange);
+    assert!(
+        matches!(&changes[..], [event] if event.by.as_deref() == Some(FALLBACK_PIN) && event.extension.as_deref() == Some("1003")),
+        "{changes:?}"
+    );
+    let log_in = office.reports.iter().rev().find_map(|report| match report {
+        Report::SeatsChanged(change) => Some(change.origin.by.clone()),
+        _ => None,
+    });
+    assert_eq!(log_in, Some(None), "the log-in was with a PIN of the person's own");
 }
 
 #[test]
