@@ -28,6 +28,8 @@ pub(crate) enum Owner {
     Attendant(CallKey),
     /// A NOTIFY of ours.
     Notifier(crate::notifier::NotifyKey),
+    /// A NOTIFY of ours within a phone's subscription.
+    Subscription(crate::subscription::NotifyKey),
     /// A MESSAGE of ours about an emergency call.
     Alarm(crate::alarm::AlarmKey),
     /// Answered at once; only retransmissions will ask for it again.

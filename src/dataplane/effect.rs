@@ -23,6 +23,8 @@ pub(crate) enum Asker {
         /// Its contact is bound already, under the seat that is to come: what goes if the seat does not come.
         bound: Option<Eviction>,
     },
+    /// The guest key of `device`: the SUBSCRIBE with this CSeq.
+    Hoteling { device: Place, cseq: u32 },
     /// The control plane.
     Api(ReplyId),
     /// Nobody: the settings did it, or a deferred end came due.

@@ -1,7 +1,7 @@
 //! All that a SIP message meets inside Hotdesk: it decides, does no I/O and reads no clock.
 //!
 //! Two doors: what may enter is [`input::Input`], what leaves is in [`output::Outbox`]. Between them a message goes
-//! through `admission`, `transaction` and `dispatch` to one of the cores: `registrar`, `proxy`, `attendant`; what
+//! through `admission`, `transaction` and `dispatch` to one of the cores: `registrar`, `proxy`, `attendant`, `subscription`; what
 //! concerns seats is decided in `seating` over the tables of `hotdesk` and `location`.
 
 mod admission;
@@ -37,6 +37,7 @@ mod seating;
 mod secret;
 pub mod settings;
 mod slots;
+mod subscription;
 mod tables;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -58,6 +59,7 @@ use output::{Outbox, Output};
 use random::Random;
 use return_path::RoutingKeys;
 use settings::Settings;
+use subscription::Hoteling;
 pub use tables::{Tables, Unplaced};
 use transaction::{Bounds, Transactions};
 
@@ -143,6 +145,7 @@ impl Dataplane {
                 if work.ctx.worker == WorkerId(0) {
                     rooms.on_configured(work.ctx, &before);
                     rooms.plan_by_new_settings(&work);
+                    Hoteling::on_configured(work.ctx, now.mono);
                 }
             }
             Input::Keyed(keys) => work.ctx.keys = keys,

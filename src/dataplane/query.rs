@@ -39,8 +39,8 @@ pub struct PinRequest {
     pub deadline: Mono,
 }
 
-/// What a person gives to prove who he is.
-#[derive(Clone, Debug)]
+/// What a person gives to prove who he is. Never printed.
+#[derive(Clone)]
 pub enum Proof {
     /// The PIN itself.
     Clear(Pin),
@@ -51,6 +51,15 @@ pub enum Proof {
         /// MD5 of nonce, colon and PIN, in lower-case hexadecimal digits.
         response: [u8; 32],
     },
+}
+
+impl fmt::Debug for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Clear(_) => "Clear(…)",
+            Self::HotelingMd5 { .. } => "HotelingMd5(…)",
+        })
+    }
 }
 
 /// A wish for another PIN.

@@ -24,6 +24,8 @@ pub enum Refusal {
     PinTooSimple,
     /// The PIN is not changed from a phone.
     PinFixed,
+    /// The proof is of a challenge that was answered before, is too old, or was not the phone's.
+    StaleProof,
     /// Too many wrong PINs; wait.
     Locked,
     /// The tenant forbids PINs in dialled strings (SEC-9).
@@ -81,6 +83,7 @@ impl Refusal {
             Self::PinMustChange => "pin-must-change",
             Self::PinTooSimple => "pin-too-simple",
             Self::PinFixed => "pin-fixed",
+            Self::StaleProof => "stale-proof",
             Self::Locked => "locked",
             Self::PinNotDialled => "pin-not-dialled",
             Self::DeviceDisabled => "device-disabled",
@@ -116,6 +119,7 @@ impl Refusal {
             Self::PinMustChange => "Choose a new PIN first",
             Self::PinTooSimple => "This PIN is too easy to guess",
             Self::PinFixed => "The PIN is not changed here",
+            Self::StaleProof => "The proof is out of date, try again",
             Self::Locked => "Too many wrong PINs, wait",
             Self::PinNotDialled => "The PIN may not be dialled here",
             Self::DeviceDisabled => "This phone takes no log-ins",

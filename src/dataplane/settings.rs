@@ -35,7 +35,7 @@ pub use listener::{Listener, Protocol};
 pub use numbers::{Pattern, number};
 pub use registrar::RegistrarPolicy;
 pub use route::{OutsidePolicy, Route};
-pub use seats::{HomePhones, NativeIdentify, OnLimit, OnOccupied, SeatPolicy};
+pub use seats::{HomePhones, HotelingPolicy, NativeIdentify, OnLimit, OnOccupied, SeatPolicy};
 pub use timers::Timers;
 
 /// Everything the edge was told, one generation of it.

@@ -14,6 +14,7 @@ use crate::location::Location;
 use crate::now::{Mono, Now};
 use crate::query::{Record, Restored};
 use crate::settings::{Protocol, Settings, Tenant};
+use crate::subscription::Subscriptions;
 
 /// Where PINs are tried in a tenant: at shared phones, and at the ordinary ones of each extension.
 pub(crate) fn places_of(tenant: &Tenant) -> impl Iterator<Item = Place> {
@@ -48,6 +49,8 @@ pub struct Tables {
     pub reloads: Reloads,
     /// When seats end by themselves.
     pub timeouts: Timeouts,
+    /// Phones that are told who sits at them.
+    pub(crate) subscriptions: Subscriptions,
     /// Digest nonces.
     pub(crate) nonces: Nonces,
     /// Authenticates the branches of all workers' transactions.
@@ -80,6 +83,7 @@ impl Tables {
             outside_calls: OutsideCalls::new(),
             reloads: Reloads::new(),
             timeouts: Timeouts::new(),
+            subscriptions: Subscriptions::new(),
             nonces: Nonces::new(draw(1)),
             branch_key: draw(2),
         }

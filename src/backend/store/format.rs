@@ -16,7 +16,7 @@
 //! ```
 //!
 //! Format 2 brought `until`, the last field of a seat: rows of format 1 are read as they are, and a row of the table of
-//! seats that ends before it has none.
+//! seats that ends before it has none. Format 3 brought the surface `hoteling`, of which an older version knows nothing.
 //!
 //! A log-in with its bindings is two entries of one row, 7 then 2 or 3.
 //!
@@ -32,7 +32,7 @@ use serde::Deserialize;
 use super::{Entry, RoutingKey, Secrets};
 
 /// The format this version writes.
-pub(super) const FORMAT: u32 = 2;
+pub(super) const FORMAT: u32 = 3;
 
 /// The oldest format this version reads.
 pub(super) const FORMAT_OLDEST: u32 = 1;
@@ -416,6 +416,25 @@ mod tests {
         assert_eq!(row_of(&samples_of_2()), row, "a new form needs a new number");
     }
 
+    /// What format 3 can say beyond that: a guest key seats somebody.
+    fn samples_of_3() -> Vec<Entry> {
+        let Entry::Record(Record::Seats(change)) = &samples_of_2()[0] else { unreachable!("it is a change") };
+        let surface = Surface::Hoteling;
+        let begun = change.begun.clone().map(|seat| Seat { surface, ..seat });
+        let change = SeatChange { begun, surface, ..(**change).clone() };
+        vec![Entry::Record(Record::Seats(Arc::new(change)))]
+    }
+
+    #[test]
+    fn format_3_is_read_by_every_later_version() {
+        let row: Vec<u8> = FORMAT_3.as_bytes().chunks(2).map(hex).collect();
+
+        let read: Result<Vec<_>, _> = entries(&row).unwrap().collect();
+
+        assert_eq!(read.unwrap(), samples_of_3());
+        assert_eq!(row_of(&samples_of_3()), row, "a new form needs a new number");
+    }
+
     #[test]
     fn a_row_of_the_table_of_seats_is_read_with_and_without_an_end() {
         let Entry::Record(Record::Seats(change)) = &samples_of_2()[0] else { unreachable!("it is a change") };
@@ -428,6 +447,11 @@ mod tests {
         assert_eq!(decode_seat(&row[..cut]).unwrap(), Seat { until: None, ..seat });
         assert!(decode_seat(&row[..row.len() - 1]).is_err());
     }
+
+    // One change: customer, epoch, nobody ended, the seat that began (surface 6, an end), cause, surface 6, instant.
+    const FORMAT_3: &str = "\
+        0100000007370000000464656d6f0900010464656d6f066465736b2d310667756573747304313030310980d095ffbc31\
+        0601c0ccabffbc31000681d095ffbc31";
 
     const FORMAT_2: &str = "\
         0500000007370000000464656d6f0900010464656d6f066465736b2d310667756573747304313030310980d095ffbc31\

@@ -55,7 +55,7 @@ clips! {
 /// What is said for a refusal: every reason is heard, but for those that would tell who is there and who is not.
 pub(super) fn of_refusal(refusal: Refusal) -> Clip {
     match refusal {
-        Refusal::Credentials | Refusal::UnknownExtension | Refusal::NoPin => WRONG,
+        Refusal::Credentials | Refusal::UnknownExtension | Refusal::NoPin | Refusal::StaleProof => WRONG,
         Refusal::PinMustChange => PIN_MUST_CHANGE,
         Refusal::PinTooSimple => PIN_TOO_SIMPLE,
         Refusal::PinFixed => PIN_FIXED,

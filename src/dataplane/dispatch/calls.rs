@@ -67,7 +67,7 @@ impl Rooms {
         }
         match request.method() {
             Some(sip::Method::Subscribe) => {
-                return work.answer(flow, request, Answer::new(489, "Bad Event"));
+                return self.on_subscribe(work, flow, request, headers, key, &tenant);
             }
             Some(sip::Method::Bye | sip::Method::Update | sip::Method::Prack | sip::Method::Notify) => {
                 return work.answer(flow, request, Answer::new(481, "Call/Transaction Does Not Exist"));
@@ -123,6 +123,11 @@ impl Rooms {
                 return table_full(work, flow, request, false);
             };
             return self.attendant.on_request(work, call, server, request, &mut self.effects);
+        }
+        if request.method() == Some(sip::Method::Subscribe)
+            && self.takes_subscribe_within(work, flow, request, headers, key)
+        {
+            return;
         }
         match proxy::in_dialog(work.ctx, flow, request, headers, work.now) {
             InDialog::Ours(plan) => self.forward(work, flow, request, headers, key, *plan),
@@ -404,7 +409,7 @@ pub(crate) fn refuse_extensions(
     work.answer(flow, request, Answer::with(420, "Bad Extension", sip::Name::Unsupported, &tags));
 }
 
-fn table_full(work: &mut Work<'_>, flow: &Flow, request: &sip::Message<'_>, emergency: bool) {
+pub(super) fn table_full(work: &mut Work<'_>, flow: &Flow, request: &sip::Message<'_>, emergency: bool) {
     work.ctx.counters.tables_full += 1;
     let answer = if emergency {
         // On 503 a phone leaves the edge for a while, and its next emergency call with it.

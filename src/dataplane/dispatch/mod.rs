@@ -8,6 +8,7 @@ mod ends;
 mod goal;
 mod register;
 mod seats;
+mod subscriptions;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use crate::query::{QueryId, Record};
 use crate::registrar::Granted;
 use crate::seating::{self, Ending, Seating, customer_of};
 use crate::slots::SlotKey;
+use crate::subscription::Hoteling;
 use crate::transaction::{self, Event, Reception, Response};
 
 /// Calls of the attendant that are looked after in one go: each may play a prompt or hang up.
@@ -47,6 +49,7 @@ pub(crate) struct Rooms {
     pub(crate) proxy: Proxy,
     pub(crate) attendant: Attendant,
     pub(crate) notifier: Notifier,
+    hoteling: Hoteling,
     alarms: Alarms,
     pub(crate) pending: Pending,
     pub(crate) seating: Seating,
@@ -71,6 +74,7 @@ impl Rooms {
             proxy: Proxy::new(),
             attendant: Attendant::new(first_generation),
             notifier: Notifier::new(),
+            hoteling: Hoteling::new(),
             alarms: Alarms::new(),
             pending: Pending::new(first_generation),
             seating: Seating::default(),
@@ -109,6 +113,9 @@ impl Rooms {
             Response::Deliver { owner: Owner::Notifier(key), .. } => {
                 let eviction = self.notifier.on_response(work, key, response);
                 self.evict(work, eviction);
+            }
+            Response::Deliver { owner: Owner::Subscription(key), .. } => {
+                self.hoteling.on_response(work, key, response);
             }
             Response::Deliver { owner: Owner::Alarm(key), .. } => {
                 self.alarms.on_response(work, key, response);
@@ -179,7 +186,7 @@ impl Rooms {
             Owner::Attendant(key) => {
                 self.attendant.cancel(work, key, &mut self.effects);
             }
-            Owner::Notifier(_) | Owner::Alarm(_) | Owner::Nobody => {}
+            Owner::Notifier(_) | Owner::Subscription(_) | Owner::Alarm(_) | Owner::Nobody => {}
         }
     }
 
@@ -291,6 +298,7 @@ impl Rooms {
         self.attendant.on_event(work, event, &mut effects);
         self.effects = effects;
         self.alarms.on_event(work, event);
+        self.hoteling.on_event(work, event);
         let eviction = self.notifier.on_event(work, event);
         self.evict(work, eviction);
         self.carry_out(work);
@@ -304,6 +312,7 @@ impl Rooms {
             proxy::forget_call_backs(work);
             self.effects.extend(work.ctx.tables.reloads.waiting().into_iter().map(Effect::Idle));
             self.mind_the_clock(work);
+            self.hoteling.end_due(work);
         }
         self.carry_out(work);
     }

@@ -20,6 +20,7 @@ use crate::refusal::Refusal;
 use crate::registrar::{self, Granted, Native, Outcome, Register, Registration, Sender, Wish};
 use crate::seating::{Ending, has_binding, propose};
 use crate::settings::{Account, Tenant};
+use crate::subscription;
 
 /// Who sends a REGISTER and for whom, once that is proved.
 struct Registrant<'a> {
@@ -325,6 +326,7 @@ impl Rooms {
     ) -> bool {
         let (request, flow) = (register.message, &register.flow);
         let facts = (register.headers, register.print);
+        granted.package = package_for(registrant.tenant, registrant.sender);
         match change_bindings(work, register, registrant, granted) {
             Outcome::Granted { added, removed, .. } => {
                 let is_kept = work.ctx.settings.durable && added + removed > 0;
@@ -373,7 +375,9 @@ impl Rooms {
             let print = Print::of(headers);
             self.pending.forget_register(print);
             let location = &work.ctx.tables.location;
-            let granted = Granted::now(location, (aor.tenant(), aor.name()), sender, work.now.mono);
+            let mut granted = Granted::now(location, (aor.tenant(), aor.name()), sender, work.now.mono);
+            let tenant = work.ctx.settings.tenant(aor.tenant());
+            granted.package = tenant.and_then(|tenant| package_for(tenant, sender));
             answer_registered(work, flow, request, (headers, print), &granted);
         });
     }
@@ -477,6 +481,11 @@ fn change_bindings(
         counters.bindings_removed += removed as u64;
     }
     outcome
+}
+
+/// The event package that whoever registers may subscribe to: a shared phone's guest key.
+fn package_for(tenant: &Tenant, sender: Sender) -> Option<&'static str> {
+    (tenant.seats.hoteling.is_some() && sender == Sender::Device).then_some(subscription::PACKAGE)
 }
 
 /// What the bindings of a seat carry.

@@ -23,6 +23,8 @@ pub enum Surface {
     Attendant,
     /// The clock: the seat had stood for its time.
     Clock,
+    /// The phone's own guest key: a SUBSCRIBE to the hoteling event package.
+    Hoteling,
 }
 
 /// Why a change happened.

@@ -21,7 +21,7 @@ mod place;
 mod proposal;
 mod reloads;
 mod seat;
-mod sharded;
+pub(crate) mod sharded;
 mod sync;
 mod timeouts;
 

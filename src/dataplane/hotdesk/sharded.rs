@@ -3,39 +3,39 @@
 use std::hash::{BuildHasher, Hash};
 use std::sync::{Mutex, PoisonError};
 
-pub(super) use super::hash::NameHasher;
+pub(crate) use super::hash::NameHasher;
 
 /// A dozen workers seldom meet in one of 64.
 const SHARDS: usize = 64;
 
 /// Some `T`s, each with the entries whose key hashes to it.
 #[derive(Debug)]
-pub(super) struct Sharded<T, S = NameHasher> {
+pub(crate) struct Sharded<T, S = NameHasher> {
     shards: Box<[Mutex<T>]>,
     hasher: S,
 }
 
 impl<T: Default, S: BuildHasher> Sharded<T, S> {
-    pub(super) fn new(hasher: S) -> Self {
+    pub(crate) fn new(hasher: S) -> Self {
         Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), hasher }
     }
 
     /// Works on the shard of `key`, locked meanwhile.
-    pub(super) fn with<R>(&self, key: &(impl Hash + ?Sized), work: impl FnOnce(&mut T) -> R) -> R {
+    pub(crate) fn with<R>(&self, key: &(impl Hash + ?Sized), work: impl FnOnce(&mut T) -> R) -> R {
         // Not by the bits that a table within the shard goes by, or all its entries would crowd in a few places.
         let hash = self.hasher.hash_one(key) >> 32;
         with(&self.shards[hash as usize % SHARDS], work)
     }
 
     /// Works on every shard, one after the other.
-    pub(super) fn each(&self, mut work: impl FnMut(&mut T)) {
+    pub(crate) fn each(&self, mut work: impl FnMut(&mut T)) {
         for shard in &self.shards {
             with(shard, &mut work);
         }
     }
 
     /// How a key is hashed.
-    pub(super) fn hasher(&self) -> &S {
+    pub(crate) fn hasher(&self) -> &S {
         &self.hasher
     }
 }

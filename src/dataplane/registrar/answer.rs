@@ -14,6 +14,8 @@ pub(crate) struct Granted {
     values: Vec<u8>,
     /// Where each value ends.
     ends: SmallVec<[usize; 2]>,
+    /// The event package that the sender may subscribe to, if there is one.
+    pub(crate) package: Option<&'static str>,
 }
 
 impl Granted {
@@ -21,6 +23,7 @@ impl Granted {
     pub(crate) fn clear(&mut self) {
         self.values.clear();
         self.ends.clear();
+        self.package = None;
     }
 
     /// Lists `binding`, if `sender` may see it.
@@ -68,6 +71,9 @@ pub(crate) fn write_granted(
     let mut response = sip::Compose::response_to(out, request, headers, 200, "OK", options);
     for value in granted.values() {
         response.header(sip::Name::Contact, value);
+    }
+    if let Some(package) = granted.package {
+        response.header(sip::Name::AllowEvents, package.as_bytes());
     }
     response.finish();
 }

@@ -65,5 +65,5 @@ pub(super) fn is_protected(settings: &Settings, device: &Place, extension: &Plac
 
 /// True for what a person does who has proved nothing yet.
 fn is_at_the_phone(surface: Surface) -> bool {
-    matches!(surface, Surface::Dialled | Surface::Attendant)
+    matches!(surface, Surface::Dialled | Surface::Attendant | Surface::Hoteling)
 }

@@ -39,6 +39,21 @@ pub enum HomePhones {
     Base,
 }
 
+/// How the guest keys of a tenant's phones log in and out (LOG-12).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HotelingPolicy {
+    /// The longest subscription in seconds, and what one gets that asks for no time.
+    pub expires_max: u32,
+    /// The phone proves the PIN; else whoever stands at it is whoever he says.
+    pub challenge: bool,
+}
+
+impl Default for HotelingPolicy {
+    fn default() -> Self {
+        Self { expires_max: 3600, challenge: true }
+    }
+}
+
 /// By what a native REGISTER is tied to a device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NativeIdentify {
@@ -78,6 +93,8 @@ pub struct SeatPolicy {
     pub warn_before: Duration,
     /// What ordinary phones do meanwhile, where the extension does not say it.
     pub home_phones: HomePhones,
+    /// Guest keys are served; `None`: they are not.
+    pub hoteling: Option<HotelingPolicy>,
 }
 
 impl Default for SeatPolicy {
@@ -96,6 +113,7 @@ impl Default for SeatPolicy {
             ends: Ends { idle: Some(Limit::Never), absolute: Some(Limit::Never), times: Some(Vec::new()) },
             warn_before: Duration::from_secs(5 * 60),
             home_phones: HomePhones::default(),
+            hoteling: None,
         }
     }
 }

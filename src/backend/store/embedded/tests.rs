@@ -347,8 +347,8 @@ fn a_later_format_is_refused_by_its_number() {
 
     let opened = open_file(&path).map(drop).unwrap_err();
 
-    assert!(matches!(opened, OpenError::Format { found: 3, known: 2, .. }));
-    assert!(opened.to_string().ends_with("hotdesk.db has format 3, this version reads format 2"));
+    assert!(matches!(opened, OpenError::Format { found: 4, known: 3, .. }));
+    assert!(opened.to_string().ends_with("hotdesk.db has format 4, this version reads format 3"));
 }
 
 #[test]

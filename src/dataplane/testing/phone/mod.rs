@@ -320,8 +320,11 @@ impl Phone {
     ) -> usize {
         let mut draft = self.request(method, target);
         change(&mut draft);
+        // Of a dialog of its own it has a number that grows.
+        let cseq = draft.get("CSeq").parse().unwrap_or(1);
+        draft.remove("CSeq");
         let line = (!self.accounts.is_empty()).then_some(self.line);
-        self.send(now, draft, line, 1, Purpose::Other)
+        self.send(now, draft, line, cseq, Purpose::Other)
     }
 
     /// Sends a request within a call.

@@ -7,6 +7,7 @@ mod base_state;
 mod calls;
 mod emergency;
 mod ends;
+mod hoteling;
 mod last_user;
 mod log_in;
 mod moves;

@@ -2,13 +2,16 @@
 
 use dataplane::hotdesk::Surface;
 use dataplane::input::Command;
+use dataplane::settings::HotelingPolicy;
 use dataplane::testing::Office;
 
 use crate::audit::told;
+use crate::hoteling::GuestKey;
 use crate::{SEED, seconds};
 
 /// The ways by which people and administrators log in and out.
-const SURFACES: [Surface; 4] = [Surface::Dialled, Surface::Attendant, Surface::Native, Surface::Api];
+const SURFACES: [Surface; 5] =
+    [Surface::Dialled, Surface::Attendant, Surface::Native, Surface::Hoteling, Surface::Api];
 
 /// PINs of the office, by extension.
 fn pin_of(extension: &str) -> &'static str {
@@ -31,6 +34,7 @@ fn log_in(office: &mut Office, surface: Surface, extension: &str, device: &str) 
             office.advance(seconds(10));
         }
         Surface::Native => drop(office.native_log_in(device, extension)),
+        Surface::Hoteling => GuestKey::of(device).press(office, extension, pin_of(extension)),
         Surface::Api => {
             let (device, extension) = (device.into(), extension.into());
             let command =
@@ -51,6 +55,7 @@ fn log_out(office: &mut Office, surface: Surface, device: &str) {
             office.advance(seconds(10));
         }
         Surface::Native => drop(office.unregister(device)),
+        Surface::Hoteling => GuestKey::of(device).leave(office),
         Surface::Api => drop(office.force_out(device, true)),
         _ => unreachable!("nobody logs out by {surface:?}"),
     }
@@ -74,7 +79,10 @@ fn rings(office: &mut Office, extension: &str) -> Option<String> {
 #[test]
 fn a_log_in_is_the_same_by_every_way() {
     for surface in SURFACES {
-        let mut office = Office::with(SEED, |blueprint| blueprint.device("desk-3").enabled = false);
+        let mut office = Office::with(SEED, |blueprint| {
+            blueprint.device("desk-3").enabled = false;
+            blueprint.seats().hoteling = Some(HotelingPolicy::default());
+        });
         office.plug_in("desk-1").plug_in("desk-2").plug_in("desk-3").own_phone("colleague", "1003");
         let sits = |office: &Office| ["1001", "1002"].map(|extension| office.device_of(extension));
         let at = |device: &str| Some(device.to_owned());
