@@ -302,6 +302,7 @@ fn documentation_of_the_trail_names_every_kind_surface_and_cause() {
         Surface::Api,
         Surface::Configuration,
         Surface::Clock,
+        Surface::Hoteling,
     ];
     let surfaces = surfaces.map(|surface| serde_json::to_value(surface).unwrap());
     let causes = [
@@ -560,6 +561,8 @@ fn each_of_these_is_refused_for_its_reason() {
         ("[tenant.seats]\ncodes_from = \"all\"", "\"all\""),
         ("[tenant.seats]\nlogout_at = [\"24:00\"]", "\"24:00\" is no time of day"),
         ("[tenant.seats]\nidle_timeout = \"5s\"", "`idle_timeout` is out of bounds"),
+        ("[tenant.seats]\nhoteling_expires = \"59s\"", "`hoteling_expires` is out of bounds"),
+        ("[tenant.seats]\nhoteling_expires = \"90500ms\"", "an expiry has whole seconds"),
         ("time_zone = \"Mars/Olympus\"", "there is no time zone Mars/Olympus"),
         (
             "[[tenant.site]]\nid = \"a\"\ncodes = { login = \"*1\", logout = \"*12\" }",
@@ -1073,4 +1076,39 @@ fn sealed_pin_is_read_under_its_key() {
     let stored = tenant.extension("1001").unwrap().pin.clone().unwrap();
     assert_eq!(*seal::open(&stored.phc, &seal_key).unwrap(), b"7738");
     assert!(stored.must_change);
+}
+
+#[test]
+fn guest_keys_take_pins_that_they_can_prove() {
+    let folder = complete_folder();
+    let sealed = format!("sealed = \"{}\"", seal::seal(b"7738", &key()).unwrap());
+    let hashed = format!("hash = \"{}\"", hash::hash_argon2id(b"7738").unwrap());
+    let with = |seats: &str, pins: &str, [first, second]: [&str; 2]| {
+        let extensions = [(1001, first), (1002, second)]
+            .map(|(number, pin)| format!("[[tenant.extension]]\nnumber = \"{number}\"\npin = {{ {pin} }}\n"));
+        let keys = "[pins]\nseal_key = { file = \"secrets/seal-key\" }\n";
+        let seats = format!("[tenant.seats]\n{seats}\n");
+        parse_in(folder.path(), &small_with(&format!("{seats}{pins}{}{keys}", extensions.concat())))
+    };
+    let on = "hoteling = true";
+    let fallback = format!("[tenant.pins.fallback]\n{hashed}\n");
+    let warnings = |loaded: Loaded| loaded.warnings.lines().collect::<Vec<_>>();
+
+    let served = with("hoteling = true\nhoteling_expires = \"10m\"", "", [&sealed, &sealed]).unwrap();
+    let policy = served.tenants().next().unwrap().seats.hoteling.unwrap();
+    assert_eq!((policy.expires_max, policy.challenge), (600, true));
+    assert!(warnings(served).concat().contains("guest keys cross the network unencrypted"));
+    let refused = with(on, "", [&sealed, &hashed]).unwrap_err();
+    assert!(refused.lines().any(|line| line.contains("the PIN of 1002 is hashed: with the backend `file`")));
+    let refused = with(on, "", [&hashed, &hashed]).unwrap_err();
+    assert!(refused.lines().any(|line| line.contains("the PIN of 1001 (and 1 more) is hashed")));
+    let elsewhere = "[[tenant.pins.backend]]\nkind = \"voicemail_conf\"\npath = \"voicemail.conf\"\n";
+    assert!(with(on, elsewhere, [&hashed, &hashed]).is_ok(), "no PIN of this file counts");
+    let fallen = warnings(with(on, &fallback, [&sealed, &sealed]).unwrap());
+    assert!(fallen.iter().any(|line| line.contains("no PIN but the fallback cannot log in by a guest key")));
+    let open = warnings(with("hoteling = true\nhoteling_challenge = false", "", [&hashed, &hashed]).unwrap());
+    assert!(open.iter().any(|line| line.contains("guest keys take no PIN")), "{open:?}");
+    let off = with("hoteling_challenge = false", "", [&hashed, &hashed]).unwrap();
+    assert_eq!(off.tenants().next().unwrap().seats.hoteling, None);
+    assert!(off.warnings.lines().next().is_none());
 }

@@ -123,6 +123,9 @@ pub(super) static SEATS: Section = Section::one(
         "logout_at",
         "warn_before",
         "home_phones",
+        "hoteling",
+        "hoteling_expires",
+        "hoteling_challenge",
     ],
 );
 pub(super) static TENANT_PINS: Section =

@@ -15,6 +15,7 @@ mod clash;
 mod control;
 mod duration;
 mod emergency;
+mod hoteling;
 pub mod keys;
 mod media;
 mod name;

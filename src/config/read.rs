@@ -215,6 +215,16 @@ impl<'a> Table<'a> {
         Some(time)
     }
 
+    /// The same where the wire counts in whole seconds, as an expiry does (RFC 3261 §20.19).
+    pub(super) fn whole_seconds(&self, name: &str, bounds: RangeInclusive<Duration>) -> Option<u32> {
+        let time = self.time(name, bounds)?;
+        if time.subsec_nanos() != 0 {
+            let problem = Problem::error(format!("`{name}` is {time:?}, and an expiry has whole seconds"));
+            self.add(problem.at(&self.place(name), "this"));
+        }
+        u32::try_from(time.as_secs()).ok()
+    }
+
     fn time_text(&self, name: &str) -> Option<Text<'a>> {
         let (_, value) = self.entry(name)?;
         if let DeValue::Integer(integer) = value.get_ref() {

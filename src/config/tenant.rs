@@ -13,6 +13,7 @@ use super::account::{self, Seen};
 use super::attendant;
 use super::clash;
 use super::emergency::{self, Resolve};
+use super::hoteling;
 use super::keys::{self, nearest};
 use super::name;
 use super::pins::{self, PinFiles};
@@ -103,8 +104,8 @@ fn tenant(
     clash::check(table, &codes, emergency.table.as_ref(), &sites, &accounts);
     emergency.check_told(|number| accounts.extensions.iter().any(|(known, _)| *known.number == *number));
 
-    let mut seats =
-        table.table("seats", &keys::SEATS).map_or_else(SeatPolicy::default, |table| policy(&table));
+    let seats_table = table.table("seats", &keys::SEATS);
+    let mut seats = seats_table.as_ref().map_or_else(SeatPolicy::default, policy);
     seats.dial_pin = table.boolean("dial_pin").unwrap_or(seats.dial_pin);
     let attendant = table.table("attendant", &keys::ATTENDANT);
     let attendant = attendant.map_or_else(AttendantPolicy::default, |table| attendant::read(&table));
@@ -112,6 +113,9 @@ fn tenant(
     warn_of_gaps(table, &codes, &seats, &sites, &accounts, &pins);
     warn_of_unknown_places(table, &emergency.emergency, &sites);
     warn_of_uneven_pins(table, &server.keys, &accounts);
+    if let (Some(table), Some(hoteling)) = (&seats_table, seats.hoteling) {
+        hoteling::check(table, hoteling, &pins, &server.keys, &accounts.extensions);
+    }
     let registrar = table
         .table("registration", &keys::REGISTRATION)
         .map_or_else(RegistrarPolicy::default, |table| registrar(&table));
@@ -225,6 +229,7 @@ fn policy(table: &Table<'_>) -> SeatPolicy {
         },
         warn_before: table.time("warn_before", Duration::ZERO..=WARN_MAX).unwrap_or(defaults.warn_before),
         home_phones: table.choice("home_phones", &seats::HOME_PHONES).unwrap_or(defaults.home_phones),
+        hoteling: hoteling::read(table),
         ..defaults
     }
 }
@@ -239,14 +244,9 @@ fn registrar(table: &Table<'_>) -> RegistrarPolicy {
         [("MD5", Some(Digest::Md5)), ("SHA-256", Some(Digest::Sha256)), ("SHA-512-256", None)];
 
     let defaults = RegistrarPolicy::default();
-    let seconds = |key, least, most, default: u32| {
-        let time = table.time(key, Duration::from_secs(least)..=Duration::from_secs(most));
-        // Expires counts whole seconds (RFC 3261 §20.19).
-        if let Some(time) = time.filter(|time| time.subsec_nanos() != 0) {
-            let problem = Problem::error(format!("`{key}` is {time:?}, and an expiry has whole seconds"));
-            table.add(problem.at(&table.place(key), "this"));
-        }
-        time.map_or(default, |time| time.as_secs() as u32)
+    let seconds = |key, least, most, default| {
+        let bounds = Duration::from_secs(least)..=Duration::from_secs(most);
+        table.whole_seconds(key, bounds).unwrap_or(default)
     };
     // Above one hour 423 may not be answered (RFC 3261 §10.3 item 7).
     let expires_min = seconds("expires_min", 1, 3600, defaults.expires_min);

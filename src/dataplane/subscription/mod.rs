@@ -7,7 +7,7 @@
 //! A subscription is the device's and not of whoever sits there: it survives every change of seats. It ends when its time
 //! is over, when the phone ends it, when a NOTIFY is not taken, when the device has no binding any more, and when the
 //! configuration knows the device no more. None outlives the edge: a phone that refreshes one that is gone hears 481 and
-//! subscribes anew (RFC 6665 §4.1.2.3).
+//! subscribes anew (RFC 6665 §4.1.2.2).
 
 mod body;
 mod dialog;
