@@ -587,6 +587,7 @@ fn each_of_these_is_refused_for_its_reason() {
         ),
         ("base = { may_call = [\"2…\"] }", "\"2…\" is no number"),
         ("absent = \"voicemail\"", "\"voicemail\" is not possible here"),
+        ("absent = { last_desk = \"30s\" }", "`last_desk` is out of bounds"),
         ("absent = { redirect = \"0301234\" }", "nobody can be sent to \"0301234\""),
         ("absent = { redirect = \"sip:a@b.example;x=1\" }", "nobody can be sent to"),
         ("route = [{ peers = [] }]", "a route leads somewhere"),

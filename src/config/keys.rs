@@ -98,7 +98,7 @@ pub(super) static EMERGENCY: Section = Section::one(
     &["numbers", "prefixes", "route", "routes", "no_answer", "hold", "call_back", "location", "notify"],
 );
 pub(super) static BASE: Section = Section::one("tenant.base", &["may_call"]);
-pub(super) static ABSENT: Section = Section::one("tenant.absent", &["redirect"]);
+pub(super) static ABSENT: Section = Section::one("tenant.absent", &["redirect", "last_desk"]);
 pub(super) static ROUTE: Section =
     Section::many("tenant.route", &["prefix", "peers", "trust", "strip", "prepend", "caller", "no_answer"]);
 pub(super) static OUTSIDE: Section = Section::one(
@@ -215,7 +215,8 @@ pub(super) static EXTENSION: Section = Section::many(
 );
 pub(super) static PIN: Section = Section::one("tenant.extension.pin", &["hash", "sealed", "must_change"]);
 pub(super) static EXTENSION_PASSWORD: Section = Section::one("tenant.extension.password", &["file"]);
-pub(super) static EXTENSION_ABSENT: Section = Section::one("tenant.extension.absent", &["redirect"]);
+pub(super) static EXTENSION_ABSENT: Section =
+    Section::one("tenant.extension.absent", &["redirect", "last_desk"]);
 
 /// Every table a file may hold, in the order of the documentation.
 pub static SECTIONS: [&Section; 39] = [

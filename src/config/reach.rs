@@ -1,5 +1,8 @@
 //! `[tenant.base]` and `absent`: what an empty phone may call, and what callers of somebody who is nowhere are told.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use dataplane::settings::{Absent, BasePolicy, Pattern};
 
 use super::keys::{self, Section};
@@ -9,6 +12,8 @@ use super::report::Problem;
 
 /// Most entries of a list of numbers; each is compared with what an empty phone dials.
 const PATTERNS_MAX: usize = 256;
+/// How long a desk may be kept: for a call, and until the next morning.
+const LAST_DESK: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(86_400);
 
 /// What a phone may do at which nobody sits.
 pub(super) fn base(tenant: &Table<'_>) -> BasePolicy {
@@ -36,13 +41,25 @@ pub(super) fn absent(table: &Table<'_>, section: &'static Section) -> Option<Abs
         return choose(&table.text("absent")?, &WORDS, table.findings()).map(|()| Absent::Unavailable);
     }
     let table = table.table("absent", section)?;
-    let text = table
-        .required("redirect", "a number or a URI, such as \"+12125551001\" or \"sip:1000@acme.example\"")?;
+    let keep = table.time("last_desk", LAST_DESK);
+    if table.entry("last_desk").is_none() {
+        let help = "a number or a URI, such as \"+12125551001\" or \"sip:1000@acme.example\"";
+        table.required("redirect", help)?;
+    }
+    let redirect = table.text("redirect").and_then(|text| redirect(&text, &table));
+    match keep {
+        Some(keep) => Some(Absent::LastDesk { keep, redirect }),
+        None => redirect.map(Absent::Redirect),
+    }
+}
+
+/// Where callers are sent.
+fn redirect(text: &Text<'_>, table: &Table<'_>) -> Option<Box<str>> {
     if text.value.starts_with('+') {
-        return name::e164(&text, table.findings()).map(Absent::Redirect);
+        return name::e164(text, table.findings());
     }
     if is_plain_uri(text.value) {
-        return Some(Absent::Redirect(text.value.into()));
+        return Some(text.value.into());
     }
     let problem = Problem::error(format!("nobody can be sent to \"{}\"", text.value)).at(&text.span, "this");
     table.add(problem.help("+ and digits, or sip:user@host[:port] without parameters"));

@@ -7,6 +7,7 @@
 //!  LogOut ─► ends in memory at once ─► store ─► answer
 //! ```
 
+mod last_desk;
 mod last_user;
 mod new_pin;
 mod permission;
@@ -29,6 +30,7 @@ use crate::query::{PinReject, PinRequest, PinVerdict, Proof, Query, Record, Save
 use crate::refusal::Refusal;
 use crate::settings::{OnLimit, OnOccupied, SeatPolicy, Settings, StoredPin, Tenant};
 use crate::tables::{self, Tables};
+pub(crate) use last_desk::{forget_desks, keep_desk};
 pub(crate) use last_user::{forget_some, last_user, remember};
 pub(crate) use new_pin::{change_pin, on_pin_changed};
 use permission::{extension_of, is_protected, may_log_in, may_sit};

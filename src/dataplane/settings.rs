@@ -482,6 +482,11 @@ impl Tenant {
         extension.home_phones.unwrap_or(self.seats.home_phones)
     }
 
+    /// What callers of an extension are told that is to be had nowhere.
+    pub fn absent<'t>(&'t self, extension: &'t Extension) -> &'t Absent {
+        extension.absent.as_ref().unwrap_or(&self.absent)
+    }
+
     /// The extension that has the number `user` outside, an unescaped user part, with a `+` in front or without.
     pub fn extension_of_number(&self, user: &[u8]) -> Option<&Extension> {
         if self.numbers.is_empty() {

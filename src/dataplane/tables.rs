@@ -7,8 +7,8 @@ use siphasher::sip::SipHasher13;
 
 use crate::auth::Nonces;
 use crate::hotdesk::{
-    CallBacks, CalledForHelp, Calls, Cause, LastSeats, Lock, Marks, Named, NextEnd, Origin, OutsideCalls,
-    Pins, Place, Reloads, Resumed, Seat, SeatChange, Seats, Surface, Timeouts,
+    CallBacks, CalledForHelp, Calls, Cause, KeptDesks, LastSeats, Lock, Marks, Named, NextEnd, Origin,
+    OutsideCalls, Pins, Place, Reloads, Resumed, Seat, SeatChange, Seats, Surface, Timeouts,
 };
 use crate::location::Location;
 use crate::now::{Mono, Now};
@@ -35,6 +35,8 @@ pub struct Tables {
     pub seats: Seats,
     /// Seats that must not come back by a mere refresh.
     pub marks: Marks,
+    /// Desks that ring for a while for who has left them.
+    pub kept_desks: KeptDesks,
     /// Who sat down last, where the tenant lets it be known.
     pub last_seats: LastSeats,
     /// Wrong PINs.
@@ -76,6 +78,7 @@ impl Tables {
             location: Location::new(draw(0)),
             seats: Seats::new(),
             marks: Marks::new(),
+            kept_desks: KeptDesks::new(),
             last_seats: LastSeats::new(),
             pins: Pins::new(draw(3)),
             calls: Calls::new(),

@@ -8,7 +8,7 @@ use crate::flow::Flow;
 use crate::now::Now;
 use crate::proxy::{self, From, Target};
 use crate::refusal::Refusal;
-use crate::settings::{Absent, Account, Extension, Route, Settings, Tenant, number};
+use crate::settings::{Account, Extension, Route, Settings, Tenant, number};
 
 /// Where a call goes.
 pub(super) enum Goal<'t> {
@@ -40,11 +40,13 @@ pub(super) fn find<'t>(
     now: Now,
 ) -> Result<Goal<'t>, NoGoal<'t>> {
     match tenant.account(user) {
-        Some(Account::Extension(index)) => extension(ctx, tenant, &tenant.extensions[index as usize], now),
+        Some(Account::Extension(index)) => {
+            extension(ctx, tenant, &tenant.extensions[index as usize], invite, now)
+        }
         // A device account is never callable (RULES §2), and looks like no account at all.
         Some(Account::Device(_)) => Err(NoGoal::Unknown),
         None => match tenant.extension_of_number(user) {
-            Some(callee) => extension(ctx, tenant, callee, now),
+            Some(callee) => extension(ctx, tenant, callee, invite, now),
             None if invite => outside(ctx, tenant, user),
             None => Err(NoGoal::Unknown),
         },
@@ -63,18 +65,33 @@ pub(super) fn of_peer<'s>(
     let mut called =
         settings.tenants_of_peer(flow).filter_map(|tenant| Some((tenant, tenant.extension_of_number(user)?)));
     let (tenant, callee) = called.next()?;
-    Some((tenant, extension(ctx, tenant, callee, now)))
+    Some((tenant, extension(ctx, tenant, callee, true, now)))
 }
 
 fn extension<'t>(
     ctx: &Context,
     tenant: &Tenant,
     callee: &'t Extension,
+    invite: bool,
     now: Now,
 ) -> Result<Goal<'t>, NoGoal<'t>> {
     let rings = callee.enabled.then(|| proxy::of_extension(ctx, tenant, &callee.number, now));
-    let targets = rings.unwrap_or_default();
+    let mut targets = rings.unwrap_or_default();
+    if targets.is_empty() && invite && callee.enabled {
+        targets = of_last_desk(ctx, tenant, callee, now);
+    }
     if targets.is_empty() { Err(NoGoal::Absent(callee)) } else { Ok(Goal::Extension(callee, targets)) }
+}
+
+/// The desk that an extension has left, as long as it is kept and nobody sits there (CAP-23).
+fn of_last_desk(ctx: &Context, tenant: &Tenant, callee: &Extension, now: Now) -> Vec<Target> {
+    let desk = tenant.absent(callee).last_desk().and_then(|_| {
+        let desk = ctx.tables.kept_desks.desk_of(&(&*tenant.id, &*callee.number), now.mono)?;
+        let host = ctx.settings.tenant(desk.tenant())?;
+        let is_free = ctx.tables.seats.seat_at(&host.customer, &desk).is_none();
+        (is_free && host.device(desk.name())?.enabled).then_some(desk)
+    });
+    desk.map_or_else(Vec::new, |desk| proxy::of_device(ctx, desk.tenant(), desk.name(), now))
 }
 
 fn outside<'t>(ctx: &Context, tenant: &'t Tenant, user: &[u8]) -> Result<Goal<'t>, NoGoal<'t>> {
@@ -112,8 +129,7 @@ pub(super) fn shown_outside(
 
 /// Where a caller may try instead, as Contact of a 302.
 pub(super) fn instead(tenant: &Tenant, callee: &Extension, invite: bool) -> Option<String> {
-    let policy: &Absent = callee.absent.as_ref().unwrap_or(&tenant.absent);
-    policy.contact(tenant.realm()).filter(|_| invite && callee.enabled)
+    tenant.absent(callee).contact(tenant.realm()).filter(|_| invite && callee.enabled)
 }
 
 /// What a caller hears of [`NoGoal`]; `instead` is what [`instead`] says of an extension that is absent (BASE-6, BASE-7).

@@ -72,6 +72,9 @@ impl Rooms {
         }
         for seat in &change.ended {
             let Some(tenant) = work.ctx.settings.tenant(seat.device.tenant()).cloned() else { continue };
+            if change.begun.is_none() {
+                seating::keep_desk(work, change.cause, seat);
+            }
             if !change.is_by_phone_itself() {
                 let silence = tenant.seats.native_silence;
                 work.ctx.tables.marks.mark(&seat.device, &seat.extension, work.now.mono, silence);
@@ -308,6 +311,7 @@ impl Rooms {
     /// off, or at a tenant that has changed its customer, leaves. `before` are the settings the seats are of.
     pub(crate) fn on_configured(&mut self, ctx: &Context, before: &Settings) {
         seating::forget_some(ctx);
+        seating::forget_desks(ctx);
         for seat in ctx.tables.seats.snapshot() {
             seating::remember(ctx, &seat);
             let tenant = ctx.settings.tenant(seat.device.tenant());

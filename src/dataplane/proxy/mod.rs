@@ -461,23 +461,30 @@ impl Proxy {
         change: &SeatChange,
         effects: &mut Vec<Effect>,
     ) {
+        let begun = change.begun.as_ref();
+        // A desk that was kept for somebody rings for nobody else, nor for who sits elsewhere now.
+        let (person, desk) = begun.map_or((None, None), |seat| work.ctx.tables.kept_desks.sat_down(seat));
+        let desk = desk.filter(|desk| begun.is_some_and(|seat| seat.device != *desk));
         let mut places: SmallVec<[&Place; 3]> = change.ended.iter().map(|seat| &seat.extension).collect();
-        places.extend(change.begun.iter().map(|seat| &seat.extension));
+        places.extend(begun.map(|seat| &seat.extension));
         places.dedup();
+        places.extend(person.as_ref().filter(|person| !places.contains(person)));
         for place in places {
             let Some(keys) = self.ringing.get(place).cloned() else { continue };
             for key in keys {
-                self.follow(work, key, place, change, effects);
+                self.follow(work, key, place, change, desk.as_ref(), effects);
             }
         }
     }
 
+    /// `kept` is the desk that was kept for whoever sits down elsewhere.
     fn follow(
         &mut self,
         work: &mut Work<'_>,
         key: ProxyKey,
         extension: &Place,
         change: &SeatChange,
+        kept: Option<&Place>,
         effects: &mut Vec<Effect>,
     ) {
         let Some(call) = self.calls.get_mut(key) else { return };
@@ -485,7 +492,12 @@ impl Proxy {
             return;
         }
         let lost = |device: &str| {
-            change.ended.iter().any(|seat| seat.extension == *extension && seat.device.name() == device)
+            let here = |place: &Place| place.name() == device;
+            change.ended.iter().any(|seat| seat.extension == *extension && here(&seat.device))
+                || change.begun.as_ref().is_some_and(|seat| match seat.extension == *extension {
+                    true => kept.is_some_and(here),
+                    false => here(&seat.device),
+                })
         };
         call.plan.targets.retain(|target| !target.device.as_deref().is_some_and(lost));
         for branch in &mut call.branches {

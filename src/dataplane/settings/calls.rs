@@ -1,5 +1,7 @@
 //! What may be called from a phone at which nobody sits, and what callers of somebody who is nowhere are told.
 
+use std::time::Duration;
+
 use super::numbers::Pattern;
 
 /// What a phone may do at which nobody sits, beside codes and emergency calls.
@@ -24,15 +26,34 @@ pub enum Absent {
     Unavailable,
     /// 302 to this URI or number (`+` and digits), which the caller's own phone or gateway then calls.
     Redirect(Box<str>),
+    /// For a while after a log-out the desk that was left rings (CAP-23); then, and where it cannot, 302 to this, or 480.
+    LastDesk {
+        /// How long.
+        keep: Duration,
+        /// As in [`Self::Redirect`].
+        redirect: Option<Box<str>>,
+    },
 }
 
 impl Absent {
     /// What Contact of a 302 says; `domain` is that of numbers. `None`: it is no 302.
     pub fn contact(&self, domain: &str) -> Option<String> {
-        match self {
+        let instead = match self {
             Self::Unavailable => None,
-            Self::Redirect(uri) if uri.starts_with("sip:") => Some(format!("<{uri}>")),
-            Self::Redirect(number) => Some(format!("<sip:{number}@{domain};user=phone>")),
+            Self::Redirect(uri) => Some(uri),
+            Self::LastDesk { redirect, .. } => redirect.as_ref(),
+        }?;
+        Some(match instead.strip_prefix("sip:") {
+            Some(_) => format!("<{instead}>"),
+            None => format!("<sip:{instead}@{domain};user=phone>"),
+        })
+    }
+
+    /// How long the desk that was left rings.
+    pub fn last_desk(&self) -> Option<Duration> {
+        match self {
+            Self::LastDesk { keep, .. } => Some(*keep),
+            Self::Unavailable | Self::Redirect(_) => None,
         }
     }
 }

@@ -8,6 +8,7 @@ mod calls;
 mod emergency;
 mod ends;
 mod hoteling;
+mod last_desk;
 mod last_user;
 mod log_in;
 mod moves;

@@ -1,0 +1,165 @@
+//! Desks that are kept for who has left them: for a while calls for that extension ring there still (CAP-23).
+//!
+//! ```text
+//!          keep                     sat_down: another at the desk, or the person anywhere
+//!  left ─────────► kept ──────────────────────────────────────────────────────────────────► over
+//!                    └── its time is over
+//! ```
+//!
+//! Every worker hears of a change of seats at a time of its own and asks here which calls are to stop ringing: so what is over
+//! is marked and not removed, and all are told the same.
+
+use std::collections::HashMap;
+
+use super::change::Seat;
+use super::place::{Named, Place};
+use super::sharded::{NameHasher, Sharded};
+use crate::now::Mono;
+
+/// One desk an extension and one extension a desk at most: as many as are configured.
+#[derive(Debug)]
+pub struct KeptDesks {
+    /// For whom each desk is kept.
+    devices: Sharded<Kept>,
+    /// Which desk is kept for each extension.
+    extensions: Sharded<Kept>,
+}
+
+type Kept = HashMap<Place, Tie, NameHasher>;
+
+/// The other side of a seat that has ended.
+#[derive(Debug)]
+struct Tie {
+    other: Place,
+    epoch: u64,
+    until: Mono,
+    is_over: bool,
+}
+
+impl Default for KeptDesks {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl KeptDesks {
+    /// None is kept.
+    pub fn new() -> Self {
+        Self { devices: Sharded::new(NameHasher::default()), extensions: Sharded::new(NameHasher::default()) }
+    }
+
+    /// A seat has ended and nobody has taken its place: its desk is kept until then.
+    pub fn keep(&self, seat: &Seat, until: Mono) {
+        let tie = |other: &Place| Tie { other: other.clone(), epoch: seat.epoch, until, is_over: false };
+        self.devices.with(&seat.device, |kept| kept.insert(seat.device.clone(), tie(&seat.extension)));
+        self.extensions.with(&seat.extension, |kept| kept.insert(seat.extension.clone(), tie(&seat.device)));
+    }
+
+    /// The desk that is kept for an extension.
+    pub fn desk_of(&self, extension: &dyn Named, now: Mono) -> Option<Place> {
+        let stands = |tie: &&Tie| !tie.is_over && now < tie.until;
+        let (desk, epoch) = self.extensions.with(extension, |kept| {
+            kept.get(extension).filter(stands).map(|tie| (tie.other.clone(), tie.epoch))
+        })?;
+        let is_kept = |kept: &mut Kept| kept.get(&desk).filter(stands).is_some_and(|tie| tie.epoch == epoch);
+        self.devices.with(&desk, is_kept).then_some(desk)
+    }
+
+    /// A seat has begun: its desk is kept for nobody any more, and no desk for its extension. For whom it was, and which.
+    pub fn sat_down(&self, seat: &Seat) -> (Option<Place>, Option<Place>) {
+        let end = |kept: &mut Kept, place: &Place| {
+            let tie = kept.get_mut(place).filter(|tie| tie.epoch < seat.epoch)?;
+            tie.is_over = true;
+            Some(tie.other.clone())
+        };
+        let person = self.devices.with(&seat.device, |kept| end(kept, &seat.device));
+        let desk = self.extensions.with(&seat.extension, |kept| end(kept, &seat.extension));
+        (person, desk)
+    }
+
+    /// Forgets what is over, and all desks and extensions for which `exists` is false.
+    pub fn retain(&self, exists: impl Fn(&Place) -> bool) {
+        for side in [&self.devices, &self.extensions] {
+            side.each(|kept| kept.retain(|place, tie| !tie.is_over && exists(place) && exists(&tie.other)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hotdesk::Surface;
+
+    fn until() -> Mono {
+        Mono::from_seconds(600)
+    }
+
+    fn seat(device: &str, extension: &str, epoch: u64) -> Seat {
+        Seat {
+            device: Place::new("acme", device),
+            extension: Place::new("acme", extension),
+            epoch,
+            since: 0,
+            surface: Surface::Dialled,
+            until: None,
+        }
+    }
+
+    fn desk_of(kept: &KeptDesks, extension: &str, seconds: u32) -> Option<String> {
+        let desk = kept.desk_of(&("acme", extension), Mono::from_seconds(seconds))?;
+        Some(desk.name().to_owned())
+    }
+
+    #[test]
+    fn desk_is_kept_until_its_time_is_over() {
+        let kept = KeptDesks::new();
+        kept.keep(&seat("desk-1", "1001", 1), until());
+
+        assert_eq!(desk_of(&kept, "1001", 599).as_deref(), Some("desk-1"));
+        assert_eq!(desk_of(&kept, "1001", 600), None);
+        assert_eq!(desk_of(&kept, "1002", 0), None);
+    }
+
+    #[test]
+    fn desk_is_kept_for_nobody_once_somebody_sat_there_and_every_worker_is_told() {
+        let kept = KeptDesks::new();
+        kept.keep(&seat("desk-1", "1001", 1), until());
+
+        for _ in 0..2 {
+            let (person, desk) = kept.sat_down(&seat("desk-1", "1002", 2));
+            assert_eq!((person.as_ref().map(Place::name), desk), (Some("1001"), None));
+        }
+
+        assert_eq!(desk_of(&kept, "1001", 1), None);
+        kept.keep(&seat("desk-1", "1002", 2), until());
+        kept.sat_down(&seat("desk-1", "1002", 2));
+        assert_eq!(desk_of(&kept, "1002", 1).as_deref(), Some("desk-1"), "news of before end nothing");
+        assert_eq!(desk_of(&kept, "1001", 1), None);
+    }
+
+    #[test]
+    fn no_desk_is_kept_for_who_sits_elsewhere() {
+        let kept = KeptDesks::new();
+        kept.keep(&seat("desk-1", "1001", 1), until());
+
+        let (person, desk) = kept.sat_down(&seat("desk-2", "1001", 2));
+
+        assert_eq!((person, desk.as_ref().map(Place::name)), (None, Some("desk-1")));
+        assert_eq!(desk_of(&kept, "1001", 1), None);
+    }
+
+    #[test]
+    fn what_is_over_or_gone_is_forgotten() {
+        let kept = KeptDesks::new();
+        kept.keep(&seat("desk-1", "1001", 1), until());
+        kept.keep(&seat("desk-2", "1002", 2), until());
+        kept.sat_down(&seat("desk-2", "1002", 3));
+
+        kept.retain(|place| place.name() != "1001");
+
+        let mut left = 0;
+        kept.devices.each(|kept| left += kept.len());
+        kept.extensions.each(|kept| left += kept.len());
+        assert_eq!(left, 0);
+    }
+}
