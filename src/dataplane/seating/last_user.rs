@@ -40,7 +40,7 @@ fn may_be_told(settings: &Settings, seat: &Seat) -> bool {
     host.seats.remember_last
         && home.seats.remember_last
         && host.customer == home.customer
-        && matches!(seat.surface, Surface::Dialled | Surface::Attendant | Surface::Native)
+        && seat.surface != Surface::Api
         && may_sit(host, device, &seat.extension, extension).is_ok()
 }
 
