@@ -17,7 +17,7 @@ use crate::transaction::{self, Key};
 
 /// The methods the edge takes outside dialogs (RFC 3261 §20.5).
 pub(super) const ALLOW: &str =
-    "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, MESSAGE, INFO, REFER, NOTIFY, UPDATE, PRACK";
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, MESSAGE, INFO, REFER, NOTIFY, UPDATE, PRACK, SUBSCRIBE";
 
 impl Rooms {
     pub(super) fn on_new_request(

@@ -23,7 +23,6 @@ impl Granted {
     pub(crate) fn clear(&mut self) {
         self.values.clear();
         self.ends.clear();
-        self.package = None;
     }
 
     /// Lists `binding`, if `sender` may see it.

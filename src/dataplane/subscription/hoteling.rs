@@ -38,7 +38,8 @@ pub(crate) const PACKAGE: &str = "x-broadworks-hoteling";
 
 /// How long a challenge may be answered: a person types his PIN meanwhile.
 const NONCE_LIFE: Duration = Duration::from_secs(120);
-/// What phones are told of a seat that does not end by itself, seconds: they ask again long before.
+/// What phones are told of a seat that does not end by itself, in seconds: what other such servers grant, and renewed with
+/// every refresh.
 const SITS_ON: u64 = 12 * 3600;
 /// Subscriptions that end in one go.
 const ENDS_MAX: usize = 256;
@@ -176,7 +177,8 @@ impl Hoteling {
     }
 
     fn tell_what_is_new(&mut self, work: &mut Work<'_>, device: &Place, is_answer: bool) {
-        // Once more where another worker changed it meanwhile and told first: the last NOTIFY is right.
+        // Another worker may have changed it meanwhile, and told first. Each turn takes such a change, and the last NOTIFY
+        // is right.
         loop {
             let seat = seat_at(work.ctx, device);
             let epoch = epoch_of(seat.as_deref());
