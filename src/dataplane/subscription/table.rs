@@ -61,15 +61,13 @@ impl Subscriptions {
 
     /// Takes a subscription, in place of the device's one before.
     pub(super) fn put(&self, device: &Place, subscription: Subscription) {
+        let expires_at = subscription.expires_at;
         self.shards.with(device, |shard| {
-            shard.due.insert((subscription.expires_at, device.clone()));
             match shard.by_device.insert(device.clone(), subscription) {
-                Some(before) if before.expires_at != shard.by_device[device].expires_at => {
-                    shard.due.remove(&(before.expires_at, device.clone()));
-                }
-                Some(_) => {}
+                Some(before) => drop(shard.due.remove(&(before.expires_at, device.clone()))),
                 None => drop(self.len.fetch_add(1, Relaxed)),
             }
+            shard.due.insert((expires_at, device.clone()));
         });
     }
 
