@@ -1,7 +1,8 @@
-//! The arithmetic of digest access authentication for SIP, on both sides: MD5 and SHA-256, `qop=auth` or none.
+//! The arithmetic of digest access authentication for SIP: MD5, SHA-256 and SHA-512-256, `qop=auth` or none; and the
+//! side that asks, which offers the first two.
 
 use md5::{Digest as _, Md5};
-use sha2::Sha256;
+use sha2::{Sha256, Sha512_256};
 use smallvec::SmallVec;
 use subtle::ConstantTimeEq as _;
 
@@ -10,16 +11,18 @@ use crate::hex;
 use crate::now::Mono;
 use crate::settings::{RegistrarPolicy, SipSecret};
 
-/// A digest algorithm of the edge (RFC 7616 §3.2, RFC 8760).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Algorithm {
+/// A digest algorithm (RFC 7616 §3.2, RFC 8760), the stronger the later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Algorithm {
     Md5,
     Sha256,
+    /// Asked for by nobody here; answered to peers.
+    Sha512Of256,
 }
 
 /// A digest in hexadecimal: 32 or 64 digits.
 #[derive(Clone, Debug)]
-struct Hex {
+pub(super) struct Hex {
     digits: [u8; 64],
     length: usize,
 }
@@ -32,7 +35,7 @@ impl Hex {
         Self { digits, length }
     }
 
-    fn as_bytes(&self) -> &[u8] {
+    pub(super) fn as_bytes(&self) -> &[u8] {
         &self.digits[..self.length]
     }
 
@@ -55,20 +58,22 @@ impl Hex {
 
 impl Algorithm {
     /// As a challenge says it. Without the parameter it is MD5 (RFC 7616 §3.3).
-    fn of(name: Option<&[u8]>) -> Option<Self> {
+    pub(super) fn of(name: Option<&[u8]>) -> Option<Self> {
         let is = |wanted: &str| name.is_some_and(|name| name.eq_ignore_ascii_case(wanted.as_bytes()));
         match name {
             None => Some(Self::Md5),
             Some(_) if is("MD5") => Some(Self::Md5),
             Some(_) if is("SHA-256") => Some(Self::Sha256),
+            Some(_) if is("SHA-512-256") => Some(Self::Sha512Of256),
             Some(_) => None,
         }
     }
 
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Md5 => "MD5",
             Self::Sha256 => "SHA-256",
+            Self::Sha512Of256 => "SHA-512-256",
         }
     }
 
@@ -76,13 +81,15 @@ impl Algorithm {
         match self {
             Self::Md5 => policy.digest_md5,
             Self::Sha256 => policy.digest_sha256,
+            Self::Sha512Of256 => false,
         }
     }
 
-    fn ha1(self, secret: &SipSecret) -> Option<&[u8]> {
+    pub(super) fn ha1(self, secret: &SipSecret) -> Option<&[u8]> {
         match self {
             Self::Md5 => secret.ha1_md5.as_ref().map(<[u8; 32]>::as_slice),
             Self::Sha256 => secret.ha1_sha256.as_ref().map(<[u8; 64]>::as_slice),
+            Self::Sha512Of256 => None,
         }
     }
 
@@ -90,12 +97,12 @@ impl Algorithm {
     fn no_ha1(self) -> &'static [u8] {
         match self {
             Self::Md5 => &[b'-'; 32],
-            Self::Sha256 => &[b'-'; 64],
+            Self::Sha256 | Self::Sha512Of256 => &[b'-'; 64],
         }
     }
 
     /// H(part ":" part ":" …).
-    fn hash(self, parts: &[&[u8]]) -> Hex {
+    pub(super) fn hash(self, parts: &[&[u8]]) -> Hex {
         fn feed(mut hasher: impl md5::Digest, parts: &[&[u8]]) -> Hex {
             for (number, part) in parts.iter().enumerate() {
                 if number > 0 {
@@ -108,6 +115,7 @@ impl Algorithm {
         match self {
             Self::Md5 => md5_of_few(parts).unwrap_or_else(|| feed(Md5::new(), parts)),
             Self::Sha256 => feed(Sha256::new(), parts),
+            Self::Sha512Of256 => feed(Sha512_256::new(), parts),
         }
     }
 }
@@ -298,51 +306,6 @@ impl Challenge {
     pub fn values(&self) -> impl Iterator<Item = &str> {
         self.values.iter().map(String::as_str)
     }
-}
-
-/// Answers the challenge of a phone to a `request` of ours, its method and Request-URI, with the secret of the account it
-/// is registered with: the value of Authorization or Proxy-Authorization. `None` if it asks for another realm than the
-/// account's, or for something else than MD5 or SHA-256 with `qop=auth` or none: then nothing is told. `cnonce` is a
-/// random token; `count` begins at 1 with each nonce.
-pub fn answer(
-    challenge: &sip::Challenge<'_>,
-    account: (&str, &SipSecret),
-    realm: &str,
-    request: (&str, &str),
-    cnonce: &str,
-    count: u32,
-) -> Option<String> {
-    let (user, secret) = account;
-    let (method, uri) = request;
-    if !challenge.is_digest() || challenge.realm() != Some(realm.as_bytes()) {
-        return None;
-    }
-    let algorithm = Algorithm::of(challenge.algorithm())?;
-    let ha1 = algorithm.ha1(secret)?;
-    let nonce = std::str::from_utf8(challenge.nonce()?).ok()?;
-    let ha2 = algorithm.hash(&[method.as_bytes(), uri.as_bytes()]);
-    let has_auth = |offered: &[u8]| {
-        offered.split(|octet| *octet == b',').any(|qop| qop.trim_ascii().eq_ignore_ascii_case(b"auth"))
-    };
-    let (response, quality) = match challenge.qop() {
-        None => (algorithm.hash(&[ha1, nonce.as_bytes(), ha2.as_bytes()]), String::new()),
-        Some(offered) if has_auth(offered) => {
-            let nc = format!("{count:08x}");
-            let parts = [ha1, nonce.as_bytes(), nc.as_bytes(), cnonce.as_bytes(), b"auth", ha2.as_bytes()];
-            (algorithm.hash(&parts), format!(",qop=auth,nc={nc},cnonce=\"{cnonce}\""))
-        }
-        Some(_) => return None,
-    };
-    let response = std::str::from_utf8(response.as_bytes()).expect("hexadecimal digits");
-    let opaque = match challenge.opaque() {
-        Some(opaque) => format!(",opaque=\"{}\"", std::str::from_utf8(opaque).ok()?),
-        None => String::new(),
-    };
-    let algorithm = algorithm.name();
-    Some(format!(
-        "Digest username=\"{user}\",realm=\"{realm}\",nonce=\"{nonce}\",uri=\"{uri}\",response=\"{response}\",\
-         algorithm={algorithm}{quality}{opaque}"
-    ))
 }
 
 #[cfg(test)]

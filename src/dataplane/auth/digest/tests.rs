@@ -1,5 +1,5 @@
 use super::*;
-use crate::auth::NonceId;
+use crate::auth::{NonceId, answer};
 
 const NOW: Mono = Mono(5_000_000_000);
 
