@@ -150,6 +150,7 @@ fn complete_folder() -> TempDir {
         "secrets/pepper",
         "secrets/seal-key",
         "secrets/hook",
+        "secrets/gateway",
         "secrets/desk-2",
         "secrets/1001",
     ]);
@@ -593,11 +594,20 @@ fn each_of_these_is_refused_for_its_reason() {
         ("route = [{ peers = [] }]", "a route leads somewhere"),
         ("route = [{}]", "`peers` is missing in [[tenant.route]]"),
         ("route = [{ peers = [\"tel:+1\"] }]", "is no SIP URI"),
+        ("route = [{ peers = [\"sip:127.0.0.1\"], trust = \"tls\" }]", "\"tls\" is not possible here"),
+        ("route = [{ peers = [\"sip:127.0.0.1\"], trust = \"digest\" }]", "`username` is missing"),
         (
-            "route = [{ peers = [\"sip:127.0.0.1\"], trust = \"digest\" }]",
-            "\"digest\" is not available in this version",
+            "route = [{ peers = [\"sip:127.0.0.1\"], trust = \"digest\", username = \"a\" }]",
+            "`password` is missing in [[tenant.route]]",
         ),
-        ("route = [{ peers = [\"sip:127.0.0.1\"], password = \"x\" }]", "unknown key `password`"),
+        (
+            "route = [{ peers = [\"sip:127.0.0.1\"], password = \"x\" }]",
+            "`password` is for peers that ask for it",
+        ),
+        (
+            "route = [{ peers = [\"sip:127.0.0.1\"], trust = \"digest\", username = 'a\"b', password = \"x\" }]",
+            "no peer can be told this",
+        ),
         ("route = [{ peers = [\"sip:127.0.0.1\"], prefix = \"0x\" }]", "no number begins with \"0x\""),
         (
             "route = [{ peers = [\"sip:127.0.0.1\"] }, { peers = [\"sip:127.0.0.2\"] }]",
@@ -839,7 +849,8 @@ fn route_whose_host_is_lost_keeps_the_addresses_of_before() {
 fn emergency_calls_are_read_as_they_are_written() {
     let text = SMALL.replace(
         "route = \"sip:127.0.0.1:5070\"",
-        "route = \"sip:127.0.0.1:5070\", routes = [\"sip:[::1]\"], no_answer = \"2s\", hold = \"30m\", \
+        "route = \"sip:127.0.0.1:5070\", routes = [\"sip:[::1]\"], trust = \"digest\", username = \"acme\", \
+         password = \"secret\", realm = \"psap\", no_answer = \"2s\", hold = \"30m\", \
          location = \"pidf-lo\", notify = [\"1001\", \"sip:guard@127.0.0.9\"]",
     );
     let text = format!(
@@ -859,6 +870,11 @@ fn emergency_calls_are_read_as_they_are_written() {
         tenant.emergency.routes,
         [route("sip:127.0.0.1:5070", "127.0.0.1:5070"), route("sip:[::1]", "[::1]:5060")]
     );
+    let account = tenant.emergency.account.as_ref().unwrap();
+    let (username, password, realm) =
+        (&*account.username, account.password.as_str(), account.realm.as_deref());
+    assert_eq!((username, password, realm), ("acme", "secret", Some("psap")));
+    assert!(!format!("{settings:?}").contains("secret\""), "what is printed holds no password");
     assert_eq!(tenant.emergency.no_answer, Duration::from_secs(2));
     assert_eq!((tenant.emergency.hold, tenant.emergency.call_back), (minutes(30), minutes(30)));
     assert_eq!(tenant.emergency.location, LocationForm::PidfLo);

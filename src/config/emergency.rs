@@ -10,6 +10,7 @@ use super::keys;
 use super::name;
 use super::read::{Choice, Table, Text};
 use super::report::Problem;
+use super::secret::Secrets;
 
 /// Most emergency numbers of a tenant.
 const NUMBERS_MAX: usize = 32;
@@ -45,7 +46,13 @@ pub(super) struct Read<'a> {
 }
 
 /// Reads the table. `sites_lead_out`: there are sites, and each has a route of its own.
-pub(super) fn read<'a>(tenant: &Table<'a>, id: &str, resolve: Resolve<'_>, sites_lead_out: bool) -> Read<'a> {
+pub(super) fn read<'a>(
+    tenant: &Table<'a>,
+    id: &str,
+    secrets: &Secrets<'_>,
+    resolve: Resolve<'_>,
+    sites_lead_out: bool,
+) -> Read<'a> {
     const LOCATIONS: [Choice<LocationForm>; 2] =
         [("none", Some(LocationForm::None)), ("pidf-lo", Some(LocationForm::PidfLo))];
 
@@ -98,6 +105,7 @@ pub(super) fn read<'a>(tenant: &Table<'a>, id: &str, resolve: Resolve<'_>, sites
         table.add(problem.at(&table.place("numbers"), "no `route` beside them").help(help));
     }
     let routes = first.iter().chain(&others);
+    emergency.account = super::peer::account(&table, &keys::EMERGENCY_PASSWORD, secrets);
     emergency.routes = routes.filter_map(|text| route(text, &table, id, resolve)).collect();
 
     let (mut told, mut notify) = (Vec::new(), Vec::new());

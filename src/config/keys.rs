@@ -95,12 +95,30 @@ pub(super) static ATTENDANT: Section = Section::one(
 );
 pub(super) static EMERGENCY: Section = Section::one(
     "tenant.emergency",
-    &["numbers", "prefixes", "route", "routes", "no_answer", "hold", "call_back", "location", "notify"],
+    &[
+        "numbers",
+        "prefixes",
+        "route",
+        "routes",
+        "trust",
+        "username",
+        "password",
+        "realm",
+        "no_answer",
+        "hold",
+        "call_back",
+        "location",
+        "notify",
+    ],
 );
+pub(super) static EMERGENCY_PASSWORD: Section = Section::one("tenant.emergency.password", &["file"]);
 pub(super) static BASE: Section = Section::one("tenant.base", &["may_call"]);
 pub(super) static ABSENT: Section = Section::one("tenant.absent", &["redirect", "last_desk"]);
-pub(super) static ROUTE: Section =
-    Section::many("tenant.route", &["prefix", "peers", "trust", "strip", "prepend", "caller", "no_answer"]);
+pub(super) static ROUTE: Section = Section::many(
+    "tenant.route",
+    &["prefix", "peers", "trust", "username", "password", "realm", "strip", "prepend", "caller", "no_answer"],
+);
+pub(super) static ROUTE_PASSWORD: Section = Section::one("tenant.route.password", &["file"]);
 pub(super) static OUTSIDE: Section = Section::one(
     "tenant.outside",
     &["phone_calls_max", "phone_calls_a_minute_max", "calls_max", "calls_a_minute_max", "barred"],
@@ -219,7 +237,7 @@ pub(super) static EXTENSION_ABSENT: Section =
     Section::one("tenant.extension.absent", &["redirect", "last_desk"]);
 
 /// Every table a file may hold, in the order of the documentation.
-pub static SECTIONS: [&Section; 39] = [
+pub static SECTIONS: [&Section; 41] = [
     &TOP,
     &EDGE,
     &LISTEN,
@@ -239,9 +257,11 @@ pub static SECTIONS: [&Section; 39] = [
     &CODES,
     &ATTENDANT,
     &EMERGENCY,
+    &EMERGENCY_PASSWORD,
     &BASE,
     &ABSENT,
     &ROUTE,
+    &ROUTE_PASSWORD,
     &OUTSIDE,
     &SEATS,
     &TENANT_PINS,

@@ -19,6 +19,7 @@ mod hoteling;
 pub mod keys;
 mod media;
 mod name;
+mod peer;
 mod pins;
 mod reach;
 mod read;

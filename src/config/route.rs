@@ -8,8 +8,10 @@ use super::account::Seen;
 use super::emergency::{self, Resolve};
 use super::keys;
 use super::name;
-use super::read::{Choice, Table, Text};
+use super::peer;
+use super::read::{Table, Text};
 use super::report::{Problem, Span};
+use super::secret::Secrets;
 
 /// Most routes of a tenant; each is compared with every number that is no extension's.
 const ROUTES_MAX: usize = 64;
@@ -27,12 +29,12 @@ const PREFIX_LENGTH_MAX: usize = 16;
 const CALLS_MAX: u32 = 100_000;
 
 /// The routes of a tenant.
-pub(super) fn routes(tenant: &Table<'_>, resolve: Resolve<'_>) -> Vec<Route> {
+pub(super) fn routes(tenant: &Table<'_>, secrets: &Secrets<'_>, resolve: Resolve<'_>) -> Vec<Route> {
     let mut prefixes = Seen::default();
     let mut any = None::<Span>;
     let mut routes = Vec::new();
     for table in tenant.tables("route", &keys::ROUTE, ROUTES_MAX) {
-        let route = route(&table, resolve);
+        let route = route(&table, secrets, resolve);
         let span = table.place("prefix");
         let fault = || format!("two routes are for what begins with \"{}\"", route.prefix);
         match &any {
@@ -48,12 +50,10 @@ pub(super) fn routes(tenant: &Table<'_>, resolve: Resolve<'_>) -> Vec<Route> {
     routes
 }
 
-fn route(table: &Table<'_>, resolve: Resolve<'_>) -> Route {
-    const TRUSTS: [Choice<()>; 2] = [("address", Some(())), ("digest", None)];
+fn route(table: &Table<'_>, secrets: &Secrets<'_>, resolve: Resolve<'_>) -> Route {
     const PATIENCE: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(32);
 
     let prefix = table.text("prefix").and_then(|text| beginning(&text, table)).unwrap_or_default();
-    table.choice("trust", &TRUSTS);
     let peers = table.texts("peers", PEERS_MAX);
     match &peers {
         None if table.entry("peers").is_none() => {
@@ -69,6 +69,7 @@ fn route(table: &Table<'_>, resolve: Resolve<'_>) -> Route {
     Route {
         prefix,
         peers: peers.iter().filter_map(|text| peer(text, table, resolve)).collect(),
+        account: peer::account(table, &keys::ROUTE_PASSWORD, secrets),
         strip: strip as u8,
         prepend: table.text("prepend").and_then(|text| beginning(&text, table)).unwrap_or_default(),
         caller: table.text("caller").and_then(|text| name::e164(&text, table.findings())),

@@ -97,7 +97,7 @@ fn tenant(
     let codes = seats::codes(table, &keys::CODES).unwrap_or_default();
     let mut sites = sites(table, resolve);
     let lead_out = !sites.is_empty() && sites.iter().all(|(site, _)| !site.emergency_routes.is_empty());
-    let emergency = emergency::read(table, &parts.id, resolve, lead_out);
+    let emergency = emergency::read(table, &parts.id, secrets, resolve, lead_out);
     let mut accounts = account::Accounts::read(table, &parts, &sites, secrets, server, macs);
     route::check_numbers(table, &accounts.extensions);
     inherit_codes(&codes, &mut sites, &mut accounts);
@@ -127,7 +127,7 @@ fn tenant(
         seats,
         base: reach::base(table),
         absent: reach::absent(table, &keys::ABSENT).unwrap_or_default(),
-        routes: route::routes(table, resolve),
+        routes: route::routes(table, secrets, resolve),
         outside: route::outside(table),
         registrar,
         time_zone: seats::time_zone(table),

@@ -18,6 +18,7 @@ use crate::return_path::RoutingKeys;
 use crate::settings::{Listener, Protocol, Settings, Tenant};
 use crate::tables::Tables;
 use crate::transaction::{ServerId, Transactions};
+use crate::upstream::Challenges;
 
 /// Which core a transaction belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub(crate) struct Context {
     pub(crate) counters: Counters,
     /// Expiry and what the store has yet to hear, of the bindings this worker sees to.
     pub(crate) upkeep: Upkeep,
+    /// What peers have asked this worker.
+    pub(crate) challenges: Challenges,
 }
 
 /// What a core works with for the time of one input.

@@ -56,6 +56,8 @@ counters! {
     notifies_sent: "NOTIFY requests sent to phones.",
     notifies_failed: "NOTIFY requests that no phone confirmed.",
     outside_calls: "Calls by a route.",
+    peer_challenges_answered: "Challenges of peers answered with the edge's own credentials.",
+    peer_challenges_refused: "Challenges of peers that have an account of the edge and were not answered, or not again.",
     outside_calls_refused: "Calls by a route refused because the number is barred or there are too many.",
     emergency_calls: "Emergency calls.",
     emergency_unrouted: "Emergency calls that reached nobody.",

@@ -62,6 +62,7 @@ use settings::Settings;
 use subscription::Hoteling;
 pub use tables::{Tables, Unplaced};
 use transaction::{Bounds, Transactions};
+use upstream::Challenges;
 
 /// Units of work of one call of [`Dataplane::handle_timeout`]: some hundred microseconds, so that no datagram
 /// waits long behind timers.
@@ -96,7 +97,8 @@ impl Dataplane {
         tables.location.adopt(now.mono, &mut upkeep, (u64::from(worker.0), u64::from(workers)));
         let mut random = Random::new(seed);
         let mut rooms = Rooms::new(u32::from_ne_bytes(random.bytes()));
-        let ctx = Context { worker, settings, keys, tables, random, counters: Counters::default(), upkeep };
+        let (counters, challenges) = (Counters::default(), Challenges::default());
+        let ctx = Context { worker, settings, keys, tables, random, counters, upkeep, challenges };
         if worker == WorkerId(0) {
             // Seats out of the store may be of devices and extensions that are no more.
             rooms.on_configured(&ctx, &ctx.settings);
@@ -140,6 +142,7 @@ impl Dataplane {
             Input::Told(notice) => rooms.on_notice(&mut work, notice),
             Input::Configured(settings) => {
                 work.transactions.configure(now.mono, settings.timers);
+                work.ctx.challenges = Challenges::default();
                 let before = std::mem::replace(&mut work.ctx.settings, settings);
                 // One worker sees to what follows for all.
                 if work.ctx.worker == WorkerId(0) {

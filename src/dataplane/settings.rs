@@ -34,7 +34,8 @@ use listener::Face;
 pub use listener::{Listener, Protocol};
 pub use numbers::{Pattern, number};
 pub use registrar::RegistrarPolicy;
-pub use route::{OutsidePolicy, Route};
+use route::PeerAccounts;
+pub use route::{OutsidePolicy, PeerAccount, Route};
 pub use seats::{HomePhones, HotelingPolicy, NativeIdentify, OnLimit, OnOccupied, SeatPolicy};
 pub use timers::Timers;
 
@@ -64,6 +65,8 @@ pub struct Settings {
     by_peer: HashMap<SocketAddr, Vec<TenantIndex>>,
     /// The tenants whose emergency calls go to an address, in file order.
     by_emergency_service: HashMap<IpAddr, Vec<TenantIndex>>,
+    /// Who the edge is at peers that ask.
+    peer_accounts: PeerAccounts,
     /// How each listener names itself, by its index.
     faces: Vec<Face>,
 }
@@ -88,6 +91,7 @@ impl Settings {
         let mut by_customer: HashMap<Box<str>, Vec<TenantIndex>, NameHasher> = HashMap::default();
         let mut by_peer: HashMap<SocketAddr, Vec<TenantIndex>> = HashMap::new();
         let mut by_emergency_service: HashMap<IpAddr, Vec<TenantIndex>> = HashMap::new();
+        let mut peer_accounts = PeerAccounts::default();
         for (index, tenant) in tenants.iter().enumerate() {
             let index = TenantIndex(index as u32);
             by_id.entry(tenant.id.clone()).or_insert(index);
@@ -98,13 +102,13 @@ impl Settings {
                     served.push(index);
                 }
             }
-            let of_sites = tenant.sites.iter().flat_map(|site| &site.emergency_routes);
-            for address in tenant.emergency.routes.iter().chain(of_sites).flat_map(|route| &route.addresses) {
+            for address in tenant.emergency_services() {
                 let served = by_emergency_service.entry(address.ip().to_canonical()).or_default();
                 if served.last() != Some(&index) {
                     served.push(index);
                 }
             }
+            peer_accounts.add(index, tenant);
             for domain in &tenant.domains {
                 by_domain.entry(domain.as_bytes().to_ascii_lowercase().into()).or_insert(index);
             }
@@ -123,6 +127,7 @@ impl Settings {
             by_customer,
             by_peer,
             by_emergency_service,
+            peer_accounts,
         }
     }
 
@@ -184,6 +189,17 @@ impl Settings {
     pub fn tenants_of_emergency_service(&self, address: IpAddr) -> impl Iterator<Item = &Arc<Tenant>> {
         let served = self.by_emergency_service.get(&address.to_canonical());
         served.into_iter().flatten().filter_map(|index| self.tenants.get(index.0 as usize))
+    }
+
+    /// Who the edge is at `address` for `tenant`, if it asks there. A visitor's call leaves by a peer of the tenant he
+    /// visits, and is one of his own: so any tenant of the customer will do.
+    pub fn peer_account(&self, tenant: &Tenant, address: SocketAddr) -> Option<&Arc<PeerAccount>> {
+        let of = |is_meant: &dyn Fn(&Tenant) -> bool| {
+            let is_meant =
+                |index: TenantIndex| self.tenants.get(index.0 as usize).is_some_and(|it| is_meant(it));
+            self.peer_accounts.find(address, is_meant)
+        };
+        of(&|it| it.id == tenant.id).or_else(|| of(&|it| it.customer == tenant.customer))
     }
 
     /// A listener of this generation.
@@ -413,6 +429,12 @@ impl Tenant {
             bases,
             numbers,
         }
+    }
+
+    /// Everywhere its emergency calls go.
+    fn emergency_services(&self) -> impl Iterator<Item = &SocketAddr> {
+        let of_sites = self.sites.iter().flat_map(|site| &site.emergency_routes);
+        self.emergency.routes.iter().chain(of_sites).flat_map(|peer| &peer.addresses)
     }
 
     /// The digest realm, and the domain of URIs the edge composes.

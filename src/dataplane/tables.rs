@@ -15,6 +15,7 @@ use crate::now::{Mono, Now};
 use crate::query::{Record, Restored};
 use crate::settings::{Protocol, Settings, Tenant};
 use crate::subscription::Subscriptions;
+use crate::upstream::Attempts;
 
 /// Where PINs are tried in a tenant: at shared phones, and at the ordinary ones of each extension.
 pub(crate) fn places_of(tenant: &Tenant) -> impl Iterator<Item = Place> {
@@ -47,6 +48,8 @@ pub struct Tables {
     pub call_backs: CallBacks,
     /// Calls by routes.
     pub outside_calls: OutsideCalls,
+    /// How INVITEs went out to peers that ask for a password.
+    pub(crate) attempts: Attempts,
     /// Reloads and ends that wait for a device to be idle.
     pub reloads: Reloads,
     /// When seats end by themselves.
@@ -84,6 +87,7 @@ impl Tables {
             calls: Calls::new(),
             call_backs: CallBacks::new(),
             outside_calls: OutsideCalls::new(),
+            attempts: Attempts::default(),
             reloads: Reloads::new(),
             timeouts: Timeouts::new(),
             subscriptions: Subscriptions::new(),

@@ -43,12 +43,17 @@ impl Net {
 impl Edge {
     /// Starts the edge and waits until it says that it runs.
     pub(crate) fn start(net: Net) -> Self {
+        Self::start_with(net, "")
+    }
+
+    /// The same with `more` tables of the tenant.
+    pub(crate) fn start_with(net: Net, more: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let quickstart =
             fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("configs/quickstart.toml"))
                 .unwrap();
         let address = net.host(1).to_string();
-        fs::write(dir.path().join("edge.toml"), quickstart.replace("127.0.0.1", &address)).unwrap();
+        fs::write(dir.path().join("edge.toml"), quickstart.replace("127.0.0.1", &address) + more).unwrap();
         let child = run(&dir);
         let control = Control::new(SocketAddr::new(net.host(1), 8060), "demo-token");
         Self { child, dir, net, control }

@@ -1,4 +1,4 @@
-//! Real programs against the edge as it is shipped: baresip as desk phones, SIPp as many of them.
+//! Real programs against the edge as it is shipped: baresip as desk phones, SIPp as many of them, Kamailio as a gateway.
 //!
 //! Where a program is not installed its tests say so on standard error and pass, unless `CI=true`: then it must be
 //! there. `scripts/test` installs both.
@@ -7,6 +7,7 @@
 
 mod baresip;
 mod edge;
+mod kamailio;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use bench::sound::Ear;
 
 use crate::baresip::{Baresip, text};
 use crate::edge::{Edge, Net};
+use crate::kamailio::Kamailio;
 
 /// How long anything may take before the test fails. A debug build on a busy machine checks a PIN in seconds.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -151,6 +153,43 @@ fn person_logs_in_at_the_attendant_with_baresip() {
     let said = desk.listen(&ear, |said| said.ends_with("goodbye"));
     assert_eq!(said, "enter-extension enter-pin logged-in 1 0 0 1 phone-reloads goodbye");
     assert_eq!(edge.seats(), seats(&[("desk-1", "1001")]));
+}
+
+#[test]
+fn calls_leave_by_a_gateway_that_asks_for_a_password_with_kamailio() {
+    if !has("baresip", "baresip-core") || !has("kamailio", "kamailio") {
+        return;
+    }
+    for (test, algorithm) in [(6, "MD5"), (7, "SHA-256")] {
+        let net = Net::new(test);
+        let gateway = Kamailio::start(net.host(30), algorithm);
+        let route = format!(
+            "\n[[tenant.route]]\npeers = [\"sip:{}\"]\ntrust = \"digest\"\nusername = \"acme\"\n\
+             password = \"secret\"\nrealm = \"pbx.example\"\n",
+            net.host(30)
+        );
+        let edge = Edge::start_with(net, &route);
+        let mut desk = Baresip::start("desk-1", net.host(11));
+        desk.register(edge.sip(), "udp");
+        desk.dial_code("*11*1001*7738");
+
+        for _ in 0..2 {
+            desk.dial("+12125557000");
+            desk.wait_for("CALL_ESTABLISHED");
+            let (invite, ack) = (gateway.takes(), gateway.takes());
+            assert_eq!((&*invite.method, &*ack.method), ("INVITE", "ACK"));
+            assert_eq!((invite.cseq, invite.proved), (ack.cseq, ack.proved));
+            desk.hang_up();
+            desk.wait_for("CALL_CLOSED");
+            let bye = gateway.takes();
+            assert_eq!((&*bye.method, bye.proved), ("BYE", true));
+            assert!(bye.cseq > invite.cseq, "{invite:?} {bye:?}");
+        }
+
+        // The first INVITE was asked for a password. All that came after brought it along.
+        assert_eq!(edge.metric("hotdesk_peer_challenges_answered_total"), 1, "{algorithm}");
+        assert_eq!(edge.metric("hotdesk_peer_challenges_refused_total"), 0, "{algorithm}");
+    }
 }
 
 /// Plays a scenario of `bench/sipp` and gives back its figures.

@@ -53,7 +53,8 @@ impl Ask {
         &self.realm
     }
 
-    /// True if its algorithm is stronger than that of `other` (RFC 8760 §2.4: whoever answers may choose).
+    /// True if its algorithm is stronger than that of `other`. RFC 8760 §2.4 takes the topmost, unless a policy says
+    /// otherwise: not every peer puts the strongest there.
     pub(crate) fn is_stronger_than(&self, other: &Self) -> bool {
         self.algorithm > other.algorithm
     }

@@ -240,6 +240,7 @@ impl Rooms {
             asserted,
             own_routes,
             in_dialog: false,
+            numbering: None,
             tenant: Arc::clone(&tenant),
         };
         work.ctx.counters.invites += u64::from(invite);
@@ -294,6 +295,7 @@ impl Rooms {
             outside: false,
             own_routes,
             in_dialog: false,
+            numbering: None,
             tenant: Arc::clone(tenant),
         };
         work.ctx.counters.invites += 1;

@@ -164,6 +164,7 @@ impl Rooms {
             outside: false,
             own_routes: proxy::own_routes(work.ctx, request),
             in_dialog: false,
+            numbering: None,
             tenant: Arc::clone(tenant),
         };
         self.forward(work, flow, request, headers, key, plan);
@@ -343,6 +344,7 @@ fn plan(
         outside: false,
         own_routes: proxy::own_routes(work.ctx, request),
         in_dialog: false,
+        numbering: None,
         tenant: Arc::clone(home),
     }
 }

@@ -102,7 +102,7 @@ impl Rooms {
         match work.transactions.receive_response(work.now.mono, response, headers, work.out) {
             Response::Deliver { client, owner: Owner::Proxy(key) } => {
                 let mut effects = std::mem::take(&mut self.effects);
-                self.proxy.on_response(work, key, client, response, headers, &mut effects);
+                self.proxy.on_response(work, key, client, flow, response, headers, &mut effects);
                 self.effects = effects;
             }
             Response::Deliver { owner: Owner::Attendant(key), .. } => {

@@ -1,11 +1,15 @@
 //! One place a request is sent to: the message that leaves, and what goes back to the caller.
 
+use std::time::Duration;
+
 use super::forward::{self, Outgoing};
-use super::{Branch, Call, EMERGENCY_WARNING, Emergency, From, Plan, ProxyKey, Target, emergency};
+use super::{Branch, Call, EMERGENCY_WARNING, Emergency, From, Plan, ProxyKey, Target, emergency, peer};
 use crate::context::{Answer, Owner, Work};
 use crate::flow::Flow;
 use crate::hotdesk::Place;
 use crate::return_path::{Identity, Party, ReturnPath};
+use crate::transaction::ClientId;
+use crate::upstream::Renumbered;
 
 /// Branches of one request over all its groups and moves: eight seats or phones and as many again after a move.
 /// It bounds what a fork loop can cost (RFC 5393).
@@ -71,6 +75,11 @@ pub(super) fn answer(work: &mut Work<'_>, call: &Call, request: &sip::Message<'_
             Answer::with(500, "Emergency Service Unreachable", sip::Name::Warning, EMERGENCY_WARNING);
         return work.respond(call.server, request, answer);
     }
+    if call.best.asks_who_we_are() && call.branches.iter().any(|branch| branch.target.peer_account.is_some())
+    {
+        let answer = Answer::with(code, "Forbidden", sip::Name::Warning, peer::WARNING);
+        return work.respond(call.server, request, answer);
+    }
     // Within a dialog it is not the person who cannot be had, but the phone that has not answered in time.
     let code = if call.plan.in_dialog && call.best.is_silence() { 408 } else { code };
     let reason = match code {
@@ -96,9 +105,82 @@ pub(super) fn start_branch(
     if call.branches.len() >= BRANCHES_MAX {
         return false;
     }
+    let no_answer = patience(work, call, &target);
+    let Some(client) = send(work, key, call, request, headers, &target, 0, no_answer) else { return false };
+    let plan = &call.plan;
+    if call.invite
+        && !plan.in_dialog
+        && let Some(device) = &target.device
+    {
+        let device = (&*plan.tenant.id, &**device);
+        work.ctx.tables.call_began(&device, call.dialog, work.now.mono, plan.emergency.is_some());
+    }
+    call.branches.push(Branch {
+        client,
+        target,
+        attempt: 0,
+        began: work.now.mono,
+        ended: false,
+        left: false,
+    });
+    true
+}
+
+/// Sends the request of a branch once more, with the answer to what its target has asked. False: it could not be.
+pub(super) fn send_again(
+    work: &mut Work<'_>,
+    key: ProxyKey,
+    call: &mut Call,
+    index: usize,
+    request: &sip::Message<'_>,
+    headers: &sip::Mandatory<'_>,
+) -> bool {
+    let branch = &call.branches[index];
+    let attempt = branch.attempt + 1;
+    // To ask who calls is no answer: what is left of the time in which one must come is left to it, so that the next place
+    // is tried no later, but for one repetition.
+    let left = |patience: Duration| patience.saturating_sub(work.now.mono.since(branch.began));
+    let repeats = work.ctx.settings.timers.t1 * 2;
+    let no_answer = patience(work, call, &branch.target).map(|patience| left(patience).max(repeats));
+    let sent = send(work, key, call, request, headers, &branch.target, attempt, no_answer);
+    let Some(client) = sent else { return false };
+    let branch = &mut call.branches[index];
+    (branch.client, branch.attempt) = (client, attempt);
+    true
+}
+
+/// How long a place may say nothing at all: a phone is given up early, and so is a gateway that others may stand in for;
+/// other peers have Timer B.
+fn patience(work: &Work<'_>, call: &Call, target: &Target) -> Option<Duration> {
+    let from_phone = work.ctx.settings.timers.no_answer_from_phone;
+    match (&target.account, &call.plan.emergency) {
+        _ if !call.invite || call.plan.in_dialog => None,
+        (Some(_), _) | (None, Some(Emergency::CallBack)) => Some(from_phone),
+        (None, Some(Emergency::Call(help))) => Some(help.no_answer),
+        (None, None) => target.fails_over_after,
+    }
+}
+
+/// Writes the request for a place and begins its transaction there.
+#[expect(clippy::too_many_arguments, reason = "each says one thing about the request")]
+fn send(
+    work: &mut Work<'_>,
+    key: ProxyKey,
+    call: &Call,
+    request: &sip::Message<'_>,
+    headers: &sip::Mandatory<'_>,
+    target: &Target,
+    attempt: u8,
+    no_answer: Option<Duration>,
+) -> Option<ClientId> {
     let plan = &call.plan;
     let opens_dialog = !plan.in_dialog && opens_dialog(request);
-    let sealed = if opens_dialog { seal(work, plan, headers, call.flow, &target) } else { Vec::new() };
+    let for_peer = peer::request(work, plan, target, attempt, request, headers);
+    let renumbered = for_peer.as_ref().map(|for_peer| Renumbered::Opener(for_peer.numbering));
+    let sealed = match opens_dialog {
+        true => seal(work, plan, headers, call.flow, target, renumbered),
+        false => Vec::new(),
+    };
     // One Record-Route where both sides can use it, else one for each side (RFC 5658 §4).
     let sides = [work.ctx.own_uri(&call.flow), work.ctx.own_uri(&target.flow)];
     let record_route = match opens_dialog {
@@ -107,19 +189,8 @@ pub(super) fn start_branch(
         false => &[],
     };
     let via = work.ctx.via(&target.flow);
-    let outgoing = Outgoing { record_route, sealed: &sealed, ..outgoing(plan, call.flow, &target, via) };
-    // A phone that says nothing is given up early, and so is a gateway for emergencies that may have another
-    // address; other peers have Timer B.
-    let timers = &work.ctx.settings.timers;
-    let no_answer = match &target.account {
-        _ if !call.invite || plan.in_dialog => None,
-        Some(_) => Some(timers.no_answer_from_phone),
-        None => match &plan.emergency {
-            Some(Emergency::Call(help)) => Some(help.no_answer),
-            Some(Emergency::CallBack) => Some(timers.no_answer_from_phone),
-            None => target.fails_over_after,
-        },
-    };
+    let common = outgoing(plan, call.flow, target, via);
+    let outgoing = Outgoing { record_route, sealed: &sealed, for_peer: for_peer.as_ref(), ..common };
     let begun = work.transactions.begin_client(
         work.now.mono,
         target.flow,
@@ -130,20 +201,12 @@ pub(super) fn start_branch(
         work.out,
         |buffer, branch| outgoing.write(request, headers, branch, buffer),
     );
-    let Ok(client) = begun else {
+    if begun.is_err() {
         work.ctx.counters.tables_full += 1;
-        return false;
-    };
-    work.ctx.counters.requests_forwarded += 1;
-    if call.invite
-        && !plan.in_dialog
-        && let Some(device) = &target.device
-    {
-        let device = (&*plan.tenant.id, &**device);
-        work.ctx.tables.call_began(&device, call.dialog, work.now.mono, plan.emergency.is_some());
+    } else {
+        work.ctx.counters.requests_forwarded += 1;
     }
-    call.branches.push(Branch { client, target, ended: false, left: false });
-    true
+    begun.ok()
 }
 
 /// What changes in a request on its way to `target`, but for Record-Route.
@@ -166,6 +229,7 @@ pub(super) fn outgoing<'a>(plan: &'a Plan, from: Flow, target: &'a Target, via: 
             Some(Emergency::Call(help)) if !target.unlocated => help.located.as_ref(),
             _ => None,
         },
+        for_peer: None,
     }
 }
 
@@ -184,6 +248,7 @@ fn seal(
     headers: &sip::Mandatory<'_>,
     from: Flow,
     target: &Target,
+    renumbered: Option<Renumbered>,
 ) -> Vec<u8> {
     let original = headers.from.addr_raw;
     let opener_device = plan.opener_device.as_ref().filter(|device| device.tenant() == &*plan.tenant.id);
@@ -199,7 +264,7 @@ fn seal(
             From::Replaced { user, epoch, .. } => Some(Identity { extension: user, epoch: *epoch, original }),
             From::Kept | From::Anonymous => None,
         },
-        renumbered: None,
+        renumbered: renumbered.or_else(|| peer::opened_by_peer(work.ctx, plan, &from)),
     };
     let mut sealed = Vec::with_capacity(256);
     let tag = headers.from.tag().unwrap_or_default();

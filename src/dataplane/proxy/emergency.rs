@@ -112,7 +112,8 @@ pub(crate) fn emergency_caller<'a>(
 /// the other.
 pub(crate) fn of_routes(ctx: &Context, tenant: &Tenant, site: Option<&Site>, number: &str) -> Vec<Target> {
     let of_site = site.map_or(&[][..], |site| &site.emergency_routes);
-    of_peers(ctx, of_site.iter().chain(&tenant.emergency.routes), |host| {
+    let peers = of_site.iter().chain(&tenant.emergency.routes);
+    of_peers(ctx, peers, tenant.emergency.account.as_ref(), |host| {
         if number.starts_with("urn:") { number.to_owned() } else { format!("sip:{number}@{host}") }
     })
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use smallvec::SmallVec;
 
 use super::identity;
+use super::peer::{self, ForPeer};
 use super::pidf_lo::Located;
 use crate::return_path;
 
@@ -32,6 +33,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) add_privacy: bool,
     /// The place it has in that stead, with its body.
     pub(crate) located: Option<&'a Located>,
+    /// What else a peer gets that asks who the edge is.
+    pub(crate) for_peer: Option<&'a ForPeer>,
 }
 
 impl Outgoing<'_> {
@@ -89,33 +92,38 @@ impl Outgoing<'_> {
             rewrite.append(sip::Name::Geolocation, &located.geolocation);
             rewrite.append(sip::Name::GeolocationRouting, b"yes");
         }
+        if let Some(for_peer) = self.for_peer {
+            for_peer.write(&mut rewrite);
+        }
         rewrite.write(out);
     }
 }
 
-/// Display name and URI of From and To as the opener of a request wrote them, where it left with others: its
-/// responses bring them back (§8.2.6.2).
-#[derive(Debug, Default)]
+/// Display name and URI of From and To as the opener of a request wrote them, where it left with others, and its number:
+/// its responses bring them back (§8.2.6.2).
+#[derive(Debug)]
 pub(crate) struct Original {
     from: Option<Box<[u8]>>,
     to: Option<Box<[u8]>>,
+    cseq: u32,
 }
 
 impl Original {
     /// Of a request that leaves with another From, another To.
     pub(crate) fn of(request: &sip::Mandatory<'_>, from: bool, to: bool) -> Self {
         let addr = |changes: bool, addr: &sip::NameAddr<'_>| changes.then(|| addr.addr_raw.into());
-        Self { from: addr(from, &request.from), to: addr(to, &request.to) }
+        Self { from: addr(from, &request.from), to: addr(to, &request.to), cseq: request.cseq.number }
     }
 }
 
-/// Writes `response` as the opener of the request expects it: our Via gone, From and To as it sent them.
+/// Writes `response` as the opener of the request expects it: our Via gone, From, To and CSeq as it sent them.
 pub(crate) fn write_response(
     response: &sip::Message<'_>,
     headers: &sip::Mandatory<'_>,
     original: &Original,
     out: &mut Vec<u8>,
 ) {
+    let cseq;
     let mut rewrite = sip::Rewrite::new(response);
     rewrite.remove_first_value(sip::Name::Via);
     if let Some(addr) = &original.from {
@@ -125,6 +133,12 @@ pub(crate) fn write_response(
         rewrite.replace_span(headers.to.addr_raw, addr);
     }
     strip_identity(&mut rewrite);
+    if headers.cseq.number != original.cseq {
+        cseq = peer::cseq(original.cseq, headers.cseq.method);
+        rewrite.set(sip::Name::CSeq, &cseq);
+        // It is about our credentials.
+        rewrite.remove_all(sip::Name::AuthenticationInfo);
+    }
     rewrite.write(out);
 }
 

@@ -16,6 +16,7 @@ mod emergency;
 mod forward;
 mod identity;
 mod outside;
+mod peer;
 mod pidf_lo;
 mod response;
 mod route;
@@ -46,8 +47,9 @@ use crate::now::Mono;
 use crate::settings::Tenant;
 use crate::slots::{SlotKey, Slots};
 use crate::transaction::{self, ClientId, Event, ServerId};
+use crate::upstream::Numbering;
 use branch::{answer, close, help_failed, outgoing, pass_on, pass_on_best, refuses_place, start_branch};
-use forward::Original;
+use forward::{Original, Outgoing};
 use response::Best;
 
 /// Names a forwarded request of this worker.
@@ -80,6 +82,8 @@ pub(crate) struct Plan {
     pub(crate) own_routes: usize,
     /// Already a dialog: no Record-Route, no identity to seal, no following of seats.
     pub(crate) in_dialog: bool,
+    /// Within a dialog whose far end asks for a password: which number the request has there.
+    pub(crate) numbering: Option<Numbering>,
 }
 
 /// One forwarded request.
@@ -102,8 +106,12 @@ struct Call {
 }
 
 struct Branch {
+    /// Its transaction: where the target asked who the edge is, the last of several.
     client: ClientId,
     target: Target,
+    /// How often the target has asked.
+    attempt: u8,
+    began: Mono,
     /// It has given its final answer or will give none that counts.
     ended: bool,
     /// Its device lost the seat: only a 200 that crossed counts.
@@ -285,11 +293,16 @@ impl Proxy {
     }
 
     /// A response to one of our branches.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the facts of one response, each found once on the way here"
+    )]
     pub(crate) fn on_response(
         &mut self,
         work: &mut Work<'_>,
         key: ProxyKey,
         client: ClientId,
+        flow: &Flow,
         response: &sip::Message<'_>,
         headers: &sip::Mandatory<'_>,
         effects: &mut Vec<Effect>,
@@ -306,15 +319,18 @@ impl Proxy {
                 call.branches[index].ended = true;
                 call.answered = true;
                 dialog::session_refreshed(work, call, index, response, headers.cseq.method);
+                peer::is_content(work, &call.branches[index].target, flow, response);
                 pass_on(work, call, code, response, headers);
                 if !repeated {
                     self.on_answered(work, key, effects);
                 }
                 return;
             }
+            401 | 407 if self.is_asked_again(work, key, index, flow, response) => return,
             300..=699 => {}
             _ => return,
         }
+        let Some(call) = self.calls.get_mut(key) else { return };
         if std::mem::replace(&mut call.branches[index].ended, true) {
             return;
         }
@@ -548,7 +564,9 @@ impl Proxy {
         let Some(target) = plan.targets.first() else { return };
         let branch = transaction::branch::stateless(&work.ctx.tables.branch_key, ack, headers);
         work.ctx.counters.requests_forwarded += 1;
-        let outgoing = outgoing(plan, *flow, target, work.ctx.via(&target.flow));
+        let for_peer = peer::acknowledgement(work, plan, target, headers);
+        let via = work.ctx.via(&target.flow);
+        let outgoing = Outgoing { for_peer: for_peer.as_ref(), ..outgoing(plan, *flow, target, via) };
         work.out.message(target.flow, |buffer| outgoing.write(ack, headers, &branch, buffer));
     }
 

@@ -9,7 +9,9 @@ use crate::settings::{Route, Tenant};
 
 /// The places of a route for `number`, to be tried one after the other.
 pub(crate) fn of_route(ctx: &Context, route: &Route, number: &str) -> Vec<Target> {
-    let mut targets = of_peers(ctx, route.peers.iter(), |host| format!("sip:{number}@{host};user=phone"));
+    let mut targets = of_peers(ctx, route.peers.iter(), route.account.as_ref(), |host| {
+        format!("sip:{number}@{host};user=phone")
+    });
     targets.iter_mut().for_each(|target| target.fails_over_after = Some(route.no_answer));
     targets
 }

@@ -34,6 +34,11 @@ impl Best {
         self.code == 408 && self.octets.is_empty()
     }
 
+    /// True if the best that came was a question who asks.
+    pub(crate) fn asks_who_we_are(&self) -> bool {
+        matches!(self.code, 401 | 407)
+    }
+
     /// The answer to pass on; `None`: write one of our own with [`Self::code`].
     pub(crate) fn octets(&self) -> Option<&[u8]> {
         (self.code() == self.code && !self.octets.is_empty()).then_some(&*self.octets)

@@ -10,6 +10,7 @@ use crate::hotdesk::Place;
 use crate::now::Now;
 use crate::return_path::{self, Party};
 use crate::settings::{Account, Tenant};
+use crate::upstream::{Numbering, Renumbered};
 
 /// What a request with a To tag is.
 pub(crate) enum InDialog {
@@ -104,7 +105,14 @@ pub(crate) fn in_dialog(
         let name = party.device?;
         tenant.device(name).map(|_| Place::new(&tenant.id, name))
     };
+    let numbering = match path.renumbered {
+        Some(Renumbered::Opener(numbering)) if by_opener => Some(numbering),
+        Some(Renumbered::Callee) if !by_opener => Some(Numbering::CALLEE),
+        _ => None,
+    };
     let mut target = Target::party(receiver.account, uri, next);
+    target.peer_account =
+        numbering.and_then(|_| ctx.settings.peer_account(&tenant, next.remote)).map(Arc::clone);
     target.device = device(receiver).map(|place| place.name().into());
     InDialog::Ours(Box::new(Plan {
         opener: sender.account.map(Into::into),
@@ -119,6 +127,7 @@ pub(crate) fn in_dialog(
         outside: false,
         own_routes,
         in_dialog: true,
+        numbering,
     }))
 }
 

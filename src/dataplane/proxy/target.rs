@@ -1,12 +1,13 @@
 //! Where an extension rings: the phone it sits at, and ordinary phones of its own beside it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::context::Context;
 use crate::flow::Flow;
 use crate::location::{Contact, Holder, device_hash};
 use crate::now::Now;
-use crate::settings::{HomePhones, Peer, Tenant};
+use crate::settings::{HomePhones, Peer, PeerAccount, Tenant};
 
 /// One place a request may be sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub(crate) struct Target {
     pub(crate) unlocated: bool,
     /// A place of a route: silent for this long, it is passed over, and the next one is tried only if this one fails.
     pub(crate) fails_over_after: Option<Duration>,
+    /// Who the edge is there, if it asks.
+    pub(crate) peer_account: Option<Arc<PeerAccount>>,
     /// Hash of `+sip.instance`, 0 without: one phone is rung once.
     instance: u64,
 }
@@ -70,10 +73,12 @@ pub(crate) fn of_device(ctx: &Context, tenant: &str, device: &str, now: Now) -> 
     targets
 }
 
-/// All addresses of `peers`, to be tried one after the other; `uri` makes the Request-URI for the host of one.
+/// All addresses of `peers`, to be tried one after the other, with who the edge is there; `uri` makes the Request-URI for
+/// the host of one.
 pub(super) fn of_peers<'p>(
     ctx: &Context,
     peers: impl Iterator<Item = &'p Peer>,
+    account: Option<&Arc<PeerAccount>>,
     uri: impl Fn(&str) -> String,
 ) -> Vec<Target> {
     let mut targets: Vec<Target> = Vec::new();
@@ -86,7 +91,8 @@ pub(super) fn of_peers<'p>(
             let flow = Flow::datagram(listener, *address);
             // Two lists of peers often share some.
             if targets.iter().all(|known| known.flow != flow || *known.uri != *uri.as_bytes()) {
-                targets.push(Target::peer(uri.as_bytes().into(), flow, 0));
+                let target = Target::peer(uri.as_bytes().into(), flow, 0);
+                targets.push(Target { peer_account: account.cloned(), ..target });
             }
         }
     }
@@ -114,6 +120,7 @@ impl Target {
             flow: contact.flow?,
             q: contact.q,
             fails_over_after: None,
+            peer_account: None,
             unlocated: false,
             instance: contact.instance,
         })
@@ -121,8 +128,17 @@ impl Target {
 
     /// A configured peer.
     pub(crate) fn peer(uri: Box<[u8]>, flow: Flow, q: u16) -> Self {
-        let (fails_over_after, unlocated, instance) = (None, false, 0);
-        Self { account: None, device: None, uri, flow, q, fails_over_after, unlocated, instance }
+        Self {
+            account: None,
+            device: None,
+            uri,
+            flow,
+            q,
+            fails_over_after: None,
+            peer_account: None,
+            unlocated: false,
+            instance: 0,
+        }
     }
 
     /// The same, ahead of all others, for an emergency call without its place.

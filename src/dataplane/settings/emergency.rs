@@ -1,7 +1,10 @@
 //! Emergency calls: which they are, where they go, what they say and who is told.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
+
+use super::PeerAccount;
 
 /// Emergency calls of a tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +16,8 @@ pub struct Emergency {
     /// Where they go, in the order in which they are tried; none: such a call gets 500 with a Warning at once. At most
     /// as many addresses as a request may have branches are tried.
     pub routes: Vec<Peer>,
+    /// Who the edge is there and at the routes of sites, where they ask.
+    pub account: Option<Arc<PeerAccount>>,
     /// An address that has not said a word for this long is passed over.
     pub no_answer: Duration,
     /// How long after an emergency call no seat at the device begins or ends.
@@ -50,6 +55,7 @@ impl Default for Emergency {
             numbers: Vec::new(),
             prefixes: vec!["0".into(), "9".into()],
             routes: Vec::new(),
+            account: None,
             no_answer: Duration::from_secs(4),
             hold: Duration::from_secs(3600),
             call_back: Duration::from_secs(3600),

@@ -1,9 +1,14 @@
 //! The way out: where calls for numbers go that are no extension's, and how many of them there may be.
 
+use std::collections::HashMap;
+use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::Peer;
+use zeroize::Zeroizing;
+
+use super::{Peer, Tenant, TenantIndex, canonical};
 
 /// Where numbers go that begin with a prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +17,8 @@ pub struct Route {
     pub prefix: Box<str>,
     /// Where they go: tried in order until one does not fail. Calls from their addresses are believed.
     pub peers: Vec<Peer>,
+    /// Who the edge is at them, where they ask.
+    pub account: Option<Arc<PeerAccount>>,
     /// How many characters are taken off the number, from its beginning.
     pub strip: u8,
     /// What is put before what is left.
@@ -32,6 +39,57 @@ impl Route {
     /// Everywhere it leads.
     pub fn addresses(&self) -> impl Iterator<Item = &SocketAddr> {
         self.peers.iter().flat_map(|peer| &peer.addresses)
+    }
+}
+
+/// Who the edge is at a peer that asks for a password (RFC 3261 §22.3).
+#[derive(Clone, PartialEq, Eq)]
+pub struct PeerAccount {
+    /// The name, without quotes and backslashes.
+    pub username: Box<str>,
+    /// The password. It is kept, because what is hashed with it says the peer.
+    pub password: Zeroizing<String>,
+    /// The only realm that is answered; without it that which the peer names first.
+    pub realm: Option<Box<str>>,
+}
+
+impl fmt::Debug for PeerAccount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PeerAccount").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+/// Who the edge is at peers that ask, by their addresses: for each tenant that sends calls there, in file order.
+#[derive(Debug, Default)]
+pub(super) struct PeerAccounts(HashMap<SocketAddr, Vec<(TenantIndex, Arc<PeerAccount>)>>);
+
+impl PeerAccounts {
+    /// Adds those of a tenant: of its routes, then for emergency calls. Of two at one address the first counts.
+    pub(super) fn add(&mut self, index: TenantIndex, tenant: &Tenant) {
+        for route in &tenant.routes {
+            route.addresses().for_each(|address| self.put(address, index, route.account.as_ref()));
+        }
+        let account = tenant.emergency.account.as_ref();
+        tenant.emergency_services().for_each(|address| self.put(address, index, account));
+    }
+
+    fn put(&mut self, address: &SocketAddr, index: TenantIndex, account: Option<&Arc<PeerAccount>>) {
+        let Some(account) = account else { return };
+        let known = self.0.entry(canonical(*address)).or_default();
+        if known.last().is_none_or(|(last, _)| *last != index) {
+            known.push((index, Arc::clone(account)));
+        }
+    }
+
+    /// The first at `address` of a tenant that is meant.
+    pub(super) fn find(
+        &self,
+        address: SocketAddr,
+        is_meant: impl Fn(TenantIndex) -> bool,
+    ) -> Option<&Arc<PeerAccount>> {
+        // Where nobody asks, nothing is looked up.
+        let known = if self.0.is_empty() { None } else { self.0.get(&canonical(address)) };
+        known?.iter().find(|(index, _)| is_meant(*index)).map(|(_, account)| account)
     }
 }
 
@@ -76,9 +134,10 @@ mod tests {
     #[test]
     fn number_is_rewritten_from_its_beginning() {
         let rewritten = |strip, prepend: &str, number: &str| {
-            let (prefix, peers, caller) = ("".into(), Vec::new(), None);
+            let (prefix, peers, account, caller) = ("".into(), Vec::new(), None, None);
             let no_answer = Duration::from_secs(4);
-            Route { prefix, peers, strip, prepend: prepend.into(), caller, no_answer }.rewritten(number)
+            let prepend = prepend.into();
+            Route { prefix, peers, account, strip, prepend, caller, no_answer }.rewritten(number)
         };
 
         assert_eq!(rewritten(1, "+49", "0301234").as_deref(), Some("+49301234"));

@@ -66,9 +66,10 @@ impl Call {
         self.draft(method)
     }
 
-    /// The ACK of its 2xx.
-    pub(super) fn ack(&self) -> Draft {
+    /// The ACK of a 2xx to the INVITE with this number.
+    pub(super) fn ack(&self, cseq: u32) -> Draft {
         let mut ack = self.draft("ACK");
+        ack.set("CSeq", &format!("{cseq} ACK"));
         if !self.ack_body.is_empty() {
             ack.add("Content-Type", "application/sdp");
             ack.body.clone_from(&self.ack_body);

@@ -81,7 +81,7 @@ pub(super) fn is_right(
     let asked = Asked {
         realm: field("realm"),
         nonce: nonce.into(),
-        sha256: false,
+        sha256: field("algorithm") == "SHA-256",
         qop: quoted(value, "qop").is_some(),
         opaque: None,
         count: u32::from_str_radix(&field("nc"), 16).unwrap_or(1).saturating_sub(1),

@@ -26,7 +26,7 @@ pub use call::{Call, CallState, Leg};
 pub use draft::Draft;
 pub use heard::Heard;
 pub use office::{OFFER, Office};
-pub use phone::{Manner, Phone};
+pub use phone::{Door, Manner, Phone};
 pub use pins::Pins;
 pub use store::{Store, StoreMood};
 pub use wire::Quality;

@@ -3,6 +3,10 @@
 //!
 //! In: what a peer asked, a request on its way there. Out: credentials, and numbers.
 
+mod attempts;
+mod challenge;
 mod cseq;
 
+pub(crate) use attempts::{Attempt, Attempts, InviteTo};
+pub(crate) use challenge::{Challenges, Credentials};
 pub use cseq::{Numbering, Renumbered};

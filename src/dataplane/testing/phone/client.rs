@@ -249,20 +249,24 @@ impl Phone {
             return self.finish(now, Purpose::Invite(call), None, ticket, code);
         }
         self.calls[call].statuses.push(code);
-        let ack = self.establish(call, text);
+        let cseq = self.clients[index].cseq;
+        let ack = self.establish(call, text, cseq);
         let client = &mut self.clients[index];
         client.done = Some(ack);
         self.outcomes[client.ticket] = Some(code);
     }
 
     /// A 2xx makes a dialog (§12.1.2); its ACK is sent and given back.
-    fn establish(&mut self, call: usize, text: &str) -> String {
+    fn establish(&mut self, call: usize, text: &str, cseq: u32) -> String {
         let state = &mut self.calls[call];
-        state.state = CallState::Up;
         state.remote = value(text, "To").into();
         state.target = uri_of(value(text, "Contact")).into();
-        state.routes = listed(text, "Record-Route").rev().collect();
-        let ack = state.ack();
+        // §12.2.1.2: a request within the dialog changes no route.
+        if state.state != CallState::Up {
+            state.routes = listed(text, "Record-Route").rev().collect();
+        }
+        state.state = CallState::Up;
+        let ack = state.ack(cseq);
         let branch = format!("z9hG4bK{}", self.token());
         let ack = ack.write(&[("Via", &self.via(&branch))]);
         self.sent.push(ack.clone());
@@ -275,10 +279,10 @@ impl Phone {
         let (call_id, tag) = (self.calls[call].call_id.clone(), tag_of(value(text, "To")));
         let known = self.calls.iter().position(|it| it.call_id == call_id && tag_of(&it.remote) == tag);
         let second = known.unwrap_or_else(|| {
-            self.calls.push(self.calls[call].clone());
+            self.calls.push(Call { state: CallState::Calling, ..self.calls[call].clone() });
             self.calls.len() - 1
         });
-        self.establish(second, text);
+        self.establish(second, text, self.calls[second].cseq);
         self.calls[second].state = if known.is_some() { CallState::Over } else { CallState::Up };
         self.hang_up(now, second);
     }

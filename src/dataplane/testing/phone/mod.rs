@@ -4,7 +4,10 @@
 //! In: messages and time. Out: messages, and what it [`heard`](Phone::heard).
 
 mod client;
+mod door;
 mod server;
+
+pub use door::Door;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -93,6 +96,10 @@ pub struct Phone {
     pub manner: Manner,
     /// It challenges NOTIFYs with this nonce and takes none without its own account's credentials.
     pub notify_nonce: Option<String>,
+    /// The CSeq of its calls' INVITEs.
+    pub first_cseq: u32,
+    /// A peer that asks who sends it requests.
+    pub door: Option<Door>,
     /// What its user typed in place of the right password.
     pub wrong_password: Option<String>,
     /// Every digest answer it gave, for tests that look where they must not appear.
@@ -122,6 +129,8 @@ impl Phone {
         Self {
             manner: Manner::Answers,
             notify_nonce: None,
+            first_cseq: 1,
+            door: None,
             wrong_password: None,
             responses: Vec::new(),
             flow,
@@ -300,13 +309,13 @@ impl Phone {
             target: draft.uri.clone(),
             routes: Vec::new(),
             ack_body: String::new(),
-            cseq: 1,
+            cseq: self.first_cseq,
             invite: String::new(),
             branch: String::new(),
             cancel_wanted: false,
         });
         let line = (!self.accounts.is_empty()).then_some(self.line);
-        self.send(now, draft, line, 1, Purpose::Invite(call));
+        self.send(now, draft, line, self.first_cseq, Purpose::Invite(call));
         call
     }
 
@@ -351,7 +360,8 @@ impl Phone {
         draft.remove("CSeq").add("Contact", &contact);
         change(&mut draft);
         let cseq = self.calls[call].cseq;
-        self.send(now, draft, Some(self.line), cseq, Purpose::Invite(call))
+        let line = (!self.accounts.is_empty()).then_some(self.line);
+        self.send(now, draft, line, cseq, Purpose::Invite(call))
     }
 
     /// Takes a ringing call.

@@ -20,6 +20,14 @@ impl Phone {
             return self.outgoing.push(served.response.clone());
         }
         self.heard.push(heard);
+        let passed =
+            self.door.as_mut().filter(|_| method != "CANCEL").map_or(Ok(None), |door| door.pass(text));
+        let headers: Vec<(&str, String)> = match passed {
+            Err((code, name, challenge)) => return self.respond(now, text, code, &[(name, &challenge)]),
+            Ok(_) if self.door.as_ref().is_some_and(|door| door.silent_behind) => return,
+            Ok(next) => next.into_iter().map(|next| ("Authentication-Info", next)).collect(),
+        };
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let to_tag = tag_of(value(text, "To"));
         let known = self.calls.iter().position(|call| {
             call.call_id == value(text, "Call-ID") && to_tag.is_some() && tag_of(&call.local) == to_tag
@@ -31,7 +39,7 @@ impl Phone {
                 self.calls[call].state = CallState::Over;
                 self.calls[call].ended_by_peer = true;
                 self.served.iter_mut().filter(|it| it.call == Some(call)).for_each(|it| it.resend_at = NEVER);
-                self.respond(now, text, 200, &[]);
+                self.respond(now, text, 200, &headers);
             }
             ("NOTIFY", _) => {
                 let nonce = self.notify_nonce.clone();
@@ -47,7 +55,13 @@ impl Phone {
                 self.respond(now, text, 401, &[("WWW-Authenticate", &challenge)]);
             }
             ("OPTIONS" | "MESSAGE" | "INFO", None) if to_tag.is_none() => self.respond(now, text, 200, &[]),
-            (_, Some(_)) => self.respond(now, text, 200, &[]),
+            ("INVITE", Some(call)) => {
+                let contact = self.accounts.first().map_or("peer", |account| &account.user).to_owned();
+                let contact = format!("<{}>", self.contact(&contact));
+                let response = response(text, 200, value(text, "To"), &[("Contact", &contact)]);
+                self.serve(now, text, response, Some(call), 200);
+            }
+            (_, Some(_)) => self.respond(now, text, 200, &headers),
             _ => self.respond(now, text, 481, &[]),
         }
     }
@@ -111,8 +125,10 @@ impl Phone {
         let (call_id, to_tag) = (value(text, "Call-ID"), tag_of(value(text, "To")));
         let acknowledged =
             self.calls.iter().position(|call| call.call_id == call_id && tag_of(&call.local) == to_tag);
+        let number = |text| value(text, "CSeq").split(' ').next().map(str::to_owned);
         for served in &mut self.served {
-            if served.method == "INVITE" && (served.branch == branch || served.call == acknowledged) {
+            let is_of = served.branch == branch || served.call == acknowledged;
+            if served.method == "INVITE" && is_of && number(&served.response) == number(text) {
                 served.resend_at = NEVER;
             }
         }

@@ -7,6 +7,7 @@ mod base_state;
 mod calls;
 mod emergency;
 mod ends;
+mod gateway_digest;
 mod hoteling;
 mod last_desk;
 mod last_user;

@@ -18,6 +18,7 @@ fn route(prefix: &str, peers: &[(&str, &str)]) -> Route {
     Route {
         prefix: prefix.into(),
         peers: peers.iter().map(peer).collect(),
+        account: None,
         strip: prefix.len() as u8,
         prepend: "+1".into(),
         caller: Some("+12125551000".into()),
