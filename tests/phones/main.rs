@@ -1,7 +1,7 @@
 //! Real programs against the edge as it is shipped: baresip as desk phones, SIPp as many of them, Kamailio as a gateway.
 //!
 //! Where a program is not installed its tests say so on standard error and pass, unless `CI=true`: then it must be
-//! there. `scripts/test` installs both.
+//! there. `scripts/test` installs them.
 
 #![expect(clippy::unwrap_used, reason = "this is all tests")]
 
