@@ -59,7 +59,7 @@ use output::{Outbox, Output};
 use random::Random;
 use return_path::RoutingKeys;
 use settings::Settings;
-use subscription::Hoteling;
+use subscription::EventNotifier;
 pub use tables::{Tables, Unplaced};
 use transaction::{Bounds, Transactions};
 use upstream::Challenges;
@@ -148,7 +148,7 @@ impl Dataplane {
                 if work.ctx.worker == WorkerId(0) {
                     rooms.on_configured(work.ctx, &before);
                     rooms.plan_by_new_settings(&work);
-                    Hoteling::on_configured(work.ctx, now.mono);
+                    EventNotifier::on_configured(work.ctx, now.mono);
                 }
             }
             Input::Keyed(keys) => work.ctx.keys = keys,

@@ -31,7 +31,7 @@ use crate::query::{QueryId, Record};
 use crate::registrar::Granted;
 use crate::seating::{self, Ending, Seating, customer_of};
 use crate::slots::SlotKey;
-use crate::subscription::Hoteling;
+use crate::subscription::EventNotifier;
 use crate::transaction::{self, Event, Reception, Response};
 
 /// Calls of the attendant that are looked after in one go: each may play a prompt or hang up.
@@ -49,7 +49,7 @@ pub(crate) struct Rooms {
     pub(crate) proxy: Proxy,
     pub(crate) attendant: Attendant,
     pub(crate) notifier: Notifier,
-    hoteling: Hoteling,
+    subscriptions: EventNotifier,
     alarms: Alarms,
     pub(crate) pending: Pending,
     pub(crate) seating: Seating,
@@ -74,7 +74,7 @@ impl Rooms {
             proxy: Proxy::new(),
             attendant: Attendant::new(first_generation),
             notifier: Notifier::new(),
-            hoteling: Hoteling::new(),
+            subscriptions: EventNotifier::new(),
             alarms: Alarms::new(),
             pending: Pending::new(first_generation),
             seating: Seating::default(),
@@ -115,7 +115,7 @@ impl Rooms {
                 self.evict(work, eviction);
             }
             Response::Deliver { owner: Owner::Subscription(key), .. } => {
-                self.hoteling.on_response(work, key, response);
+                self.subscriptions.on_response(work, key, response);
             }
             Response::Deliver { owner: Owner::Alarm(key), .. } => {
                 self.alarms.on_response(work, key, response);
@@ -298,7 +298,7 @@ impl Rooms {
         self.attendant.on_event(work, event, &mut effects);
         self.effects = effects;
         self.alarms.on_event(work, event);
-        self.hoteling.on_event(work, event);
+        self.subscriptions.on_event(work, event);
         let eviction = self.notifier.on_event(work, event);
         self.evict(work, eviction);
         self.carry_out(work);
@@ -312,7 +312,7 @@ impl Rooms {
             proxy::forget_call_backs(work);
             self.effects.extend(work.ctx.tables.reloads.waiting().into_iter().map(Effect::Idle));
             self.mind_the_clock(work);
-            self.hoteling.end_due(work);
+            self.subscriptions.end_due(work);
         }
         self.carry_out(work);
     }

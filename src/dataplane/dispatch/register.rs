@@ -485,7 +485,7 @@ fn change_bindings(
 
 /// The event package that whoever registers may subscribe to: a shared phone's guest key.
 fn package_for(tenant: &Tenant, sender: Sender) -> Option<&'static str> {
-    (tenant.seats.hoteling.is_some() && sender == Sender::Device).then_some(subscription::PACKAGE)
+    (tenant.seats.hoteling.is_some() && sender == Sender::Device).then_some(subscription::PACKAGES)
 }
 
 /// What the bindings of a seat carry.

@@ -23,7 +23,7 @@ impl Rooms {
                 let holder = bound.map(|eviction| eviction.holder);
                 self.on_native_granted(work, &flow, &request, holder, change);
             }
-            Asker::Hoteling { device, cseq } => self.hoteling.granted(work, &device, cseq),
+            Asker::Hoteling { device, cseq } => self.subscriptions.granted(work, &device, cseq),
             Asker::Api(reply) => {
                 let done = match (&change.begun, change.ended.first()) {
                     (Some(seat), _) => Done::LoggedIn(seat.clone()),
@@ -44,7 +44,7 @@ impl Rooms {
                 self.evict(work, bound);
                 self.on_native_refused(work, &flow, &request, refusal);
             }
-            Asker::Hoteling { device, cseq } => self.hoteling.refused(work, &device, cseq),
+            Asker::Hoteling { device, cseq } => self.subscriptions.refused(work, &device, cseq),
             Asker::Api(reply) => work.out.push(Output::Reply(reply, Err(refusal))),
             Asker::Nobody => {}
         }
@@ -59,7 +59,7 @@ impl Rooms {
         self.proxy.on_seats_changed(work, change, &mut effects);
         self.effects = effects;
         work.out.push(Output::Tell(Notice::SeatsChanged(Arc::clone(change))));
-        self.hoteling.seats_changed(work, change);
+        self.subscriptions.seats_changed(work, change);
 
         // Where it was dialled the phone is told when its call is over; the attendant sees to that.
         let here = change.begun.as_ref().or(change.ended.first()).map(|seat| &seat.device);

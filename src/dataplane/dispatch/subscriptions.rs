@@ -8,12 +8,19 @@ use super::credentials::authenticate;
 use crate::context::{Answer, Owner, Work};
 use crate::flow::Flow;
 use crate::hotdesk::Place;
-use crate::settings::{Account, Tenant};
+use crate::settings::{Account, HotelingPolicy, Tenant};
 use crate::subscription::{self, Subscribe};
 use crate::transaction::Key;
 
+/// The packages there are, each for a shared phone's own account alone.
+#[derive(Clone, Copy)]
+enum Package {
+    GuestKey(HotelingPolicy),
+    MessageSummary,
+}
+
 impl Rooms {
-    /// A SUBSCRIBE outside dialogs: the only subscription there is is a shared phone's, to its own guest key.
+    /// A SUBSCRIBE outside dialogs: shared phones subscribe to what concerns themselves.
     pub(super) fn on_subscribe(
         &mut self,
         work: &mut Work<'_>,
@@ -23,12 +30,18 @@ impl Rooms {
         key: Key,
         tenant: &Arc<Tenant>,
     ) {
-        if !is_for_guest_key(request) || tenant.seats.hoteling.is_none() {
+        let Some(package) = package(request, tenant) else {
             return refuse_package(work, flow, request, tenant);
-        }
+        };
         let Some(account) = authenticate(work, flow, request, headers, tenant, false) else { return };
         let Account::Device(index) = account else {
-            return work.answer(flow, request, Answer::new(403, "Only Shared Phones Have A Guest Key"));
+            return match package {
+                Package::GuestKey(_) => {
+                    work.answer(flow, request, Answer::new(403, "Only Shared Phones Have A Guest Key"));
+                }
+                // Nobody here knows what waits for a person.
+                Package::MessageSummary => work.answer(flow, request, Answer::new(489, "Bad Event")),
+            };
         };
         // Requests within the dialog are known by it, and by no other name of the phone's.
         let Some((home, device)) =
@@ -42,7 +55,7 @@ impl Rooms {
         if !user.is_empty() && *user != *device.name().as_bytes() {
             return work.answer(flow, request, Answer::new(404, "Not Found"));
         }
-        self.take_subscribe(work, flow, request, headers, key, &home, &device);
+        self.take_subscribe(work, flow, request, headers, key, &home, &device, package);
     }
 
     /// A SUBSCRIBE within a dialog. False: the dialog is none of the edge's own subscriptions.
@@ -54,13 +67,20 @@ impl Rooms {
         headers: &sip::Mandatory<'_>,
         key: Key,
     ) -> bool {
-        let Some((tenant, device)) = subscription::device_of_dialog(work.ctx, flow, headers) else {
+        let Some((tenant, device)) = subscription::claimed_device(work.ctx, flow, headers) else {
             return false;
         };
-        if !is_for_guest_key(request) {
+        let is_of_guest_key = subscription::is_hoteling_of(work.ctx, &device, headers);
+        if !is_of_guest_key && !subscription::is_message_summary_of(work.ctx, &device, headers) {
+            return false;
+        }
+        let package = package(request, &tenant);
+        let Some(package) =
+            package.filter(|package| matches!(package, Package::GuestKey(_)) == is_of_guest_key)
+        else {
             refuse_package(work, flow, request, &tenant);
             return true;
-        }
+        };
         // What comes over the flow of a live binding is as good as its REGISTER.
         let user = device.name().as_bytes();
         if !work.ctx.tables.location.account_has_flow(&tenant.id, user, flow, work.now.mono) {
@@ -72,7 +92,7 @@ impl Rooms {
                 return true;
             }
         }
-        self.take_subscribe(work, flow, request, headers, key, &tenant, &device);
+        self.take_subscribe(work, flow, request, headers, key, &tenant, &device, package);
         true
     }
 
@@ -89,32 +109,40 @@ impl Rooms {
         key: Key,
         tenant: &Tenant,
         device: &Place,
+        package: Package,
     ) {
         if request.has(sip::Name::Require) {
             return refuse_extensions(work, flow, request, sip::Name::Require);
         }
-        let Some(policy) = tenant.seats.hoteling else {
-            return refuse_package(work, flow, request, tenant);
-        };
         let Ok(server) = work.transactions.begin_server(work.now.mono, key, flow, request, Owner::Nobody)
         else {
             return table_full(work, flow, request, false);
         };
-        let subscribe = Subscribe { flow, request, headers, tenant, policy, device };
-        self.hoteling.on_subscribe(work, server, &subscribe, &mut self.effects);
+        let subscribe = Subscribe { flow, request, headers, tenant, device };
+        match package {
+            Package::GuestKey(policy) => {
+                self.subscriptions.on_subscribe(work, server, &subscribe, policy, &mut self.effects);
+            }
+            Package::MessageSummary => self.subscriptions.on_message_summary(work, server, &subscribe),
+        }
     }
 }
 
-fn is_for_guest_key(request: &sip::Message<'_>) -> bool {
-    let event = request.event().ok().flatten();
-    event.is_some_and(|event| event.package == subscription::PACKAGE.as_bytes())
+/// The package a SUBSCRIBE is for, if the tenant has it.
+fn package(request: &sip::Message<'_>, tenant: &Tenant) -> Option<Package> {
+    let package = request.event().ok().flatten()?.package;
+    if package == subscription::MESSAGE_SUMMARY.as_bytes() {
+        return Some(Package::MessageSummary);
+    }
+    let policy = tenant.seats.hoteling?;
+    (package == subscription::HOTELING.as_bytes()).then_some(Package::GuestKey(policy))
 }
 
-/// 489 with the packages there are (RFC 6665 §8.3.2), if there are any.
+/// 489 with the packages there are (RFC 6665 §8.3.2).
 fn refuse_package(work: &mut Work<'_>, flow: &Flow, request: &sip::Message<'_>, tenant: &Tenant) {
-    let answer = match tenant.seats.hoteling {
-        Some(_) => Answer::with(489, "Bad Event", sip::Name::AllowEvents, subscription::PACKAGE),
-        None => Answer::new(489, "Bad Event"),
+    let packages = match tenant.seats.hoteling {
+        Some(_) => subscription::PACKAGES,
+        None => subscription::MESSAGE_SUMMARY,
     };
-    work.answer(flow, request, answer);
+    work.answer(flow, request, Answer::with(489, "Bad Event", sip::Name::AllowEvents, packages));
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::PACKAGE;
 use crate::context::{Answer, Context};
 use crate::flow::Flow;
 use crate::hotdesk::Place;
@@ -64,10 +63,12 @@ impl Dialog {
         let Some(Ok(sip::ContactValue::Contact(contact))) = request.contacts().next() else {
             return Err(Answer::new(400, "Bad Contact"));
         };
-        let id = request.event().ok().flatten().and_then(|event| event.id);
-        let event = match id {
-            Some(id) => [PACKAGE.as_bytes(), b";id=", id].concat(),
-            None => PACKAGE.into(),
+        let Ok(Some(asked)) = request.event() else {
+            return Err(Answer::new(489, "Bad Event"));
+        };
+        let event = match asked.id {
+            Some(id) => [asked.package, b";id=", id].concat(),
+            None => asked.package.to_vec(),
         };
         let dialog = Self {
             call_id: headers.call_id.into(),
@@ -92,18 +93,11 @@ impl Dialog {
     }
 }
 
-/// The device whose subscription a request within a dialog belongs to, by what it says of itself, and its tenant.
-pub(crate) fn device_of_dialog(
-    ctx: &Context,
-    flow: &Flow,
-    headers: &sip::Mandatory<'_>,
-) -> Option<(Arc<Tenant>, Place)> {
-    if ctx.tables.subscriptions.is_empty() {
-        return None;
-    }
-    let (tenant, device) = claimed_device(ctx, flow, headers)?;
-    let is_its = ctx.tables.subscriptions.update(&device, |subscription| subscription.dialog.is_of(headers));
-    (is_its == Some(true)).then_some((tenant, device))
+/// True if a request within a dialog belongs to the subscription of `device` to its guest key.
+pub(crate) fn is_hoteling_of(ctx: &Context, device: &Place, headers: &sip::Mandatory<'_>) -> bool {
+    let subscriptions = &ctx.tables.subscriptions;
+    !subscriptions.is_empty()
+        && subscriptions.update(device, |subscription| subscription.dialog.is_of(headers)) == Some(true)
 }
 
 /// The device that From names, and its tenant.

@@ -16,10 +16,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::body::{HotelingEvent, SetHoteling};
+use super::body::{CONTENT_TYPE, HotelingEvent, SetHoteling};
 use super::dialog::{Dialog, Tag};
-use super::notify::{NOTIFIES_MAX, Sent, State, way};
-use super::request::{NO_SUBSCRIPTION, Subscribe, accept, acceptable, granted, refuse_body};
+use super::notify::{EventNotifier, State, way};
+use super::request::{NO_SUBSCRIPTION, NOT_REGISTERED, Subscribe, accept, acceptable, granted, refuse_body};
 use super::table::Subscription;
 use crate::context::{Answer, Context, Work};
 use crate::effect::{Effect, LogIn};
@@ -29,8 +29,7 @@ use crate::now::Mono;
 use crate::query::Proof;
 use crate::refusal::Refusal;
 use crate::seating;
-use crate::settings::Settings;
-use crate::slots::Slots;
+use crate::settings::{HotelingPolicy, Settings};
 use crate::transaction::ServerId;
 
 /// The event package.
@@ -44,27 +43,20 @@ const SITS_ON: u64 = 12 * 3600;
 /// Subscriptions that end in one go.
 const ENDS_MAX: usize = 256;
 
-/// Guest keys of one worker: the NOTIFYs it has sent. The subscriptions are all workers'.
-#[derive(Debug)]
-pub(crate) struct Hoteling {
-    pub(super) notifies: Slots<Sent>,
-}
-
-impl Hoteling {
-    pub(crate) fn new() -> Self {
-        Self { notifies: Slots::new(NOTIFIES_MAX) }
-    }
-
+impl EventNotifier {
     /// Takes a SUBSCRIBE in its server transaction.
     pub(crate) fn on_subscribe(
         &mut self,
         work: &mut Work<'_>,
         server: ServerId,
         subscribe: &Subscribe<'_>,
+        policy: HotelingPolicy,
         effects: &mut Vec<Effect>,
     ) {
-        let Subscribe { request, policy, device, .. } = *subscribe;
-        let expires = match acceptable(request).and_then(|()| granted(request.expires(), policy)) {
+        let Subscribe { request, device, .. } = *subscribe;
+        let granted =
+            acceptable(request, CONTENT_TYPE).and_then(|()| granted(request.expires(), policy.expires_max));
+        let expires = match granted {
             Ok(expires) => expires,
             Err(answer) => return work.respond(server, request, answer),
         };
@@ -91,7 +83,7 @@ impl Hoteling {
         accept(work, server, subscribe, expires, &tag);
         match (ended, wish) {
             (Some(ended), _) => self.say_last(work, device, ended, State::TimedOut),
-            (None, Some(wish)) => self.carry_out(work, subscribe, wish, effects),
+            (None, Some(wish)) => self.carry_out(work, subscribe, policy, wish, effects),
             (None, None) => self.tell(work, device),
         }
     }
@@ -101,10 +93,11 @@ impl Hoteling {
         &mut self,
         work: &mut Work<'_>,
         subscribe: &Subscribe<'_>,
+        policy: HotelingPolicy,
         wish: SetHoteling,
         effects: &mut Vec<Effect>,
     ) {
-        let Subscribe { flow, headers, tenant, policy, device, .. } = *subscribe;
+        let Subscribe { flow, headers, tenant, device, .. } = *subscribe;
         let SetHoteling { guest, proof } = wish;
         work.ctx.tables.timeouts.used(device, work.now.mono);
         let seat = work.ctx.tables.seats.seat_at(&tenant.customer, device);
@@ -241,7 +234,7 @@ impl Hoteling {
         let seat = seat_at(work.ctx, device);
         let body = who(work, seat.as_deref()).to_string();
         let (dialog, flow, cseq, _) = ended.next();
-        self.notify(work, device, (&dialog, flow), cseq, state, &body);
+        self.notify(work, device, (&dialog, flow), cseq, state, (CONTENT_TYPE, &body));
     }
 
     fn say_who(&mut self, work: &mut Work<'_>, device: &Place, facts: Option<Facts>, seat: Option<&Seat>) {
@@ -252,7 +245,8 @@ impl Hoteling {
     fn say(&mut self, work: &mut Work<'_>, device: &Place, facts: Option<Facts>, event: HotelingEvent<'_>) {
         let Some((dialog, flow, cseq, expires_at)) = facts else { return };
         let state = State::Active(expires_at.since(work.now.mono));
-        if self.notify(work, device, (&dialog, flow), cseq, state, &event.to_string()).is_none() {
+        let body = event.to_string();
+        if self.notify(work, device, (&dialog, flow), cseq, state, (CONTENT_TYPE, &body)).is_none() {
             work.ctx.tables.subscriptions.end(device, &dialog.tag);
         }
     }
@@ -269,7 +263,7 @@ fn keep(
     let is_new = headers.to.tag().is_none();
     if way(work.ctx, device, *flow, work.now).is_none() {
         return Err(match is_new {
-            true => Answer::with(480, "Register First", sip::Name::RetryAfter, "5"),
+            true => NOT_REGISTERED,
             false => NO_SUBSCRIPTION,
         });
     }

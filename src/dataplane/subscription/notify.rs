@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use super::body::CONTENT_TYPE;
 use super::dialog::{Dialog, Tag};
-use super::hoteling::Hoteling;
 use crate::context::{Context, Owner, Work};
 use crate::flow::Flow;
 use crate::hotdesk::Place;
 use crate::now::Now;
-use crate::slots::SlotKey;
+use crate::slots::{SlotKey, Slots};
 use crate::transaction::Event;
 
 /// Names a NOTIFY of this worker.
@@ -17,11 +15,11 @@ pub(crate) type NotifyKey = SlotKey;
 
 /// NOTIFYs under way at a time and worker, as many as the notifier may have. One more is not sent, and the phone learns
 /// with its next refresh what it missed.
-pub(super) const NOTIFIES_MAX: usize = 16_384;
+const NOTIFIES_MAX: usize = 16_384;
 
 /// A NOTIFY that has no answer yet.
 #[derive(Debug)]
-pub(super) struct Sent {
+struct Sent {
     device: Place,
     tag: Tag,
 }
@@ -37,7 +35,17 @@ pub(super) enum State {
     NoResource,
 }
 
-impl Hoteling {
+/// The packages of one worker: the NOTIFYs it has sent. The subscriptions are all workers'.
+#[derive(Debug)]
+pub(crate) struct EventNotifier {
+    notifies: Slots<Sent>,
+}
+
+impl EventNotifier {
+    pub(crate) fn new() -> Self {
+        Self { notifies: Slots::new(NOTIFIES_MAX) }
+    }
+
     /// Sends a NOTIFY down the way the phone registered by. `None`: there is none, and nothing was sent.
     pub(super) fn notify(
         &mut self,
@@ -46,7 +54,7 @@ impl Hoteling {
         (dialog, last): (&Dialog, Flow),
         cseq: u32,
         state: State,
-        body: &str,
+        (kind, body): (&str, &str),
     ) -> Option<()> {
         let flow = way(work.ctx, device, last, work.now)?;
         let sent = Sent { device: device.clone(), tag: dialog.tag };
@@ -92,7 +100,7 @@ impl Hoteling {
                         compose.header(sip::Name::SubscriptionState, b"terminated;reason=noresource")
                     }
                 };
-                compose.body(CONTENT_TYPE.as_bytes(), body.as_bytes()).finish();
+                compose.body(kind.as_bytes(), body.as_bytes()).finish();
             },
         );
         if begun.is_ok() {

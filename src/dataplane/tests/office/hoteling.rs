@@ -458,7 +458,7 @@ fn only_a_shared_phone_that_proves_itself_has_a_guest_key() {
     assert_eq!(answer(&mut office, "desk-1", "dialog", "desk-1"), Some(489));
     assert_eq!(
         last_answer(&office, "desk-1", "SUBSCRIBE").header("Allow-Events"),
-        Some("x-broadworks-hoteling")
+        Some("x-broadworks-hoteling, message-summary")
     );
     office["desk-2"].wrong_password = Some("guessed".into());
     assert_eq!(answer(&mut office, "desk-2", "x-broadworks-hoteling", "desk-2"), Some(401));
@@ -498,7 +498,7 @@ fn shared_phones_learn_of_the_package_when_they_register() {
     let offered =
         |phone: &str| last_answer(&office, phone, "REGISTER").header("Allow-Events").map(ToOwned::to_owned);
 
-    assert_eq!(offered("desk-1").as_deref(), Some("x-broadworks-hoteling"));
+    assert_eq!(offered("desk-1").as_deref(), Some("x-broadworks-hoteling, message-summary"));
     assert_eq!(offered("soft-1"), None);
 }
 

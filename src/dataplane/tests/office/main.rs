@@ -12,6 +12,7 @@ mod hoteling;
 mod last_desk;
 mod last_user;
 mod log_in;
+mod message_summary;
 mod moves;
 mod native;
 mod pins;
