@@ -105,8 +105,9 @@ pub(super) fn start_branch(
     if call.branches.len() >= BRANCHES_MAX {
         return false;
     }
-    let no_answer = patience(work, call, &target);
-    let Some(client) = send(work, key, call, request, headers, &target, 0, no_answer) else { return false };
+    let (attempt, no_answer) = (target.first_attempt(), patience(work, call, &target));
+    let sent = send(work, key, call, request, headers, &target, attempt, no_answer);
+    let Some(client) = sent else { return false };
     let plan = &call.plan;
     if call.invite
         && !plan.in_dialog
@@ -115,14 +116,7 @@ pub(super) fn start_branch(
         let device = (&*plan.tenant.id, &**device);
         work.ctx.tables.call_began(&device, call.dialog, work.now.mono, plan.emergency.is_some());
     }
-    call.branches.push(Branch {
-        client,
-        target,
-        attempt: 0,
-        began: work.now.mono,
-        ended: false,
-        left: false,
-    });
+    call.branches.push(Branch { client, target, attempt, began: work.now.mono, ended: false, left: false });
     true
 }
 

@@ -109,7 +109,7 @@ struct Branch {
     /// Its transaction: where the target asked who the edge is, the last of several.
     client: ClientId,
     target: Target,
-    /// How often the target has asked.
+    /// As which attempt it went there last.
     attempt: u8,
     began: Mono,
     /// It has given its final answer or will give none that counts.

@@ -3,7 +3,7 @@
 use super::{Branch, Plan, Proxy, ProxyKey, Target, branch};
 use crate::context::{Context, Work};
 use crate::flow::Flow;
-use crate::upstream::{Attempt, Credentials, InviteTo, Numbering, Renumbered};
+use crate::upstream::{ATTEMPT_LAST, Attempt, Credentials, InviteTo, Numbering, Renumbered};
 
 /// The Warning of a request that a peer refused because it does not know the edge, or whose challenge the edge cannot
 /// answer.
@@ -150,10 +150,10 @@ fn may_answer(work: &mut Work<'_>, branch: &Branch, flow: &Flow, response: &sip:
     let answerable = is_of(&branch.target, flow)
         .then(|| work.ctx.challenges.ask(account, branch.target.flow.remote, response))
         .flatten();
-    let may = match (branch.attempt, answerable) {
+    let may = match (branch.attempt - branch.target.first_attempt(), answerable) {
         // What was sent along at first was for an older challenge, if anything was.
         (0, Some(_)) => true,
-        (1, Some(answerable)) => answerable.stale,
+        (1, Some(answerable)) => answerable.stale && branch.attempt < ATTEMPT_LAST,
         _ => false,
     };
     let counters = &mut work.ctx.counters;

@@ -146,6 +146,12 @@ impl Target {
         Self { unlocated: true, q: u16::MAX, ..self.clone() }
     }
 
+    /// As which attempt a request goes there first. What was refused for its place went there before, and was asked once at
+    /// most unless a nonce was too old: so the numbers rise there.
+    pub(super) fn first_attempt(&self) -> u8 {
+        if self.unlocated { 2 } else { 0 }
+    }
+
     /// The other end of a dialog.
     pub(crate) fn party(account: Option<&str>, uri: &[u8], flow: Flow) -> Self {
         Self { account: account.map(Into::into), ..Self::peer(uri.into(), flow, 0) }

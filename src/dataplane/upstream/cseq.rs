@@ -19,8 +19,11 @@
 const END: u32 = 1 << 31;
 
 /// Numbers of the peer for one of the phone. A request is sent three times at most: the answer to a challenge may be
-/// refused once more because its nonce is too old.
+/// refused once more because its nonce is too old. A call for help may go there anew without its place.
 const ATTEMPTS: u32 = 4;
+
+/// The last of them.
+pub(crate) const ATTEMPT_LAST: u8 = ATTEMPTS as u8 - 1;
 
 /// How the numbers of one side of a dialog follow from those of its phone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,4 +9,5 @@ mod cseq;
 
 pub(crate) use attempts::{Attempt, Attempts, InviteTo};
 pub(crate) use challenge::{Challenges, Credentials};
+pub(crate) use cseq::ATTEMPT_LAST;
 pub use cseq::{Numbering, Renumbered};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dataplane::settings::{Peer, PeerAccount, Route};
+use dataplane::settings::{LocationForm, Peer, PeerAccount, Route};
 use dataplane::testing::{Blueprint, CallState, Door, Leg, Manner, Office, Quality};
 
 use crate::{SEED, last_answer, last_heard, seconds};
@@ -367,6 +367,40 @@ fn emergency_call_answers_challenges_and_goes_on_where_they_are_not_taken() {
     office.hang_up(call);
     assert_eq!(office["psap"].up(), 0);
     assert_eq!(office.counters().emergency_unrouted, 0);
+}
+
+#[test]
+fn place_that_a_gateway_refuses_is_left_out_and_its_numbers_rise() {
+    let mut office = office_with(|blueprint| {
+        blueprint.tenants[0].emergency.location = LocationForm::PidfLo;
+        blueprint.tenants[0].sites[0].civic = vec![("country".into(), "US".into())];
+    });
+    office["first"].manner = Manner::Refuses(415);
+
+    let call = office.call("desk-1", "112");
+
+    assert_eq!(office.outcome(call), Some(200));
+    let invites = office["first"].requests("INVITE");
+    let located: Vec<_> = invites.iter().map(|invite| invite.header("Geolocation").is_some()).collect();
+    assert_eq!(located, [true, true, false], "asked, refused, and refused without the place");
+    assert_in_order(&office, "first");
+    assert_eq!(office["psap"].up(), 1);
+}
+
+#[test]
+fn call_back_of_the_emergency_service_is_hung_up_by_a_bye_that_it_challenges() {
+    let mut office = office();
+    let call = office.call("desk-1", "112");
+    office.hang_up(call);
+
+    let call = office.call("psap", "+12125550100");
+    assert_eq!(office.outcome(call), Some(200));
+    let there = office.last_call("desk-1");
+    office.hang_up(there);
+
+    assert_eq!(office.leg(call).state, CallState::Over);
+    assert_eq!(asked_and_answered(&office, "psap", "BYE"), (2, 1));
+    assert_in_order(&office, "psap");
 }
 
 #[test]
