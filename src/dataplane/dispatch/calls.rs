@@ -79,6 +79,10 @@ impl Rooms {
                 | sip::Method::Options
                 | sip::Method::Refer,
             ) => {}
+            // Nobody here knows what it asks for (§21.5.2); the rest is known, and not to be had here.
+            Some(sip::Method::Other(_)) => {
+                return work.answer(flow, request, Answer::new(501, "Not Implemented"));
+            }
             _ => {
                 let answer = Answer::with(405, "Method Not Allowed", sip::Name::Allow, ALLOW);
                 return work.answer(flow, request, answer);

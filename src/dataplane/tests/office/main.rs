@@ -8,6 +8,7 @@ mod calls;
 mod emergency;
 mod ends;
 mod gateway_digest;
+mod hostile;
 mod hoteling;
 mod last_desk;
 mod last_user;
