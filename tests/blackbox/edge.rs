@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use bench::control::Control;
 use bench::deadline::Deadline;
-use bench::phone::{Account, Phone, Transport};
+use bench::phone::{Account, Challenge, Message, Phone, Transport};
 use hotdesk::backend::pin::hash;
 use hotdesk::backend::pin::key::Key;
 use tempfile::TempDir;
@@ -41,6 +41,8 @@ pub(crate) struct Plan {
     pub(crate) listeners: Vec<Listener>,
     /// Lines of `[tenant.registration]`.
     pub(crate) registration: &'static str,
+    /// Further tables of the file.
+    pub(crate) more: &'static str,
 }
 
 #[derive(Clone, Debug)]
@@ -62,6 +64,7 @@ impl Default for Plan {
             store: "memory",
             listeners: vec![listener("udp"), listener("tcp")],
             registration: "",
+            more: "",
         }
     }
 }
@@ -83,7 +86,7 @@ impl Plan {
 
     /// The configuration file.
     pub(crate) fn text(&self, control: SocketAddr) -> String {
-        let Self { workers, store, listeners, registration } = self;
+        let Self { workers, store, listeners, registration, more } = self;
         let mut text = format!(
             "[edge]\nname = \"blackbox\"\nworkers = {workers}\n\n\
              [store]\nkind = \"{store}\"\n\n\
@@ -117,7 +120,7 @@ impl Plan {
             )
             .unwrap();
         }
-        text
+        text + more
     }
 }
 
@@ -147,6 +150,18 @@ pub(crate) fn desk(number: u16) -> Account {
 /// The account of the person `number` itself.
 pub(crate) fn person(number: u16) -> Account {
     Account::new(&format!("100{number}"), &format!("100{number}-secret"), DOMAIN)
+}
+
+/// The same request with the account's answer to this challenge as its first header line, and nothing else changed.
+pub(crate) fn with_credentials(request: &[u8], challenge: &Message, account: &Account) -> Vec<u8> {
+    let header = if challenge.status() == Some(401) { "Authorization" } else { "Proxy-Authorization" };
+    let mut challenge = Challenge::read(challenge).expect("a challenge that a phone can answer");
+    let line_end = request.windows(2).position(|two| two == b"\r\n").map_or(request.len(), |at| at + 2);
+    let (line, rest) = request.split_at(line_end);
+    let text = String::from_utf8_lossy(line);
+    let [method, uri] = [0, 1].map(|part| text.split(' ').nth(part).unwrap_or_default());
+    let credentials = challenge.answer(&account.user, &account.password, method, uri, "cnonce");
+    [line, header.as_bytes(), b": ", credentials.as_bytes(), b"\r\n", rest].concat()
 }
 
 /// A running edge. It ends with its value.
@@ -245,6 +260,13 @@ impl Edge {
         while self.metric(name) < least {
             assert!(deadline.left().is_some(), "{name} stays {}", self.metric(name));
         }
+    }
+
+    /// Octets of memory it takes: its own alone, and its part of what is shared.
+    pub(crate) fn memory(&self) -> u64 {
+        let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.process.0.id())).unwrap();
+        let line = rollup.lines().find(|line| line.starts_with("Pss:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
     }
 
     /// Waits until nobody sits anywhere.
