@@ -9,6 +9,7 @@ mod control;
 mod datagrams;
 mod demonstration;
 mod edge;
+mod hostile;
 mod hoteling;
 mod kill;
 mod native;
