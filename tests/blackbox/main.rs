@@ -12,6 +12,7 @@ mod edge;
 mod hostile;
 mod hoteling;
 mod kill;
+mod mutations;
 mod native;
 mod probe;
 mod program;
