@@ -202,6 +202,7 @@ fn extension(
         may_hot_desk: table.boolean("may_hot_desk").unwrap_or(true),
         sites: named(table, "sites", places),
         devices: named(table, "devices", devices),
+        may_visit: table.boolean("may_visit"),
         protected: table.boolean("protected").unwrap_or(false),
         ends: seats::ends(table),
         home_phones: table.choice("home_phones", &seats::HOME_PHONES),

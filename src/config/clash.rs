@@ -7,6 +7,8 @@ use dataplane::settings::{Codes, Site, Tenant};
 use super::account::Accounts;
 use super::read::{Table, Text};
 use super::report::{Problem, Span};
+use super::visitors;
+use crate::backend::pin::key::Keys;
 
 /// Reports every pair that clashes.
 pub(super) fn check(
@@ -80,13 +82,18 @@ pub(super) fn check(
     }
 }
 
-/// Reports every alias that is a number or an alias of another tenant of the same customer (USR-7).
-pub(super) fn check_customers<'t, 'f: 't>(tenants: impl Iterator<Item = (&'t Table<'f>, &'t Tenant)>) {
+/// Reports every alias that is a number or an alias of another tenant of the same customer (USR-7), and what else their
+/// visitors could not tell apart.
+pub(super) fn check_customers<'t, 'f: 't>(
+    tenants: impl Iterator<Item = (&'t Table<'f>, &'t Tenant)>,
+    keys: &Keys,
+) {
     let mut customers: HashMap<&str, Vec<(&Table<'_>, &Tenant)>> = HashMap::new();
     for (table, tenant) in tenants {
         customers.entry(&tenant.customer).or_default().push((table, tenant));
     }
     for tenants in customers.into_values().filter(|tenants| tenants.len() > 1) {
+        visitors::check(&tenants, keys);
         let mut aliases: HashMap<&str, &Table<'_>> = HashMap::new();
         for (table, tenant) in &tenants {
             for alias in tenant.extensions.iter().flat_map(|extension| &extension.aliases) {

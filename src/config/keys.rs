@@ -144,6 +144,9 @@ pub(super) static SEATS: Section = Section::one(
         "hoteling",
         "hoteling_expires",
         "hoteling_challenge",
+        "visitors",
+        "may_visit",
+        "visitor_prefix",
     ],
 );
 pub(super) static TENANT_PINS: Section =
@@ -221,6 +224,7 @@ pub(super) static EXTENSION: Section = Section::many(
         "may_hot_desk",
         "sites",
         "devices",
+        "may_visit",
         "protected",
         "idle_timeout",
         "absolute_timeout",

@@ -30,6 +30,7 @@ mod secret;
 mod server;
 mod tenant;
 mod trust;
+mod visitors;
 
 use std::collections::HashMap;
 use std::fs::File;

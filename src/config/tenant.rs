@@ -25,6 +25,7 @@ use super::seats;
 use super::secret::Secrets;
 use super::server::Server;
 use super::trust;
+use super::visitors;
 use crate::backend::pin::desk::Plan;
 use crate::backend::pin::key::Keys;
 use crate::backend::pin::stored;
@@ -76,7 +77,7 @@ pub(super) fn read(
         tenants.push(tenant(table, parts, secrets, server, files, resolve, &mut macs));
     }
     trust::check(tables.iter().zip(tenants.iter().map(|read| &read.tenant)));
-    clash::check_customers(tables.iter().zip(tenants.iter().map(|read| &read.tenant)));
+    clash::check_customers(tables.iter().zip(tenants.iter().map(|read| &read.tenant)), &server.keys);
     check_listeners(top, &ids);
     tenants
 }
@@ -105,7 +106,13 @@ fn tenant(
     emergency.check_told(|number| accounts.extensions.iter().any(|(known, _)| *known.number == *number));
 
     let seats_table = table.table("seats", &keys::SEATS);
-    let mut seats = seats_table.as_ref().map_or_else(SeatPolicy::default, policy);
+    // Whoever says that tenants belong together lets their people visit one another.
+    let visits = customer.is_some();
+    let defaults = SeatPolicy { visitors: visits, may_visit: visits, ..SeatPolicy::default() };
+    let mut seats = match &seats_table {
+        Some(table) => policy(table, defaults),
+        None => defaults,
+    };
     seats.dial_pin = table.boolean("dial_pin").unwrap_or(seats.dial_pin);
     let attendant = table.table("attendant", &keys::ATTENDANT);
     let attendant = attendant.map_or_else(AttendantPolicy::default, |table| attendant::read(&table));
@@ -191,7 +198,7 @@ fn check_listeners(top: &Table<'_>, ids: &Seen) {
     }
 }
 
-fn policy(table: &Table<'_>) -> SeatPolicy {
+fn policy(table: &Table<'_>, defaults: SeatPolicy) -> SeatPolicy {
     const SWITCHES: [Choice<()>; 2] = [("rebind", Some(())), ("reprovision", None)];
     const IDENTIFY: [Choice<NativeIdentify>; 2] =
         [("flow", Some(NativeIdentify::Flow)), ("mac", Some(NativeIdentify::Mac))];
@@ -207,7 +214,6 @@ fn policy(table: &Table<'_>) -> SeatPolicy {
     const GRACE_MAX: Duration = Duration::from_secs(600);
     const WARN_MAX: Duration = Duration::from_secs(3600);
 
-    let defaults = SeatPolicy::default();
     table.choice("switch", &SWITCHES);
     let ends = seats::ends(table);
     SeatPolicy {
@@ -230,6 +236,9 @@ fn policy(table: &Table<'_>) -> SeatPolicy {
         warn_before: table.time("warn_before", Duration::ZERO..=WARN_MAX).unwrap_or(defaults.warn_before),
         home_phones: table.choice("home_phones", &seats::HOME_PHONES).unwrap_or(defaults.home_phones),
         hoteling: hoteling::read(table),
+        visitors: table.boolean("visitors").unwrap_or(defaults.visitors),
+        may_visit: table.boolean("may_visit").unwrap_or(defaults.may_visit),
+        visitor_prefix: visitors::prefix(table),
         ..defaults
     }
 }

@@ -193,7 +193,10 @@ async fn seats<E: Edge>(
         return Err(Refusal::UnknownTenant.into());
     }
     let mut seats = edge.seats();
-    seats.retain(|seat| tenant.as_ref().is_none_or(|tenant| seat.device.tenant() == &**tenant));
+    // Those of visitors are of interest to both tenants.
+    let is_of =
+        |seat: &Seat, tenant: &str| [&seat.device, &seat.extension].iter().any(|it| it.tenant() == tenant);
+    seats.retain(|seat| tenant.as_ref().is_none_or(|tenant| is_of(seat, tenant)));
     seats.sort_unstable_by(|a, b| a.device.cmp(&b.device));
     let seats = seats
         .iter()
@@ -208,6 +211,8 @@ struct LogIn {
     tenant: Box<str>,
     device: Box<str>,
     extension: Box<str>,
+    /// Where the person is at home, if elsewhere.
+    extension_tenant: Option<Box<str>>,
     #[serde(default)]
     force: bool,
     until: Option<Box<str>>,
@@ -254,21 +259,31 @@ async fn log_in<E: Edge>(
 ) -> Result<Response, Problem> {
     let wanted: LogIn = parse(body)?;
     let until = wanted.until(edge.wall())?;
-    let LogIn { tenant, device, extension, force, .. } = wanted;
+    let LogIn { tenant, device, extension, extension_tenant, force, .. } = wanted;
     let settings = edge.settings();
     let known = settings.tenant(&tenant).ok_or(Refusal::UnknownTenant)?;
     known.device(&device).ok_or(Refusal::UnknownDevice)?;
-    known.extension(&extension).ok_or_else(unknown_extension)?;
-    info!(by = %bearer.0, %tenant, %device, %extension, force, "log-in asked for at the control API");
-    order(&edge, bearer.0, Command::LogIn { tenant, device, extension, force, until }).await
+    let home = match &extension_tenant {
+        Some(home) => settings.tenant(home).ok_or(Refusal::UnknownTenant)?,
+        None => known,
+    };
+    // Of another customer nobody may sit here, so that it might as well not exist.
+    let home = Some(home).filter(|home| home.customer == known.customer);
+    home.and_then(|home| home.extension(&extension)).ok_or_else(unknown_extension)?;
+    info!(
+        by = %bearer.0, %tenant, %device, %extension, extension_tenant, force, "log-in asked for at the control API"
+    );
+    let command = Command::LogIn { tenant, device, extension, extension_tenant, force, until };
+    order(&edge, bearer.0, command).await
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LogOut {
     tenant: Box<str>,
-    /// One of the three.
+    /// One of the four.
     device: Option<Box<str>>,
+    extension: Option<Box<str>>,
     site: Option<Box<str>>,
     #[serde(default)]
     all: bool,
@@ -276,33 +291,42 @@ struct LogOut {
     now: bool,
 }
 
-/// Ends the seat at a device, or all seats of a site or a tenant, at once or when their calls have ended.
+/// Ends the seat at a device, or all seats of an extension, a site or a tenant, at once or when their calls have ended.
 async fn log_out<E: Edge>(
     State(edge): State<E>,
     Extension(bearer): Extension<Bearer>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    let LogOut { tenant, device, site, all, now } = parse(body)?;
+    let LogOut { tenant, device, extension, site, all, now } = parse(body)?;
     let settings = edge.settings();
     let known = settings.tenant(&tenant).ok_or(Refusal::UnknownTenant)?;
-    let command = match (device, site, all) {
-        (Some(device), None, false) => {
+    let command = match (device, extension, site, all) {
+        (Some(device), None, None, false) => {
             known.device(&device).ok_or(Refusal::UnknownDevice)?;
             info!(by = %bearer.0, %tenant, %device, now, "log-out asked for at the control API");
             Command::LogOut { tenant, device, now }
         }
-        (None, Some(site), false) => {
+        (None, Some(extension), None, false) => {
+            known.extension(&extension).ok_or_else(unknown_extension)?;
+            info!(by = %bearer.0, %tenant, %extension, now, "log-out of an extension asked for at the control API");
+            Command::LogOutExtension { tenant, extension, now }
+        }
+        (None, None, Some(site), false) => {
             if !known.sites.iter().any(|it| it.id == site) {
                 return Err(Problem::new(StatusCode::NOT_FOUND, "unknown-site", "Unknown site"));
             }
             info!(by = %bearer.0, %tenant, %site, now, "log-out of a site asked for at the control API");
             Command::LogOutAll { tenant, site: Some(site), now }
         }
-        (None, None, true) => {
+        (None, None, None, true) => {
             info!(by = %bearer.0, %tenant, now, "log-out of a tenant asked for at the control API");
             Command::LogOutAll { tenant, site: None, now }
         }
-        _ => return Err(Problem::malformed("give one of `device`, `site` and `all`: true".to_owned())),
+        _ => {
+            return Err(Problem::malformed(
+                "give one of `device`, `extension`, `site` and `all`: true".to_owned(),
+            ));
+        }
     };
     order(&edge, bearer.0, command).await
 }

@@ -43,7 +43,7 @@ struct Scripted {
 
 impl Scripted {
     fn new() -> Self {
-        let tenants = [("demo", &["desk-1", "desk-2"][..]), ("annex", &["lobby"])];
+        let tenants = [("demo", &["desk-1", "desk-2"][..]), ("annex", &["lobby"]), ("other", &[])];
         let tenants = tenants.map(|(id, devices)| Arc::new(tenant(id, devices))).to_vec();
         Self {
             settings: Arc::new(Settings::new(1, "edge-1", Vec::new(), tenants, Timers::default(), true)),
@@ -136,6 +136,7 @@ fn tenant(id: &str, devices: &[&str]) -> Tenant {
     };
     Tenant::new(TenantParts {
         id: id.into(),
+        customer: if id == "other" { "other" } else { "acme" }.into(),
         domains: vec![format!("{id}.example").into()],
         devices: devices.iter().map(device).collect(),
         extensions: vec![extension("1001", "John Smith"), extension("1002", "Ann Lee")],
@@ -316,7 +317,9 @@ fn seats_are_listed_by_tenant_and_device() {
         "ends_at": "2026-01-31T09:00:00.000Z", "ends_by": "time-of-day",
     });
     assert_eq!((all.code, all.json()), (200, json!({ "seats": [guest, john, ann] })));
-    assert_eq!((of_one.code, of_one.json()), (200, json!({ "seats": [john, ann] })));
+    // A visit concerns both tenants.
+    assert_eq!((of_one.code, of_one.json()), (200, json!({ "seats": [guest, john, ann] })));
+    assert_eq!(api.get("/v1/seats?tenant=annex").json(), json!({ "seats": [guest] }));
 }
 
 #[test]
@@ -369,10 +372,42 @@ fn a_log_in_is_done_and_shown() {
         tenant: "demo".into(),
         device: "desk-1".into(),
         extension: "1001".into(),
+        extension_tenant: None,
         force: false,
         until: None,
     };
     assert_eq!(edge.asked(), [command]);
+}
+
+#[test]
+fn a_visitor_is_named_with_his_tenant_and_logged_out_by_his_own() {
+    let seats = Scripted::that_answers(Ok(Done::LoggedIn(seat("annex", "lobby", "1001"))));
+    let api = Running::new(seats.clone());
+    let log_in = |home: &str| json!({ "tenant": "annex", "device": "lobby", "extension": "1001", "extension_tenant": home });
+
+    assert_eq!(api.post("/v1/login", &log_in("demo")).code, 200);
+    for (home, error) in [("other", "unknown-extension"), ("nowhere", "unknown-tenant")] {
+        let answer = api.post("/v1/login", &log_in(home));
+        assert_eq!((answer.code, answer.error().as_str()), (404, error), "{home}");
+    }
+    let command = Command::LogIn {
+        tenant: "annex".into(),
+        device: "lobby".into(),
+        extension: "1001".into(),
+        extension_tenant: Some("demo".into()),
+        force: false,
+        until: None,
+    };
+    assert_eq!(seats.asked(), [command]);
+
+    let seats = Scripted::that_answers(Ok(Done::Ending(1)));
+    let api = Running::new(seats.clone());
+    let answer = api.post("/v1/logout", &json!({ "tenant": "demo", "extension": "1001", "now": true }));
+    assert_eq!((answer.code, answer.json()), (202, json!({ "outcome": "ending", "seats": 1 })));
+    let unknown = api.post("/v1/logout", &json!({ "tenant": "demo", "extension": "4711" }));
+    assert_eq!((unknown.code, unknown.error().as_str()), (404, "unknown-extension"));
+    let command = Command::LogOutExtension { tenant: "demo".into(), extension: "1001".into(), now: true };
+    assert_eq!(seats.asked(), [command]);
 }
 
 #[test]

@@ -202,19 +202,21 @@ impl<'a> Event<'a> {
 pub fn of_refusal<'a>(
     refusal: Refusal,
     device: &'a Place,
-    extension: &'a str,
+    extension: Option<&'a Place>,
     surface: Surface,
     origin: &'a Origin,
     at: u64,
     settings: &'a Settings,
 ) -> Event<'a> {
-    let is_known = settings.tenant(device.tenant()).is_some_and(|home| home.extension(extension).is_some());
-    Event {
-        extension: is_known.then(|| extension.into()),
-        ..Event::new(Kind::Refusal, refusal.code(), device.tenant(), at)
-            .at_device(device, settings)
-            .by_way_of(surface)
-            .asked_by(origin)
+    let is_known =
+        |of: &&Place| settings.tenant(of.tenant()).is_some_and(|it| it.extension(of.name()).is_some());
+    let event = Event::new(Kind::Refusal, refusal.code(), device.tenant(), at)
+        .at_device(device, settings)
+        .by_way_of(surface)
+        .asked_by(origin);
+    match extension.filter(is_known) {
+        Some(extension) => event.of_extension(extension),
+        None => event,
     }
 }
 
@@ -241,13 +243,22 @@ pub fn of_change<'a>(
         };
         match &change.begun {
             Some(begun) if begun.device == seat.device => {
-                about(kind, "taken-over", seat).with("by_extension", begun.extension.name())
+                let event = about(kind, "taken-over", seat).with("by_extension", begun.extension.name());
+                with_tenant(event, "by_extension_tenant", begun.extension.tenant())
             }
-            Some(begun) => about(kind, "moved", seat).with("to_device", begun.device.name()),
+            Some(begun) => {
+                let event = about(kind, "moved", seat).with("to_device", begun.device.name());
+                with_tenant(event, "to_device_tenant", begun.device.tenant())
+            }
             None => about(kind, change.cause.code(), seat),
         }
     });
     ended.chain(change.begun.iter().map(move |seat| about(Kind::LogIn, change.cause.code(), seat)))
+}
+
+/// Beside a name its tenant, where that is not the event's.
+fn with_tenant<'a>(event: Event<'a>, name: &'a str, tenant: &'a str) -> Event<'a> {
+    if event.tenant == tenant { event } else { event.with(name, tenant) }
 }
 
 #[cfg(test)]

@@ -82,8 +82,8 @@ pub(crate) enum Effect {
     Refused {
         asker: Asker,
         device: Place,
-        /// As typed; empty for a log-out.
-        extension: Box<str>,
+        /// As typed; `None` for a log-out.
+        extension: Option<Place>,
         refusal: Refusal,
         surface: Surface,
         origin: Origin,

@@ -93,6 +93,8 @@ pub enum Command {
         device: Box<str>,
         /// Extension number.
         extension: Box<str>,
+        /// Id of the tenant it is at home in, where that is another of the customer.
+        extension_tenant: Option<Box<str>>,
         /// Put out whoever sits there, and displace the extension, whatever the policy.
         force: bool,
         /// Until when, wall clock in milliseconds since 1970-01-01 UTC; `None`: for no particular time.
@@ -104,6 +106,15 @@ pub enum Command {
         tenant: Box<str>,
         /// Device id.
         device: Box<str>,
+        /// Do not wait for calls to end.
+        now: bool,
+    },
+    /// End every seat of an extension, wherever it sits: each when the calls at its device have ended, or at once.
+    LogOutExtension {
+        /// Tenant id: where it is at home.
+        tenant: Box<str>,
+        /// Extension number.
+        extension: Box<str>,
         /// Do not wait for calls to end.
         now: bool,
     },

@@ -30,6 +30,7 @@ pub(crate) struct Eviction {
 }
 
 struct Notify {
+    /// Of the account that is registered there.
     tenant: Arc<Tenant>,
     target: Target,
     call_id: [u8; 24],
@@ -52,16 +53,17 @@ impl Notifier {
     pub(crate) fn tell(
         &mut self,
         work: &mut Work<'_>,
-        tenant: &Arc<Tenant>,
         reload: Reload,
         target: Target,
         eviction: Option<Eviction>,
     ) -> Option<Eviction> {
-        if reload == Reload::None || target.account.is_none() {
+        if reload == Reload::None {
             return eviction;
         }
+        let tenant = target.account.as_ref().and_then(|account| work.ctx.settings.tenant(account.tenant()));
+        let Some(tenant) = tenant.cloned() else { return eviction };
         let notify = Notify {
-            tenant: Arc::clone(tenant),
+            tenant,
             target,
             call_id: work.ctx.random.token(),
             tag: work.ctx.random.token(),
@@ -82,7 +84,7 @@ impl Notifier {
         credentials: Option<(sip::Name, &[u8])>,
     ) -> Option<Eviction> {
         let notify = self.notifies.get(key)?;
-        let account = notify.target.account.as_deref().unwrap_or_default();
+        let account = notify.target.account.as_ref().map_or("", Place::name);
         let (via, own_uri) = (work.ctx.via(&notify.target.flow), work.ctx.own_uri(&notify.target.flow));
         let realm = notify.tenant.realm().as_bytes();
         let begun = work.transactions.begin_client(
@@ -162,7 +164,7 @@ impl Notifier {
         } else {
             (sip::Name::ProxyAuthenticate, sip::Name::ProxyAuthorization)
         };
-        let user = notify.target.account.as_deref()?;
+        let user = notify.target.account.as_ref()?.name();
         let account = notify.tenant.account(user.as_bytes())?;
         let (_, secret) = notify.tenant.credentials(account);
         let cnonce = work.ctx.random.token::<16>();

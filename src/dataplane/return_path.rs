@@ -28,7 +28,7 @@ pub const PARAM: &str = "hd";
 pub(crate) const URI_PARAMS: &[u8] = b";lr;hd=";
 
 /// Longest parameter that is looked at, in characters: not below what [`ReturnPath::seal`] makes of the longest names.
-pub const PARAM_LENGTH_MAX: usize = 1280;
+pub const PARAM_LENGTH_MAX: usize = 1600;
 
 /// Longest From of an opener that can be put back, in octets: beside it there is room for names of 64 octets, as long as
 /// a configuration may have them, and for addresses of IPv6.
@@ -54,6 +54,11 @@ const OPENER_FROM: u8 = 8;
 const RENUMBERED: u8 = 9;
 const OPENER_DEVICE: u8 = 10;
 const CALLEE_DEVICE: u8 = 11;
+// Of whoever visits another tenant: that of an account or a device which is not of the dialog's.
+const OPENER_ACCOUNT_TENANT: u8 = 12;
+const OPENER_DEVICE_TENANT: u8 = 13;
+const CALLEE_ACCOUNT_TENANT: u8 = 14;
+const CALLEE_DEVICE_TENANT: u8 = 15;
 
 /// Keys under which Record-Route parameters are sealed: the first seals, all open. One is made every day and
 /// an old one is kept as long as a call may last.
@@ -78,11 +83,11 @@ impl std::fmt::Debug for RoutingKeys {
 /// One end of a dialog as the edge knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Party<'a> {
-    /// The SIP account behind the phone (a device id or an extension); `None` for a configured peer.
-    pub account: Option<&'a str>,
-    /// The shared phone it may be, of the dialog's tenant. Sealed only where it is not of the account's name, because the
-    /// phone holds a person's account; read, it is the account unless something else was sealed.
-    pub device: Option<&'a str>,
+    /// Tenant and name of the SIP account behind the phone (a device id or an extension); `None` for a configured peer.
+    pub account: Option<(&'a str, &'a str)>,
+    /// Tenant and id of the shared phone it may be. Sealed only where it is not the account, because the phone holds a
+    /// person's account; read, it is the account unless something else was sealed.
+    pub device: Option<(&'a str, &'a str)>,
     /// The flow it was last reached over.
     pub flow: Flow,
 }
@@ -131,6 +136,15 @@ fn field(out: &mut Vec<u8>, tag: u8, value: &[u8]) {
         out.push(tag);
         out.extend_from_slice(&length.to_be_bytes());
         out.extend_from_slice(value);
+    }
+}
+
+/// The name of an account or a device; its tenant too, where it is not that of the dialog.
+fn name_fields(out: &mut Vec<u8>, tags: [u8; 2], named: Option<(&str, &str)>, tenant_of_dialog: &str) {
+    let Some((tenant, name)) = named else { return };
+    field(out, tags[0], name.as_bytes());
+    if tenant != tenant_of_dialog {
+        field(out, tags[1], tenant.as_bytes());
     }
 }
 
@@ -191,15 +205,22 @@ impl ReturnPath<'_> {
         octets.extend_from_slice(&tag_hash(opener_tag).to_be_bytes());
         field(&mut octets, TENANT, self.tenant.as_bytes());
         for (party, account, device, flow) in [
-            (&self.opener, OPENER_ACCOUNT, OPENER_DEVICE, OPENER_FLOW),
-            (&self.callee, CALLEE_ACCOUNT, CALLEE_DEVICE, CALLEE_FLOW),
+            (
+                &self.opener,
+                [OPENER_ACCOUNT, OPENER_ACCOUNT_TENANT],
+                [OPENER_DEVICE, OPENER_DEVICE_TENANT],
+                OPENER_FLOW,
+            ),
+            (
+                &self.callee,
+                [CALLEE_ACCOUNT, CALLEE_ACCOUNT_TENANT],
+                [CALLEE_DEVICE, CALLEE_DEVICE_TENANT],
+                CALLEE_FLOW,
+            ),
         ] {
-            if let Some(name) = party.account {
-                field(&mut octets, account, name.as_bytes());
-            }
-            if let Some(name) = party.device.filter(|name| party.account != Some(*name)) {
-                field(&mut octets, device, name.as_bytes());
-            }
+            name_fields(&mut octets, account, party.account, self.tenant);
+            let other = party.device.filter(|_| party.device != party.account);
+            name_fields(&mut octets, device, other, self.tenant);
             flow_field(&mut octets, flow, &party.flow);
         }
         if let Some(identity) = &self.identity {
@@ -257,24 +278,27 @@ impl Opened {
     pub fn path(&self) -> Option<ReturnPath<'_>> {
         let text = |value| std::str::from_utf8(value).ok();
         let (mut tenant, mut extension, mut epoch, mut original) = (None, None, None, None);
-        let (mut opener, mut opener_flow, mut callee, mut callee_flow) = (None, None, None, None);
-        let (mut opener_device, mut callee_device) = (None, None);
+        let (mut opener, mut callee) = (Fields::default(), Fields::default());
         let mut renumbered = None;
         let mut rest = &self.plain()[HEAD_LENGTH..];
         while let Some((&[tag, high, low], tail)) = rest.split_first_chunk() {
             let (value, tail) = tail.split_at_checked(usize::from(u16::from_be_bytes([high, low])))?;
             match tag {
                 TENANT => tenant = text(value),
-                OPENER_ACCOUNT => opener = text(value),
-                OPENER_FLOW => opener_flow = read_flow(value),
-                CALLEE_ACCOUNT => callee = text(value),
-                CALLEE_FLOW => callee_flow = read_flow(value),
+                OPENER_ACCOUNT => opener.account = text(value),
+                OPENER_ACCOUNT_TENANT => opener.account_tenant = text(value),
+                OPENER_DEVICE => opener.device = text(value),
+                OPENER_DEVICE_TENANT => opener.device_tenant = text(value),
+                OPENER_FLOW => opener.flow = read_flow(value),
+                CALLEE_ACCOUNT => callee.account = text(value),
+                CALLEE_ACCOUNT_TENANT => callee.account_tenant = text(value),
+                CALLEE_DEVICE => callee.device = text(value),
+                CALLEE_DEVICE_TENANT => callee.device_tenant = text(value),
+                CALLEE_FLOW => callee.flow = read_flow(value),
                 EXTENSION => extension = text(value),
                 EPOCH => epoch = value.try_into().ok().map(u64::from_be_bytes),
                 OPENER_FROM => original = Some(value),
                 RENUMBERED => renumbered = Some(Renumbered::read(value)?),
-                OPENER_DEVICE => opener_device = text(value),
-                CALLEE_DEVICE => callee_device = text(value),
                 _ => {}
             }
             rest = tail;
@@ -283,13 +307,27 @@ impl Opened {
             (Some(extension), Some(epoch), Some(original)) => Some(Identity { extension, epoch, original }),
             _ => None,
         };
-        Some(ReturnPath {
-            tenant: tenant?,
-            opener: Party { account: opener, device: opener_device.or(opener), flow: opener_flow? },
-            callee: Party { account: callee, device: callee_device.or(callee), flow: callee_flow? },
-            identity,
-            renumbered,
-        })
+        let tenant = tenant?;
+        let (opener, callee) = (opener.party(tenant)?, callee.party(tenant)?);
+        Some(ReturnPath { tenant, opener, callee, identity, renumbered })
+    }
+}
+
+/// What was sealed of one end of a dialog.
+#[derive(Default)]
+struct Fields<'a> {
+    account: Option<&'a str>,
+    account_tenant: Option<&'a str>,
+    device: Option<&'a str>,
+    device_tenant: Option<&'a str>,
+    flow: Option<Flow>,
+}
+
+impl<'a> Fields<'a> {
+    fn party(self, tenant_of_dialog: &'a str) -> Option<Party<'a>> {
+        let named = |tenant: Option<&'a str>, name| Some((tenant.unwrap_or(tenant_of_dialog), name?));
+        let account = named(self.account_tenant, self.account);
+        Some(Party { account, device: named(self.device_tenant, self.device).or(account), flow: self.flow? })
     }
 }
 
@@ -308,8 +346,8 @@ mod tests {
         ReturnPath {
             tenant: "demo",
             opener: Party {
-                account: Some("1001"),
-                device: Some("desk-1"),
+                account: Some(("demo", "1001")),
+                device: Some(("demo", "desk-1")),
                 flow: Flow::datagram(ListenerId(0), "127.0.0.1:5070".parse().unwrap()),
             },
             callee: Party {
@@ -349,23 +387,43 @@ mod tests {
     fn device_costs_nothing_where_it_is_the_account_and_is_read_from_it() {
         let length = |device| {
             let mut path = path();
-            path.opener = Party { account: Some("desk-1"), device, ..path.opener };
+            path.opener = Party { account: Some(("demo", "desk-1")), device, ..path.opener };
             let mut value = Vec::new();
             path.seal(&keys(), [1; 12], CALL_ID, b"tag-a", &mut value);
             let opened = open(&keys(), &value, CALL_ID).unwrap();
-            assert_eq!(opened.path().unwrap().opener.device, Some("desk-1"));
+            assert_eq!(opened.path().unwrap().opener.device, Some(("demo", "desk-1")));
             value.len()
         };
 
         // As releases wrote it that knew of no device.
-        assert_eq!(length(Some("desk-1")), length(None));
+        assert_eq!(length(Some(("demo", "desk-1"))), length(None));
+    }
+
+    #[test]
+    fn tenant_beside_a_name_costs_nothing_where_it_is_that_of_the_dialog_and_is_read_back_where_it_is_not() {
+        let sealed = |account, device| {
+            let path = ReturnPath { callee: Party { account, device, ..path().callee }, ..path() };
+            let mut value = Vec::new();
+            path.seal(&keys(), [1; 12], CALL_ID, b"tag-a", &mut value);
+            assert_eq!(open(&keys(), &value, CALL_ID).unwrap().path(), Some(path));
+            value.len()
+        };
+        let (home, visited) = (Some(("demo", "desk-1")), Some(("west", "desk-1")));
+
+        let of_dialog = sealed(home, home);
+
+        assert!(sealed(visited, visited) > of_dialog);
+        // A visitor's account in a phone that is called alike is not that phone.
+        assert!(sealed(home, visited) > of_dialog);
+        assert!(sealed(visited, home) > of_dialog);
     }
 
     #[test]
     fn the_longest_path_is_read_back() {
-        let (name, device, original) = ("n".repeat(64), "d".repeat(64), [b'o'; ORIGINAL_LENGTH_MAX]);
+        let [name, device, visited] = ["n", "d", "v"].map(|letter| letter.repeat(64));
+        let original = [b'o'; ORIGINAL_LENGTH_MAX];
         let flow = path().callee.flow;
-        let party = Party { account: Some(&name), device: Some(&device), flow };
+        let party = Party { account: Some((&visited, &name)), device: Some((&visited, &device)), flow };
         let identity = Identity { extension: &name, epoch: u64::MAX, original: &original };
         let renumbered = Some(Renumbered::Opener(Numbering::of_opener(u32::MAX).opened_by(2)));
         let path =

@@ -11,6 +11,7 @@ mod last_desk;
 mod last_user;
 mod new_pin;
 mod permission;
+mod typed;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -28,12 +29,13 @@ use crate::output::{Done, Output, Report};
 use crate::pending::{Pending, Waiting};
 use crate::query::{PinReject, PinRequest, PinVerdict, Proof, Query, Record, SaveVerdict};
 use crate::refusal::Refusal;
-use crate::settings::{OnLimit, OnOccupied, SeatPolicy, Settings, StoredPin, Tenant};
+use crate::settings::{OnLimit, OnOccupied, Settings, StoredPin};
 use crate::tables::{self, Tables};
 pub(crate) use last_desk::{forget_desks, keep_desk};
 pub(crate) use last_user::{forget_some, last_user, remember};
 pub(crate) use new_pin::{change_pin, on_pin_changed};
 use permission::{extension_of, is_protected, may_log_in, may_sit};
+pub(crate) use typed::extension_typed;
 
 /// A person at a phone waits no longer for his PIN to be checked.
 const PIN_WITHIN: Duration = Duration::from_secs(2);
@@ -280,7 +282,7 @@ impl Seating {
                 return;
             }
             Err(refusal) => {
-                let extension = "".into();
+                let extension = None;
                 effects.push(Effect::Refused { asker, device, extension, refusal, surface, origin });
                 return;
             }
@@ -379,11 +381,13 @@ pub(crate) fn propose(work: &Work<'_>, log_in: &LogIn) -> Result<Proposed, Refus
     let Context { settings, tables, .. } = &*work.ctx;
     let (tenant, device, extension) = may_log_in(settings, log_in)?;
     let extension = extension.ok_or(Refusal::UnknownExtension)?;
+    let home = settings.tenant(log_in.extension.tenant()).ok_or(Refusal::UnknownExtension)?;
     let is_ordered = log_in.surface == Surface::Api;
     if !is_ordered {
-        may_sit(tenant, device, &log_in.extension, extension)?;
+        may_sit(tenant, device, home, extension)?;
     }
-    let SeatPolicy { on_limit, on_occupied, .. } = tenant.seats;
+    // How often somebody may sit is a matter of where he is at home, who gives way at a device one of where that stands.
+    let (on_limit, on_occupied) = (home.seats.on_limit, tenant.seats.on_occupied);
     let request = hotdesk::LogIn {
         customer: &tenant.customer,
         device: &log_in.device,
@@ -429,7 +433,7 @@ fn refused(log_in: LogIn, refusal: Refusal) -> Effect {
     Effect::Refused {
         asker: log_in.asker,
         device: log_in.device,
-        extension: log_in.extension.name().into(),
+        extension: Some(log_in.extension),
         refusal,
         surface: log_in.surface,
         origin: log_in.origin,
@@ -442,7 +446,7 @@ fn not_kept(asker: Asker, change: &SeatChange) -> Effect {
     Effect::Refused {
         asker,
         device: begun.device.clone(),
-        extension: begun.extension.name().into(),
+        extension: Some(begun.extension.clone()),
         refusal: Refusal::StoreUnavailable,
         surface: change.surface,
         origin: change.origin.clone(),
@@ -497,14 +501,6 @@ pub(crate) fn unlock(work: &mut Work<'_>, by: &str, extension: &Place) -> Result
     let event = event.of_extension(extension).by_way_of(Surface::Api).asked_by(&origin);
     work.out.push(Output::Report(Report::Event(Box::new(event.into_owned()))));
     Ok(Done::Unlocked)
-}
-
-/// Whom a person means who types `typed` at a device of `tenant`: an extension by its number or by an alias. Nobody is told
-/// whether there is one: who is not known is looked for as typed, and not found.
-pub(crate) fn extension_typed(tenant: &Tenant, typed: &[u8]) -> Place {
-    let typed = String::from_utf8_lossy(typed);
-    let known = tenant.extension_known_as(&typed).map(|extension| &*extension.number);
-    Place::new(&tenant.id, known.unwrap_or(&typed))
 }
 
 /// While an emergency call is up at a device, and for the hold after it, no seat there begins or ends.

@@ -59,8 +59,7 @@ pub struct Settings {
     /// By domain in small letters.
     by_domain: HashMap<Box<[u8]>, TenantIndex, NameHasher>,
     by_id: HashMap<Box<str>, TenantIndex, NameHasher>,
-    /// The tenants of each customer, in file order.
-    by_customer: HashMap<Box<str>, Vec<TenantIndex>, NameHasher>,
+    by_customer: HashMap<Box<str>, OfCustomer, NameHasher>,
     /// The tenants whose routes lead to an address, in file order.
     by_peer: HashMap<SocketAddr, Vec<TenantIndex>>,
     /// The tenants whose emergency calls go to an address, in file order.
@@ -69,6 +68,14 @@ pub struct Settings {
     peer_accounts: PeerAccounts,
     /// How each listener names itself, by its index.
     faces: Vec<Face>,
+}
+
+/// What a customer has.
+#[derive(Debug, Default)]
+struct OfCustomer {
+    /// In file order.
+    tenants: Vec<TenantIndex>,
+    has_devices: bool,
 }
 
 /// Index into [`Settings::tenants`]; of one generation of settings only.
@@ -88,14 +95,16 @@ impl Settings {
     ) -> Self {
         let mut by_domain = HashMap::default();
         let mut by_id = HashMap::default();
-        let mut by_customer: HashMap<Box<str>, Vec<TenantIndex>, NameHasher> = HashMap::default();
+        let mut by_customer: HashMap<Box<str>, OfCustomer, NameHasher> = HashMap::default();
         let mut by_peer: HashMap<SocketAddr, Vec<TenantIndex>> = HashMap::new();
         let mut by_emergency_service: HashMap<IpAddr, Vec<TenantIndex>> = HashMap::new();
         let mut peer_accounts = PeerAccounts::default();
         for (index, tenant) in tenants.iter().enumerate() {
             let index = TenantIndex(index as u32);
             by_id.entry(tenant.id.clone()).or_insert(index);
-            by_customer.entry(tenant.customer.clone()).or_default().push(index);
+            let of_customer = by_customer.entry(tenant.customer.clone()).or_default();
+            of_customer.tenants.push(index);
+            of_customer.has_devices |= !tenant.devices.is_empty();
             for address in tenant.routes.iter().flat_map(Route::addresses) {
                 let served = by_peer.entry(canonical(*address)).or_default();
                 if served.last() != Some(&index) {
@@ -154,8 +163,13 @@ impl Settings {
 
     /// The tenants of the customer of `tenant`, itself among them.
     pub fn tenants_of_customer(&self, tenant: &Tenant) -> impl ExactSizeIterator<Item = &Arc<Tenant>> {
-        let of_customer = self.by_customer.get(&tenant.customer).map_or(&[][..], Vec::as_slice);
+        let of_customer = self.by_customer.get(&tenant.customer).map_or(&[][..], |known| &known.tenants);
         of_customer.iter().map(|index| &self.tenants[index.0 as usize])
+    }
+
+    /// True if some tenant of `customer` has devices.
+    pub fn has_devices(&self, customer: &str) -> bool {
+        self.by_customer.get(customer).is_some_and(|known| known.has_devices)
     }
 
     /// What holds for the seat of an extension at a device: of device, extension, site and tenant the first that says

@@ -88,7 +88,7 @@ impl Attendant {
             Heard::Failed if call.state == State::Opening => effects.push(Effect::Refused {
                 asker: Asker::Attendant(key),
                 device: call.caller.place().clone(),
-                extension: "".into(),
+                extension: None,
                 refusal: Refusal::NoSound,
                 surface: Surface::Attendant,
                 origin: call.origin(),

@@ -419,7 +419,7 @@ fn effect(
     let (asker, surface) = (Asker::Attendant(key), Surface::Attendant);
     let device = caller.place().clone();
     let place = |typed: &str| match settings.tenant(device.tenant()) {
-        Some(tenant) => seating::extension_typed(tenant, typed.as_bytes()),
+        Some(tenant) => seating::extension_typed(settings, tenant, typed.as_bytes()),
         None => Place::new(device.tenant(), typed),
     };
     let typed = |typed: &str| known.clone().unwrap_or_else(|| place(typed));

@@ -6,6 +6,7 @@ use super::Rooms;
 use super::credentials::authenticate;
 use super::emergency;
 use super::goal::{self, Goal, NoGoal};
+use crate::attendant::Caller;
 use crate::context::{Answer, Owner, Work};
 use crate::flow::Flow;
 use crate::hotdesk::{self, Dialled, Place};
@@ -18,6 +19,16 @@ use crate::transaction::{self, Key};
 /// The methods the edge takes outside dialogs (RFC 3261 §20.5).
 pub(super) const ALLOW: &str =
     "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, MESSAGE, INFO, REFER, NOTIFY, UPDATE, PRACK, SUBSCRIBE";
+
+/// Who has proved to send a request outside a dialog.
+struct Opener {
+    tenant: Arc<Tenant>,
+    account: Account,
+    /// What the account is called.
+    place: Place,
+    /// The shared phone it comes from, if it is one: of another tenant where somebody visits that.
+    device: Option<Place>,
+}
 
 impl Rooms {
     pub(super) fn on_new_request(
@@ -88,28 +99,32 @@ impl Rooms {
                 return work.answer(flow, request, answer);
             }
         }
-        let read = |device: Option<&Device>| match invite {
-            true => hotdesk::dialled(&user, tenant.codes_at(device)),
+        let read = |here: &Tenant, device: Option<&Device>| match invite {
+            true => hotdesk::dialled(&user, here.codes_at(device)),
             false => Dialled::NotACode,
         };
         // Who it is shows only now; until then From says which codes are meant, and with that how it is challenged.
         let from = headers.from_uri.user_unescaped();
         let claimed = str::from_utf8(&from).ok().and_then(|id| tenant.device(id));
-        let is_code = read(claimed) != Dialled::NotACode;
+        let is_code = read(&tenant, claimed) != Dialled::NotACode;
         let Some(account) = authenticate(work, flow, request, headers, &tenant, !is_code) else { return };
-        let dialled = match account {
-            Account::Device(index) => read(tenant.devices.get(index as usize)),
-            Account::Extension(_) if tenant.codes_vary() => {
-                let name = tenant.credentials(account).0;
-                let device = phone::device_of_flow(work.ctx, &tenant, name, flow, work.now);
-                read(device.and_then(|device| tenant.device(device.name())))
-            }
-            Account::Extension(_) => read(None),
+        let name = tenant.credentials(account).0;
+        let opener = Place::new(&tenant.id, name);
+        let device = match account {
+            Account::Device(_) => Some(opener.clone()),
+            Account::Extension(_) => phone::device_of_flow(work.ctx, &tenant, name, flow, work.now),
         };
+        // A visitor dials the codes of where he is, also with an account of where he is at home.
+        let visited = device.as_ref().filter(|device| *device.tenant() != *tenant.id);
+        let visited = visited.and_then(|device| work.ctx.settings.tenant(device.tenant()));
+        let here = Arc::clone(visited.unwrap_or(&tenant));
+        let dialled = read(&here, device.as_ref().and_then(|device| here.device(device.name())));
         if dialled == Dialled::NotACode {
-            self.on_call(work, flow, request, headers, key, tenant, account, &user, own_routes);
+            let caller = Opener { tenant, account, place: opener, device };
+            self.on_call(work, flow, request, headers, key, caller, &user, own_routes);
         } else {
-            self.on_code(work, flow, request, key, &tenant, account, dialled);
+            let caller = device.map_or(Caller::Extension(opener), Caller::Device);
+            self.on_code(work, flow, request, key, &here, caller, dialled);
         }
     }
 
@@ -154,22 +169,16 @@ impl Rooms {
         request: &sip::Message<'_>,
         headers: &sip::Mandatory<'_>,
         key: Key,
-        tenant: Arc<Tenant>,
-        account: Account,
+        opener: Opener,
         user: &[u8],
         own_routes: usize,
     ) {
-        let (name, _) = tenant.credentials(account);
+        let Opener { tenant, account, place, device } = opener;
         if matches!(account, Account::Extension(index) if !tenant.extensions[index as usize].enabled) {
             return work.answer(flow, request, Answer::new(403, "Switched Off"));
         }
-        let opener: Box<str> = name.into();
-        let device = match account {
-            Account::Device(_) => Some(Place::new(&tenant.id, &opener)),
-            Account::Extension(_) => phone::device_of_flow(work.ctx, &tenant, &opener, flow, work.now),
-        };
         let seat = match account {
-            Account::Device(_) => work.ctx.tables.seats.seat_at(&tenant.customer, &(&*tenant.id, &*opener)),
+            Account::Device(_) => work.ctx.tables.seats.seat_at(&tenant.customer, &place),
             Account::Extension(_) => None,
         };
         if let Account::Extension(index) = account
@@ -177,11 +186,17 @@ impl Rooms {
         {
             return work.answer(flow, request, Answer::new(403, reason));
         }
-        let home = seat.as_ref().and_then(|seat| work.ctx.settings.tenant(seat.extension.tenant()).cloned());
-        let sitting = seat.as_ref().and_then(|seat| {
-            let extension = home.as_ref()?.extension(seat.extension.name())?;
-            Some((extension, seat.epoch))
-        });
+        // Dial plan, routes, limits and domain are those of where the person is at home.
+        let visitor = seat.as_ref().filter(|seat| *seat.extension.tenant() != *tenant.id);
+        let home = match visitor {
+            Some(seat) => work.ctx.settings.tenant(seat.extension.tenant()).cloned(),
+            None => Some(Arc::clone(&tenant)),
+        };
+        let Some(home) = home else {
+            return work.answer(flow, request, Answer::new(403, "Nobody Is Logged In Here"));
+        };
+        let sitting =
+            seat.as_ref().and_then(|seat| Some((home.extension(seat.extension.name())?, seat.epoch)));
         let base = match account {
             Account::Device(index) if seat.is_none() => {
                 tenant.base_extension(&tenant.devices[index as usize])
@@ -198,20 +213,20 @@ impl Rooms {
             // lets everybody call (BASE-4).
             return work.answer(flow, request, Answer::new(403, "Nobody Is Logged In Here"));
         }
-        let Ok(from) = proxy::decide(work.ctx, &tenant, account, sitting, &headers.from_uri) else {
+        let Ok(from) = proxy::decide(work.ctx, &tenant, &home, account, sitting, &headers.from_uri) else {
             return work.answer(flow, request, Answer::new(403, "From Is Not Yours"));
         };
-        let goal = match goal::find(work.ctx, &tenant, user, invite, work.now) {
+        let goal = match goal::find(work.ctx, &home, user, invite, work.now) {
             goal @ (Err(NoGoal::Unknown | NoGoal::Barred) | Ok(Goal::Outside(..))) if invite => {
                 // A phone that called for help can be called by the number it showed, whatever way leads outside.
-                let targets = emergency::of_shown_number(work, &tenant, user);
+                let targets = emergency::of_shown_number(work, &home, user);
                 if targets.is_empty() { goal } else { Ok(Goal::CallBack(targets)) }
             }
             goal => goal,
         };
         let goal = match goal {
             Ok(goal) => goal,
-            Err(no_goal) => return refuse_goal(work, flow, request, &tenant, &no_goal),
+            Err(no_goal) => return refuse_goal(work, flow, request, &home, &no_goal),
         };
         let (mut extension, mut asserted, mut from) = (None, None, from);
         let (outside, targets) = match goal {
@@ -225,7 +240,7 @@ impl Rooms {
                     Account::Extension(index) => tenant.extensions.get(index as usize),
                     Account::Device(_) => sitting.map(|(person, _)| person),
                 };
-                (from, asserted) = goal::shown_outside(&tenant, route, person, from);
+                (from, asserted) = goal::shown_outside(&home, route, person, from);
                 (true, targets)
             }
         };
@@ -233,7 +248,7 @@ impl Rooms {
             return work.answer(flow, request, Answer::new(513, "From Too Long"));
         }
         let plan = Plan {
-            opener: Some(opener),
+            opener: Some(place),
             opener_device: device,
             outside,
             extension,
@@ -245,7 +260,7 @@ impl Rooms {
             own_routes,
             in_dialog: false,
             numbering: None,
-            tenant: Arc::clone(&tenant),
+            tenant: Arc::clone(&home),
         };
         work.ctx.counters.invites += u64::from(invite);
         work.ctx.counters.outside_calls += u64::from(plan.outside);

@@ -10,11 +10,10 @@ use crate::context::{Answer, Owner, Work};
 use crate::effect::{Asker, Effect, LogIn};
 use crate::flow::Flow;
 use crate::hotdesk::{Dialled, Origin, Place, Seat, Surface, Typed};
-use crate::phone;
 use crate::query::{Pin, Proof};
 use crate::refusal::Refusal;
 use crate::seating;
-use crate::settings::{Account, CodesFrom, Tenant};
+use crate::settings::{CodesFrom, Tenant};
 use crate::transaction::Key;
 
 /// What a code leads to.
@@ -37,7 +36,7 @@ enum Plan<'a> {
 }
 
 impl Rooms {
-    /// A call to a code.
+    /// A call to a code of `here`, where the caller's phone stands.
     #[expect(
         clippy::too_many_arguments,
         reason = "the facts of one request, each found once on the way here"
@@ -48,24 +47,18 @@ impl Rooms {
         flow: &Flow,
         request: &sip::Message<'_>,
         key: Key,
-        tenant: &Arc<Tenant>,
-        account: Account,
+        here: &Tenant,
+        caller: Caller,
         dialled: Dialled<'_>,
     ) {
-        let user = tenant.credentials(account).0;
-        let device = match account {
-            Account::Device(_) => Some(Place::new(&tenant.id, user)),
-            Account::Extension(_) => phone::device_of_flow(work.ctx, tenant, user, flow, work.now),
-        };
-        if let Some(device) = &device {
+        if let Caller::Device(device) = &caller {
             work.ctx.tables.timeouts.used(device, work.now.mono);
         }
-        let caller = device.map_or_else(|| Caller::Extension(Place::new(&tenant.id, user)), Caller::Device);
         let Ok(server) = work.transactions.begin_server(work.now.mono, key, flow, request, Owner::Nobody)
         else {
             return work.answer(flow, request, Answer::new(603, "Too Many Log-ins, Try Again"));
         };
-        let plan = plan(work, tenant, &caller, dialled);
+        let plan = plan(work, here, &caller, dialled);
         work.respond(server, request, Answer::new(100, "Trying"));
         if let Plan::Talk(wish) = plan {
             return self.attendant.begin_talk_with(work, server, *flow, request, caller, wish);
@@ -78,7 +71,8 @@ impl Rooms {
         let Some(call) = self.attendant.begin(work, server, *flow, request, caller) else { return };
         let (asker, surface) = (Asker::Attendant(call), Surface::Dialled);
         let origin = Origin::of_request(flow.remote, request.call_id().unwrap_or_default());
-        let of = |typed: &[u8]| seating::extension_typed(tenant, typed);
+        let settings = Arc::clone(&work.ctx.settings);
+        let of = |typed: &[u8]| seating::extension_typed(&settings, here, typed);
         let effect = match plan {
             Plan::LogIn { extension, pin } => Effect::CheckPin(
                 LogIn::new(asker, device, of(extension), surface, origin),
@@ -90,7 +84,7 @@ impl Rooms {
                 Effect::CheckPin(log_out, Proof::Clear(Pin::new(pin)))
             }
             Plan::Refuse(refusal) => {
-                Effect::Refused { asker, device, extension: "".into(), refusal, surface, origin }
+                Effect::Refused { asker, device, extension: None, refusal, surface, origin }
             }
             Plan::LeaveHere | Plan::Talk(_) => Effect::LogOut { asker, device, surface, origin },
         };
@@ -107,7 +101,7 @@ fn plan<'a>(work: &Work<'_>, tenant: &Tenant, caller: &Caller, dialled: Dialled<
     match (dialled, caller) {
         (Dialled::LogIn(typed), Caller::Device(device)) => log_in(work, tenant, device, typed),
         (Dialled::LogIn(_), Caller::Extension(_)) => Plan::Refuse(Refusal::NotASharedPhone),
-        (Dialled::LogOut(typed), _) => log_out(tenant, caller, seat().as_deref(), typed),
+        (Dialled::LogOut(typed), _) => log_out(work, tenant, caller, seat().as_deref(), typed),
         (Dialled::Toggle(typed), Caller::Device(device)) => match seat() {
             Some(seat) if typed.extension.is_none() => Plan::Talk(Wish::LogOutOf {
                 extension: seat.extension.clone(),
@@ -116,7 +110,7 @@ fn plan<'a>(work: &Work<'_>, tenant: &Tenant, caller: &Caller, dialled: Dialled<
             _ => log_in(work, tenant, device, typed),
         },
         (Dialled::Toggle(typed), Caller::Extension(_)) if tenant.seats.codes_from == CodesFrom::Any => {
-            log_out(tenant, caller, None, typed)
+            log_out(work, tenant, caller, None, typed)
         }
         (Dialled::Toggle(_), Caller::Extension(_)) => Plan::Refuse(Refusal::NotASharedPhone),
         (Dialled::Who, _) => Plan::Talk(Wish::Who),
@@ -125,7 +119,7 @@ fn plan<'a>(work: &Work<'_>, tenant: &Tenant, caller: &Caller, dialled: Dialled<
         }
         (Dialled::ChangePin(typed), _) => Plan::Talk(Wish::ChangePin {
             extension: match (typed.extension, caller) {
-                (Some(extension), _) => Some(seating::extension_typed(tenant, extension)),
+                (Some(extension), _) => Some(seating::extension_typed(&work.ctx.settings, tenant, extension)),
                 (None, Caller::Extension(own)) => Some(own.clone()),
                 (None, Caller::Device(_)) => seat().map(|seat| seat.extension.clone()),
             },
@@ -147,9 +141,17 @@ fn log_in<'a>(work: &Work<'_>, tenant: &Tenant, device: &Place, typed: Typed<'a>
 
 /// A log-out of whoever sits at this phone; or of the extension that was dialled, or whose own phone this is, from
 /// wherever (OUT-14), for which it takes the PIN.
-fn log_out<'a>(tenant: &Tenant, caller: &Caller, seat: Option<&Seat>, typed: Typed<'a>) -> Plan<'a> {
+fn log_out<'a>(
+    work: &Work<'_>,
+    tenant: &Tenant,
+    caller: &Caller,
+    seat: Option<&Seat>,
+    typed: Typed<'a>,
+) -> Plan<'a> {
     let needs_pin = tenant.seats.logout_pin;
-    let sits_here = |extension: &[u8]| seat.is_some_and(|seat| seat.extension.name().as_bytes() == extension);
+    let sits_here = |typed: &[u8]| {
+        seat.is_some_and(|seat| seat.extension == seating::extension_typed(&work.ctx.settings, tenant, typed))
+    };
     match (typed.extension, typed.pin, caller) {
         (Some(extension), Some(pin), _) => dialled_whole(tenant, pin, Plan::LogOut { extension, pin }),
         (Some(extension), None, _) if !needs_pin && sits_here(extension) => Plan::LeaveHere,

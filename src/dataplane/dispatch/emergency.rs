@@ -60,7 +60,8 @@ impl Rooms {
         if !may_visit {
             return false;
         }
-        let visited = proxy::tenant_visited(work.ctx, home, flow, work.now);
+        let from_user = headers.from_uri.user_unescaped();
+        let visited = proxy::tenant_visited(work.ctx, home, flow, &from_user, work.now);
         let Some(number) = number(&visited, uri).or(here) else { return false };
         self.on_emergency(work, flow, request, headers, key, home, &visited, &number);
         true
@@ -145,7 +146,7 @@ impl Rooms {
         let Some(tenant) = first.and_then(|phone| settings.tenant(phone.call.phone.tenant())) else {
             return false;
         };
-        let targets = call_back_targets(work, tenant, &phones);
+        let targets = call_back_targets(work, &phones);
         if targets.is_empty() {
             return false;
         }
@@ -177,19 +178,14 @@ impl Rooms {
 pub(super) fn of_shown_number(work: &Work<'_>, tenant: &Tenant, called: &[u8]) -> Vec<Target> {
     let is_own = |other: &str| *other == *tenant.id;
     let phones = work.ctx.tables.call_backs.of_number(called, work.now.mono, is_own);
-    call_back_targets(work, tenant, &phones)
+    call_back_targets(work, &phones)
 }
 
-/// The phones that called for help and showed the number that is called now. The dialog will be one of `tenant`.
-fn call_back_targets(work: &Work<'_>, tenant: &Tenant, phones: &[hotdesk::CallBack]) -> Vec<Target> {
+/// The phones that called for help and showed the number that is called now.
+fn call_back_targets(work: &Work<'_>, phones: &[hotdesk::CallBack]) -> Vec<Target> {
     let mut targets: Vec<Target> = Vec::new();
     for phone in phones {
-        let is_foreign = *phone.call.phone.tenant() != *tenant.id;
-        for mut target in proxy::of_call_back(work.ctx, phone, work.now) {
-            if is_foreign {
-                // Another tenant may have such an account and such a device: this phone is known by its flow alone.
-                (target.account, target.device) = (None, None);
-            }
+        for target in proxy::of_call_back(work.ctx, phone, work.now) {
             if targets.iter().all(|known| known.flow != target.flow || known.uri != target.uri) {
                 targets.push(target);
             }
@@ -328,7 +324,7 @@ fn plan(
         proxy::located(request, site, caller.device, visited.realm(), token)
     });
     Plan {
-        opener: caller.account.map(|account| home.credentials(account).0.into()),
+        opener: caller.account.map(|account| Place::new(&home.id, home.credentials(account).0)),
         opener_device: caller.device.map(|device| Place::new(&visited.id, &device.id)),
         extension: None,
         targets,

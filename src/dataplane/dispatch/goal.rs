@@ -87,11 +87,11 @@ fn extension<'t>(
 fn of_last_desk(ctx: &Context, tenant: &Tenant, callee: &Extension, now: Now) -> Vec<Target> {
     let desk = tenant.absent(callee).last_desk().and_then(|_| {
         let desk = ctx.tables.kept_desks.desk_of(&(&*tenant.id, &*callee.number), now.mono)?;
-        let host = ctx.settings.tenant(desk.tenant())?;
+        let host = ctx.settings.tenant(desk.tenant()).filter(|host| host.customer == tenant.customer)?;
         let is_free = ctx.tables.seats.seat_at(&host.customer, &desk).is_none();
         (is_free && host.device(desk.name())?.enabled).then_some(desk)
     });
-    desk.map_or_else(Vec::new, |desk| proxy::of_device(ctx, desk.tenant(), desk.name(), now))
+    desk.map_or_else(Vec::new, |desk| proxy::of_device(ctx, &desk, now))
 }
 
 fn outside<'t>(ctx: &Context, tenant: &'t Tenant, user: &[u8]) -> Result<Goal<'t>, NoGoal<'t>> {

@@ -253,14 +253,18 @@ impl Rooms {
     pub(crate) fn on_command(&mut self, work: &mut Work<'_>, reply: ReplyId, order: Order) {
         let Order { by, command } = order;
         match command {
-            Command::LogIn { tenant, device, extension, force, until } => {
-                let (device, extension) = (Place::new(&tenant, &device), Place::new(&tenant, &extension));
+            Command::LogIn { tenant, device, extension, extension_tenant, force, until } => {
+                let home = extension_tenant.as_ref().unwrap_or(&tenant);
+                let (device, extension) = (Place::new(&tenant, &device), Place::new(home, &extension));
                 let origin = Origin::of_operator(&by);
                 let log_in = LogIn::new(Asker::Api(reply), device, extension, Surface::Api, origin);
                 self.effects.push(Effect::LogIn(LogIn { force, until, ..log_in }));
             }
             Command::LogOut { tenant, device, now } => {
                 self.force_out(work, reply, &by, Place::new(&tenant, &device), now)
+            }
+            Command::LogOutExtension { tenant, extension, now } => {
+                self.force_extension_out(work, reply, &by, &Place::new(&tenant, &extension), now);
             }
             Command::Unlock { tenant, extension } => {
                 let outcome = seating::unlock(work, &by, &Place::new(&tenant, &extension));
@@ -389,8 +393,15 @@ impl Rooms {
             Effect::Refused { asker, device, extension, refusal, surface, origin } => {
                 if !matches!(asker, Asker::Nobody) {
                     let (at, settings) = (work.now.wall, &work.ctx.settings);
-                    let tried =
-                        audit::of_refusal(refusal, &device, &extension, surface, &origin, at, settings);
+                    let tried = audit::of_refusal(
+                        refusal,
+                        &device,
+                        extension.as_ref(),
+                        surface,
+                        &origin,
+                        at,
+                        settings,
+                    );
                     work.out.push(Output::Report(Report::Event(Box::new(tried.into_owned()))));
                     self.refused(work, asker, refusal);
                 }

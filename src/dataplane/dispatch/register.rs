@@ -1,6 +1,7 @@
 //! REGISTER: who sends it, what it may touch, whether it is a log-in; then the table, the store, the answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Rooms;
 use super::calls::refuse_extensions;
@@ -18,7 +19,7 @@ use crate::print::Print;
 use crate::query::{Query, Record};
 use crate::refusal::Refusal;
 use crate::registrar::{self, Granted, Native, Outcome, Register, Registration, Sender, Wish};
-use crate::seating::{Ending, has_binding, propose};
+use crate::seating::{Ending, customer_of, has_binding, propose};
 use crate::settings::{Account, Tenant};
 use crate::subscription;
 
@@ -120,7 +121,7 @@ impl Rooms {
                 let granted = self.update(work, register, &registrant(Sender::Holder(holder)));
                 if granted && taken_natively && register.wish() == Wish::Remove {
                     let origin = Origin::of_request(flow.remote, register.headers.call_id);
-                    self.leave(work, tenant, device, user, holder, origin);
+                    self.leave(work, device, Place::new(&tenant.id, user), holder, origin);
                 }
             }
             Native::Nothing(device) => {
@@ -181,7 +182,7 @@ impl Rooms {
                     refusal => Effect::Refused {
                         asker: log_in.asker,
                         device: log_in.device,
-                        extension: log_in.extension.name().into(),
+                        extension: Some(log_in.extension),
                         refusal,
                         surface: log_in.surface,
                         origin: log_in.origin,
@@ -207,7 +208,7 @@ impl Rooms {
             self.effects.push(Effect::Refused {
                 asker: Asker::Register { flow: *flow, request: request.into(), bound: None },
                 device: seat.device.clone(),
-                extension: seat.extension.name().into(),
+                extension: Some(seat.extension.clone()),
                 refusal: Refusal::Busy,
                 surface: change.surface,
                 origin: change.origin.clone(),
@@ -278,7 +279,7 @@ impl Rooms {
             Err(Settled) => Effect::Refused {
                 asker: asker(),
                 device: seat.device.clone(),
-                extension: name.into(),
+                extension: Some(seat.extension.clone()),
                 refusal: Refusal::StoreUnavailable,
                 surface: change.surface,
                 origin: change.origin.clone(),
@@ -401,20 +402,19 @@ impl Rooms {
     fn leave(
         &mut self,
         work: &mut Work<'_>,
-        tenant: &Tenant,
         device: Place,
-        extension: &str,
+        extension: Place,
         holder: Holder,
         origin: Origin,
     ) {
-        let extension = Place::new(&tenant.id, extension);
         if has_binding(work, &extension, holder) {
             return;
         }
-        let grace = tenant.seats.native_logout_grace;
+        let here = work.ctx.settings.tenant(device.tenant());
+        let grace = here.map_or(Duration::ZERO, |here| here.seats.native_logout_grace);
         if grace.is_zero() {
             let ending = Ending {
-                customer: tenant.customer.clone(),
+                customer: customer_of(&work.ctx.settings, &device),
                 device,
                 only_epoch: Some(holder.epoch),
                 cause: Cause::LogOut,

@@ -104,7 +104,7 @@ impl Rooms {
         let leaving: Vec<_> =
             if here.clone().next().is_some() { here.collect() } else { seats.iter().collect() };
         if leaving.is_empty() {
-            let (extension, refusal) = (extension.name().into(), Refusal::NotLoggedIn);
+            let (extension, refusal) = (Some(extension), Refusal::NotLoggedIn);
             return self.effects.push(Effect::Refused { asker, device, extension, refusal, surface, origin });
         }
         if let Asker::Attendant(call) = &asker {
@@ -145,11 +145,10 @@ impl Rooms {
         for contact in held.iter().filter(|_| idle) {
             let eviction =
                 Eviction { device: seat.device.clone(), extension: seat.extension.clone(), holder };
-            let eviction = match Target::of_contact(contact, seat.extension.name(), Some(seat.device.name()))
-            {
-                Some(target) if !told_later && seat.extension.tenant() == seat.device.tenant() => {
+            let eviction = match Target::of_contact(contact, &seat.extension, Some(&seat.device)) {
+                Some(target) if !told_later => {
                     told = true;
-                    self.notifier.tell(work, tenant, reload, target, Some(eviction))
+                    self.notifier.tell(work, reload, target, Some(eviction))
                 }
                 _ => Some(eviction),
             };
@@ -194,8 +193,8 @@ impl Rooms {
         if due.reload {
             let Some(tenant) = work.ctx.settings.tenant(device.tenant()).cloned() else { return };
             let reload = tenant.device(device.name()).map_or_else(Default::default, |device| device.reload);
-            for target in proxy::of_device(work.ctx, device.tenant(), device.name(), work.now) {
-                self.notifier.tell(work, &tenant, reload, target, None);
+            for target in proxy::of_device(work.ctx, device, work.now) {
+                self.notifier.tell(work, reload, target, None);
             }
         }
     }
@@ -221,7 +220,7 @@ impl Rooms {
             return self.effects.push(Effect::Refused {
                 asker: Asker::Api(reply),
                 device,
-                extension: "".into(),
+                extension: None,
                 refusal: Refusal::NobodySits,
                 surface: Surface::Api,
                 origin: Origin::of_operator(by),
@@ -270,11 +269,47 @@ impl Rooms {
             seat.device.tenant() == &*tenant.id && site.is_none_or(of_site)
         };
         let seats = work.ctx.tables.seats.in_shard_of(&tenant.customer);
+        let seats = seats.into_iter().filter(|seat| stands_there(seat));
+        let ending = self.force_each_out(seats, &tenant.customer, by, now);
+        work.out.push(Output::Reply(reply, Ok(Done::Ending(ending))));
+    }
+
+    /// An administrator ends every seat of an extension, also those at devices of other tenants.
+    pub(super) fn force_extension_out(
+        &mut self,
+        work: &mut Work<'_>,
+        reply: ReplyId,
+        by: &str,
+        extension: &Place,
+        now: bool,
+    ) {
+        let outcome = match work.ctx.settings.tenant(extension.tenant()) {
+            None => Err(Refusal::UnknownTenant),
+            Some(home) if home.extension(extension.name()).is_none() => Err(Refusal::UnknownExtension),
+            Some(home) => {
+                let seats = work.ctx.tables.seats.seats_of(&home.customer, extension);
+                match self.force_each_out(seats.into_iter(), &home.customer, by, now) {
+                    0 => Err(Refusal::NotLoggedIn),
+                    ending => Ok(Done::Ending(ending)),
+                }
+            }
+        };
+        work.out.push(Output::Reply(reply, outcome));
+    }
+
+    /// Has seats end one after the other; says how many.
+    fn force_each_out(
+        &mut self,
+        seats: impl Iterator<Item = Arc<Seat>>,
+        customer: &str,
+        by: &str,
+        now: bool,
+    ) -> usize {
         let before = self.leaving.len();
-        self.leaving.extend(seats.into_iter().filter(|seat| stands_there(seat)).map(|seat| Leaving {
+        self.leaving.extend(seats.map(|seat| Leaving {
             device: seat.device.clone(),
             end: DeferredEnd {
-                customer: tenant.customer.clone(),
+                customer: customer.into(),
                 epoch: seat.epoch,
                 cause: Cause::Forced,
                 surface: Surface::Api,
@@ -282,7 +317,7 @@ impl Rooms {
             },
             now,
         }));
-        work.out.push(Output::Reply(reply, Ok(Done::Ending(self.leaving.len() - before))));
+        self.leaving.len() - before
     }
 
     fn end_owed(&mut self, work: &mut Work<'_>, device: Place, end: DeferredEnd) {
@@ -321,7 +356,9 @@ impl Rooms {
             let customer = customer_of(before, &seat.device);
             let stays = device.is_some_and(|device| device.enabled)
                 && extension.is_some_and(|extension| extension.enabled)
-                && customer == customer_of(&ctx.settings, &seat.device);
+                && [&seat.device, &seat.extension]
+                    .iter()
+                    .all(|it| customer == customer_of(&ctx.settings, it));
             if !stays {
                 let (cause, surface) = (Cause::Removed, Surface::Configuration);
                 let origin = Origin::default();

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::place::Place;
 use super::sharded::{NameHasher, Sharded};
 use crate::now::Mono;
 use crate::settings::OutsidePolicy;
@@ -30,12 +31,13 @@ pub enum OneTooMany {
 struct OfTenant {
     calls: HashMap<u64, Call>,
     pace: Pace,
-    phones: HashMap<Box<str>, OfPhone, NameHasher>,
+    /// By device, or by the extension whose phone it is; a visitor's device is of another tenant.
+    phones: HashMap<Place, OfPhone, NameHasher>,
 }
 
 #[derive(Debug)]
 struct Call {
-    phone: Box<str>,
+    phone: Place,
     over_at: Mono,
 }
 
@@ -74,12 +76,12 @@ impl OutsideCalls {
         Self { tenants: Sharded::new(NameHasher::default()) }
     }
 
-    /// `phone` of `tenant` wants to call by a route; `call` stands for the dialog. A call whose end nobody says is over
+    /// `phone` wants to call by a route of `tenant`; `call` stands for the dialog. A call whose end nobody says is over
     /// after `call_max`.
     pub fn begin(
         &self,
         tenant: &str,
-        phone: &str,
+        phone: &Place,
         call: u64,
         policy: &OutsidePolicy,
         now: Mono,
@@ -117,7 +119,7 @@ impl OutsideCalls {
 impl OfTenant {
     fn begin(
         &mut self,
-        phone: &str,
+        phone: &Place,
         call: u64,
         policy: &OutsidePolicy,
         now: Mono,
@@ -136,16 +138,16 @@ impl OfTenant {
         {
             return Err(OneTooMany::Limit);
         }
-        self.calls.insert(call, Call { phone: phone.into(), over_at });
+        self.calls.insert(call, Call { phone: phone.clone(), over_at });
         self.pace.calls += 1;
-        let phone = self.phones.entry(phone.into()).or_default();
+        let phone = self.phones.entry(phone.clone()).or_default();
         phone.calls += 1;
         phone.pace.calls(now);
         phone.pace.calls += 1;
         Ok(())
     }
 
-    fn is_full(&self, phone: &str, policy: &OutsidePolicy) -> bool {
+    fn is_full(&self, phone: &Place, policy: &OutsidePolicy) -> bool {
         let of_phone = self.phones.get(phone).map_or(0, |known| known.calls);
         self.calls.len() >= policy.calls_max as usize || of_phone >= policy.phone_calls_max
     }
@@ -185,7 +187,7 @@ mod tests {
     }
 
     fn begin(calls: &OutsideCalls, phone: &str, call: u64, seconds: u32) -> Result<(), OneTooMany> {
-        calls.begin("acme", phone, call, &policy(), at(seconds), CALL_MAX)
+        calls.begin("acme", &Place::new("acme", phone), call, &policy(), at(seconds), CALL_MAX)
     }
 
     #[test]
@@ -197,7 +199,8 @@ mod tests {
         assert_eq!(begin(&calls, "a", 3, 0), Err(OneTooMany::Limit));
         assert_eq!(begin(&calls, "b", 4, 0), Ok(()));
         assert_eq!(begin(&calls, "c", 5, 0), Err(OneTooMany::Limit));
-        assert_eq!(calls.begin("other", "a", 5, &policy(), at(0), CALL_MAX), Ok(()));
+        let elsewhere = Place::new("other", "a");
+        assert_eq!(calls.begin("other", &elsewhere, 5, &policy(), at(0), CALL_MAX), Ok(()));
         calls.ended("acme", 1);
         calls.ended("acme", 1);
         assert_eq!(begin(&calls, "c", 5, 0), Ok(()));

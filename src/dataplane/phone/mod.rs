@@ -23,8 +23,8 @@ pub(crate) fn claimed_mac(message: &sip::Message<'_>) -> Option<[u8; 6]> {
     header.or_else(|| words(message.header(sip::Name::UserAgent)?).find_map(mac))
 }
 
-/// The hot-desk device behind a flow: the one that registered its own account over it, else the one that holds a
-/// binding of `user` over it. The seat may have gone since; the phone is the same.
+/// The hot-desk device behind a flow, of any tenant of the customer: the one that registered its own account over it, else
+/// the one that holds a binding of `user` of `tenant` over it. The seat may have gone since; the phone is the same.
 pub(crate) fn device_of_flow(
     ctx: &Context,
     tenant: &Tenant,
@@ -33,8 +33,10 @@ pub(crate) fn device_of_flow(
     now: Now,
 ) -> Option<Place> {
     let location = &ctx.tables.location;
-    if let Some(aor) = location.device_of_flow(flow, now.mono).filter(|aor| aor.tenant == tenant.id) {
-        return tenant.device(&aor.user).map(|device| Place::new(&tenant.id, &device.id));
+    if let Some(aor) = location.device_of_flow(flow, now.mono)
+        && let Some(here) = ctx.settings.tenant(&aor.tenant).filter(|here| here.customer == tenant.customer)
+    {
+        return here.device(&aor.user).map(|device| Place::new(&here.id, &device.id));
     }
     let mut held = None;
     location.read(&tenant.id, user.as_bytes(), now.mono, |binding| {
@@ -49,8 +51,11 @@ pub(crate) fn device_of_flow(
     if let Some(seat) = seats.iter().find(|seat| is_it(seat.device.tenant(), seat.device.name())) {
         return Some(seat.device.clone());
     }
-    let device = tenant.devices.iter().find(|device| is_it(&tenant.id, &device.id))?;
-    Some(Place::new(&tenant.id, &device.id))
+    let mut heres = ctx.settings.tenants_of_customer(tenant);
+    heres.find_map(|here| {
+        let device = here.devices.iter().find(|device| is_it(&here.id, &device.id))?;
+        Some(Place::new(&here.id, &device.id))
+    })
 }
 
 /// Pieces between blanks, brackets and the marks makers put before a MAC.

@@ -6,7 +6,7 @@ use super::forward::{self, Outgoing};
 use super::{Branch, Call, EMERGENCY_WARNING, Emergency, From, Plan, ProxyKey, Target, emergency, peer};
 use crate::context::{Answer, Owner, Work};
 use crate::flow::Flow;
-use crate::hotdesk::Place;
+use crate::hotdesk::{Named, Place};
 use crate::return_path::{Identity, Party, ReturnPath};
 use crate::transaction::ClientId;
 use crate::upstream::Renumbered;
@@ -113,8 +113,7 @@ pub(super) fn start_branch(
         && !plan.in_dialog
         && let Some(device) = &target.device
     {
-        let device = (&*plan.tenant.id, &**device);
-        work.ctx.tables.call_began(&device, call.dialog, work.now.mono, plan.emergency.is_some());
+        work.ctx.tables.call_began(device, call.dialog, work.now.mono, plan.emergency.is_some());
     }
     call.branches.push(Branch { client, target, attempt, began: work.now.mono, ended: false, left: false });
     true
@@ -245,15 +244,10 @@ fn seal(
     renumbered: Option<Renumbered>,
 ) -> Vec<u8> {
     let original = headers.from.addr_raw;
-    let opener_device = plan.opener_device.as_ref().filter(|device| device.tenant() == &*plan.tenant.id);
     let path = ReturnPath {
         tenant: &plan.tenant.id,
-        opener: Party { account: plan.opener.as_deref(), device: opener_device.map(Place::name), flow: from },
-        callee: Party {
-            account: target.account.as_deref(),
-            device: target.device.as_deref(),
-            flow: target.flow,
-        },
+        opener: party(plan.opener.as_ref(), plan.opener_device.as_ref(), from),
+        callee: party(target.account.as_ref(), target.device.as_ref(), target.flow),
         identity: match &plan.from {
             From::Replaced { user, epoch, .. } => Some(Identity { extension: user, epoch: *epoch, original }),
             From::Kept | From::Anonymous => None,
@@ -264,4 +258,8 @@ fn seal(
     let tag = headers.from.tag().unwrap_or_default();
     path.seal(&work.ctx.keys, work.ctx.random.bytes(), headers.call_id, tag, &mut sealed);
     sealed
+}
+
+fn party<'p>(account: Option<&'p Place>, device: Option<&'p Place>, flow: Flow) -> Party<'p> {
+    Party { account: account.map(Named::names), device: device.map(Named::names), flow }
 }

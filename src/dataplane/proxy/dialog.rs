@@ -10,7 +10,7 @@ use crate::hotdesk::Place;
 
 /// A dialog ends by a BYE: its devices are free of it. A call by a route has a peer at one end.
 pub(super) fn is_ended(work: &mut Work<'_>, plan: &Plan, dialog: u64, effects: &mut Vec<Effect>) {
-    let far = plan.targets.iter().filter_map(|target| target.device.as_deref());
+    let far = plan.targets.iter().filter_map(|target| target.device.as_ref());
     free(work, plan, far, dialog, effects);
     if plan.opener.is_none() || plan.targets.iter().any(|target| target.account.is_none()) {
         outside::over(work, &plan.tenant, dialog);
@@ -19,7 +19,7 @@ pub(super) fn is_ended(work: &mut Work<'_>, plan: &Plan, dialog: u64, effects: &
 
 /// The devices at both ends of a dialog are free of it: it is no more.
 pub(super) fn is_gone(work: &mut Work<'_>, call: &Call, effects: &mut Vec<Effect>) {
-    let far = call.branches.iter().filter_map(|branch| branch.target.device.as_deref());
+    let far = call.branches.iter().filter_map(|branch| branch.target.device.as_ref());
     free(work, &call.plan, far, call.dialog, effects);
     let mut to = call.branches.iter().map(|branch| &branch.target);
     if call.plan.opener.is_none() || to.any(|target| target.account.is_none()) {
@@ -31,21 +31,18 @@ pub(super) fn is_gone(work: &mut Work<'_>, call: &Call, effects: &mut Vec<Effect
 fn free<'a>(
     work: &mut Work<'_>,
     plan: &'a Plan,
-    far: impl Iterator<Item = &'a str>,
+    far: impl Iterator<Item = &'a Place>,
     dialog: u64,
     effects: &mut Vec<Effect>,
 ) {
-    if let Some(device) = &plan.opener_device {
-        freed(work, device.tenant(), device.name(), dialog, effects);
-    }
-    far.for_each(|device| freed(work, &plan.tenant.id, device, dialog, effects));
+    plan.opener_device.iter().chain(far).for_each(|device| freed(work, device, dialog, effects));
     emergency::over(work, dialog);
 }
 
 /// A call is no more at a device; if it was the last one, what waited for that may happen.
-pub(super) fn freed(work: &mut Work<'_>, tenant: &str, device: &str, dialog: u64, effects: &mut Vec<Effect>) {
-    if work.ctx.tables.call_ended(&(tenant, device), dialog, work.now.mono) {
-        effects.push(Effect::Idle(Place::new(tenant, device)));
+pub(super) fn freed(work: &mut Work<'_>, device: &Place, dialog: u64, effects: &mut Vec<Effect>) {
+    if work.ctx.tables.call_ended(device, dialog, work.now.mono) {
+        effects.push(Effect::Idle(device.clone()));
     }
 }
 
@@ -72,7 +69,7 @@ pub(super) fn session_refreshed(
         work.ctx.tables.outside_calls.refreshed(&call.plan.tenant.id, call.dialog, over_at);
     }
     if let Some(device) = &call.branches[index].target.device {
-        work.ctx.tables.calls.refreshed(&(&*call.plan.tenant.id, &**device), call.dialog, expires);
+        work.ctx.tables.calls.refreshed(device, call.dialog, expires);
     }
 }
 

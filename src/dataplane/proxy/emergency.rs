@@ -54,13 +54,20 @@ pub(crate) struct EmergencyCaller<'a> {
     pub(crate) known: bool,
 }
 
-/// The tenant in whose rooms a phone stands: that of `home`, or of its customer another one whose device it is or
-/// inside whose sites it is seen. A visitor's call for help leaves from where he is (EMG-8).
-pub(crate) fn tenant_visited(ctx: &Context, home: &Arc<Tenant>, flow: &Flow, now: Now) -> Arc<Tenant> {
+/// The tenant in whose rooms a phone stands that says it is `from_user`: that of `home`, or of its customer another one
+/// whose device it is or inside whose sites it is seen. A visitor's call for help leaves from where he is (EMG-8).
+pub(crate) fn tenant_visited(
+    ctx: &Context,
+    home: &Arc<Tenant>,
+    flow: &Flow,
+    from_user: &[u8],
+    now: Now,
+) -> Arc<Tenant> {
     let address = flow.remote.ip();
-    let of_device = ctx.tables.location.device_of_flow(flow, now.mono);
+    let user = std::str::from_utf8(from_user).unwrap_or_default();
+    let of_device = phone::device_of_flow(ctx, home, user, flow, now);
     let visited = match &of_device {
-        Some(device) => ctx.settings.tenant(&device.tenant),
+        Some(device) => ctx.settings.tenant(device.tenant()),
         None if home.site_of_address(address).is_some() => None,
         None => {
             ctx.settings.tenants_of_customer(home).find(|tenant| tenant.site_of_address(address).is_some())
@@ -84,13 +91,14 @@ pub(crate) fn emergency_caller<'a>(
     let registered = of_flow.is_some();
     let account = of_flow.or(proved);
     let device = match account {
-        Some(Account::Device(index)) => {
-            home.devices.get(index as usize).and_then(|device| visited.device(&device.id))
-        }
+        Some(Account::Device(index)) if home.id == visited.id => visited.devices.get(index as usize),
+        // Seen in the rooms of another tenant, it is none of the devices there.
+        Some(Account::Device(_)) => None,
         // A phone that holds the extension's account itself may still be a hot-desk device at a known place.
         Some(Account::Extension(index)) => {
             let extension = &home.extensions[index as usize].number;
-            let here = phone::device_of_flow(ctx, visited, extension, flow, now);
+            let here = phone::device_of_flow(ctx, home, extension, flow, now);
+            let here = here.filter(|place| *place.tenant() == *visited.id);
             here.and_then(|place| visited.device(place.name()))
         }
         None => None,
@@ -130,9 +138,7 @@ pub(crate) fn of_call_back(ctx: &Context, call_back: &CallBack, now: Now) -> Vec
         && let Some(flow) = flow
     {
         // It has not registered, or not again since: the way its call came is the last one known.
-        let mut last = Target::party(None, &call.contact, *flow);
-        last.device = call.device().map(|device| device.name().into());
-        targets.push(last);
+        targets.push(Target::party(None, call.device().cloned(), &call.contact, *flow));
     }
     // Those who are to ring together have one preference.
     targets.iter_mut().for_each(|target| target.q = 1000);
@@ -142,7 +148,7 @@ pub(crate) fn of_call_back(ctx: &Context, call_back: &CallBack, now: Now) -> Vec
 /// The way to a device: by the account it called with, if that is registered there still, else by its own, else by that
 /// which somebody has put into it.
 fn of_phone_at(ctx: &Context, device: &Place, contact: &[u8], now: Now) -> Vec<Target> {
-    let own = of_device(ctx, device.tenant(), device.name(), now);
+    let own = of_device(ctx, device, now);
     let put_in = of_account_put_in(ctx, device, now);
     let called_with = own.iter().chain(&put_in).filter(|target| *target.uri == *contact);
     let called_with: Vec<_> = called_with.cloned().collect();
@@ -162,29 +168,16 @@ fn of_account_put_in(ctx: &Context, device: &Place, now: Now) -> Vec<Target> {
     let contacts =
         ctx.tables.location.contacts(seat.extension.tenant(), seat.extension.name().as_bytes(), now.mono);
     let held = contacts.iter().filter(|contact| contact.holder.is_some_and(|holder| holder.device == hash));
-    let targets =
-        held.filter_map(|contact| Target::of_contact(contact, seat.extension.name(), Some(device.name())));
-    of_visitor(targets.collect(), seat.extension.tenant() != device.tenant())
+    held.filter_map(|contact| Target::of_contact(contact, &seat.extension, Some(device))).collect()
 }
 
 /// The phone of an extension that called, known by where it is seen; if it is not seen there any more, all of them.
 fn of_ordinary_phone(ctx: &Context, extension: &Place, call: &CalledForHelp, now: Now) -> Vec<Target> {
-    let user = extension.name();
-    let contacts = ctx.tables.location.contacts(extension.tenant(), user.as_bytes(), now.mono);
+    let contacts = ctx.tables.location.contacts(extension.tenant(), extension.name().as_bytes(), now.mono);
     let own = contacts.iter().filter(|contact| contact.holder.is_none());
-    let all: Vec<_> = own.filter_map(|contact| Target::of_contact(contact, user, None)).collect();
+    let all: Vec<_> = own.filter_map(|contact| Target::of_contact(contact, extension, None)).collect();
     let same: Vec<_> = all.iter().filter(|target| target.flow.remote == call.remote).cloned().collect();
-    let found = if same.is_empty() { all } else { same };
-    of_visitor(found, extension.tenant() != call.phone.tenant())
-}
-
-/// Within a dialog accounts are those of the tenant that was called, and another one may have such a number there: a
-/// visitor's phone is known by its flow alone.
-fn of_visitor(mut targets: Vec<Target>, is_visitor: bool) -> Vec<Target> {
-    if is_visitor {
-        targets.iter_mut().for_each(|target| target.account = None);
-    }
-    targets
+    if same.is_empty() { all } else { same }
 }
 
 /// A call for help has begun: its phone can be called back from now on, also after a restart.

@@ -28,10 +28,12 @@ pub(crate) struct Foreign;
 /// What an authenticated account may say in the URI of From, and what becomes of it.
 ///
 /// A device speaks as the extension that sits there; its From may name itself or that extension. An ordinary
-/// phone speaks as its own extension. Both may be anonymous. A domain that is none of ours is put right.
+/// phone speaks as its own extension. Both may be anonymous. A domain that is none of ours is put right. `home` is the
+/// tenant of whoever speaks: another than that of the account where a visitor sits.
 pub(crate) fn decide(
     ctx: &Context,
     tenant: &Tenant,
+    home: &Tenant,
     account: Account,
     seat: Option<(&Extension, u64)>,
     uri: &sip::Uri<'_>,
@@ -39,7 +41,7 @@ pub(crate) fn decide(
     if is_anonymous(uri) {
         return Ok(From::Anonymous);
     }
-    let ours = ctx.is_ours(uri, tenant);
+    let ours = ctx.is_ours(uri, tenant) || ctx.is_ours(uri, home);
     if !ours && ctx.settings.tenant_of_domain(uri.host.raw()).is_some() {
         return Err(Foreign);
     }
@@ -50,7 +52,7 @@ pub(crate) fn decide(
             Ok(From::Replaced {
                 user: extension.number.clone(),
                 epoch,
-                addr: addr(&extension.name, &extension.number, tenant.realm()),
+                addr: addr(&extension.name, &extension.number, home.realm()),
             })
         }
         None if *user != *own => Err(Foreign),

@@ -60,9 +60,10 @@ const CALLS_MAX: usize = 65_536;
 
 /// What to do with a request that may be forwarded.
 pub(crate) struct Plan {
+    /// Whose dial plan, routes and limits count: where whoever calls is at home, wherever his phone stands.
     pub(crate) tenant: Arc<Tenant>,
     /// The account that sent it; `None` for a configured peer.
-    pub(crate) opener: Option<Box<str>>,
+    pub(crate) opener: Option<Place>,
     /// The hot-desk device it came from, if it is one.
     pub(crate) opener_device: Option<Place>,
     /// The extension it is for: what rings follows its seat.
@@ -366,8 +367,8 @@ impl Proxy {
         }
         // One that has ended was freed then, or answered too and is in the call.
         let losers = call.branches.iter().filter(|branch| !branch.ended);
-        for device in losers.filter_map(|branch| branch.target.device.as_deref()) {
-            dialog::freed(work, &call.plan.tenant.id, device, call.dialog, effects);
+        for device in losers.filter_map(|branch| branch.target.device.as_ref()) {
+            dialog::freed(work, device, call.dialog, effects);
         }
         let until = work.now.mono + work.ctx.settings.timers.t1 * 64;
         self.lingering.push_back((until, key));
@@ -380,12 +381,11 @@ impl Proxy {
     /// A branch gave its last word: the device is free of it; if it was the last, the next group or the answer follows.
     fn branch_ended(&mut self, work: &mut Work<'_>, key: ProxyKey, index: usize, effects: &mut Vec<Effect>) {
         let Some(call) = self.calls.get_mut(key) else { return };
-        let device = call.branches[index].target.device.as_deref();
         if call.invite
             && !call.plan.in_dialog
-            && let Some(device) = device
+            && let Some(device) = &call.branches[index].target.device
         {
-            dialog::freed(work, &call.plan.tenant.id, device, call.dialog, effects);
+            dialog::freed(work, device, call.dialog, effects);
         }
         if call.answered || call.branches.iter().any(|branch| !branch.ended) {
             return;
@@ -507,17 +507,16 @@ impl Proxy {
         if call.answered || call.closed {
             return;
         }
-        let lost = |device: &str| {
-            let here = |place: &Place| place.name() == device;
-            change.ended.iter().any(|seat| seat.extension == *extension && here(&seat.device))
+        let lost = |device: &Place| {
+            change.ended.iter().any(|seat| seat.extension == *extension && seat.device == *device)
                 || change.begun.as_ref().is_some_and(|seat| match seat.extension == *extension {
-                    true => kept.is_some_and(here),
-                    false => here(&seat.device),
+                    true => kept == Some(device),
+                    false => seat.device == *device,
                 })
         };
-        call.plan.targets.retain(|target| !target.device.as_deref().is_some_and(lost));
+        call.plan.targets.retain(|target| !target.device.as_ref().is_some_and(lost));
         for branch in &mut call.branches {
-            if branch.target.device.as_deref().is_some_and(lost) {
+            if branch.target.device.as_ref().is_some_and(lost) {
                 branch.left = true;
                 if !branch.ended {
                     work.transactions.cancel(work.now.mono, branch.client, work.out);
@@ -525,7 +524,7 @@ impl Proxy {
             }
         }
         let gained =
-            change.begun.as_ref().filter(|seat| seat.extension == *extension).map(|seat| seat.device.name());
+            change.begun.as_ref().filter(|seat| seat.extension == *extension).map(|seat| &seat.device);
         if let Some(device) = gained {
             let now = work.now;
             // Another worker's change may be heard of after a call has begun that knew of it: no phone rings twice.
@@ -536,7 +535,7 @@ impl Proxy {
             };
             let fresh: Vec<Target> = of_extension(work.ctx, &call.plan.tenant, extension.name(), now)
                 .into_iter()
-                .filter(|target| target.device.as_deref() == Some(device) && !is_known(target))
+                .filter(|target| target.device.as_ref() == Some(device) && !is_known(target))
                 .collect();
             self.with_request(work, key, |proxy, work, request, headers| {
                 let Some(call) = proxy.calls.get_mut(key) else { return };

@@ -24,11 +24,8 @@ pub(super) fn fails_over(code: u16) -> bool {
 
 /// Counts a call by a route, if there may be one more.
 pub(super) fn admit(work: &mut Work<'_>, plan: &Plan, dialog: u64) -> Result<(), Answer<'static>> {
-    if !plan.outside {
-        return Ok(());
-    }
-    let device = plan.opener_device.as_ref().map(|device| device.name());
-    let phone = device.or(plan.opener.as_deref()).unwrap_or_default();
+    let phone = plan.opener_device.as_ref().or(plan.opener.as_ref());
+    let Some(phone) = phone.filter(|_| plan.outside) else { return Ok(()) };
     let (tenant, call_max) = (&plan.tenant, work.ctx.settings.timers.call_max);
     let calls = &work.ctx.tables.outside_calls;
     let begun = calls.begin(&tenant.id, phone, dialog, &tenant.outside, work.now.mono, call_max);

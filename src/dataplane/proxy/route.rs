@@ -77,13 +77,13 @@ pub(crate) fn in_dialog(
         (false, true) => (&path.callee, &path.opener),
         (false, false) => return InDialog::Unknown,
     };
-    if !speaks_for(ctx, &tenant, sender, flow, now) {
+    if !speaks_for(ctx, sender, flow, now) {
         return InDialog::Foreign;
     }
 
     let uri = request.request_uri();
     let next = match receiver.account {
-        Some(account) => target::current_flow(ctx, &tenant.id, account, receiver.flow, uri, now),
+        Some(account) => target::current_flow(ctx, account, receiver.flow, uri, now),
         None => receiver.flow,
     };
 
@@ -101,22 +101,19 @@ pub(crate) fn in_dialog(
             to_out = Some(identity.original.to_vec());
         }
     }
-    let device = |party: &Party<'_>| {
-        let name = party.device?;
-        tenant.device(name).map(|_| Place::new(&tenant.id, name))
-    };
     let numbering = match path.renumbered {
         Some(Renumbered::Opener(numbering)) if by_opener => Some(numbering),
         Some(Renumbered::Callee) if !by_opener => Some(Numbering::CALLEE),
         _ => None,
     };
-    let mut target = Target::party(receiver.account, uri, next);
+    let (opener, opener_device) = places(ctx, sender);
+    let (account, device) = places(ctx, receiver);
+    let mut target = Target::party(account, device, uri, next);
     target.peer_account =
         numbering.and_then(|_| ctx.settings.peer_account(&tenant, next.remote)).map(Arc::clone);
-    target.device = device(receiver).map(|place| place.name().into());
     InDialog::Ours(Box::new(Plan {
-        opener: sender.account.map(Into::into),
-        opener_device: device(sender),
+        opener,
+        opener_device,
         tenant,
         extension: None,
         targets: vec![target],
@@ -132,11 +129,26 @@ pub(crate) fn in_dialog(
 }
 
 /// True if `flow` is that end of the dialog: the flow it had, or one its account is registered over now.
-fn speaks_for(ctx: &Context, tenant: &Arc<Tenant>, party: &Party<'_>, flow: &Flow, now: Now) -> bool {
+fn speaks_for(ctx: &Context, party: &Party<'_>, flow: &Flow, now: Now) -> bool {
     party.flow == *flow
-        || party.account.is_some_and(|account| {
-            ctx.tables.location.account_has_flow(&tenant.id, account.as_bytes(), flow, now.mono)
+        || party.account.is_some_and(|(tenant, account)| {
+            ctx.tables.location.account_has_flow(tenant, account.as_bytes(), flow, now.mono)
         })
+}
+
+/// The account of one end of a dialog, and the device it is, if there still is such a device.
+fn places(ctx: &Context, party: &Party<'_>) -> (Option<Place>, Option<Place>) {
+    let place = |(tenant, name)| Place::new(tenant, name);
+    let account = party.account.map(place);
+    let is_there = |(tenant, name): &(&str, &str)| {
+        ctx.settings.tenant(tenant).is_some_and(|it| it.device(name).is_some())
+    };
+    let device = party.device.filter(is_there).and_then(|device| match party.account {
+        // Names that are shared are copied once.
+        Some(own) if own == device => account.clone(),
+        _ => Some(place(device)),
+    });
+    (account, device)
 }
 
 /// True if two `"Name" <uri>` name the same URI, octet for octet: what was put in is what must stand there.

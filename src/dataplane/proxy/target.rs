@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::context::Context;
 use crate::flow::Flow;
+use crate::hotdesk::Place;
 use crate::location::{Contact, Holder, device_hash};
 use crate::now::Now;
 use crate::settings::{HomePhones, Peer, PeerAccount, Tenant};
@@ -13,9 +14,9 @@ use crate::settings::{HomePhones, Peer, PeerAccount, Tenant};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     /// The account whose binding it is; `None` for a configured peer.
-    pub(crate) account: Option<Box<str>>,
-    /// The hot-desk device it is, if it is one.
-    pub(crate) device: Option<Box<str>>,
+    pub(crate) account: Option<Place>,
+    /// The hot-desk device it is, if it is one: of another tenant than the account where somebody visits that.
+    pub(crate) device: Option<Place>,
     /// The contact as registered: the Request-URI.
     pub(crate) uri: Box<[u8]>,
     /// The way there: the flow of the REGISTER, whatever the contact says.
@@ -37,37 +38,39 @@ pub(crate) struct Target {
 pub(crate) fn of_extension(ctx: &Context, tenant: &Tenant, extension: &str, now: Now) -> Vec<Target> {
     let own = ctx.tables.location.contacts(&tenant.id, extension.as_bytes(), now.mono);
     let mut targets = Vec::with_capacity(own.len() + 1);
-    let seats = ctx.tables.seats.seats_of(&tenant.customer, &(&*tenant.id, extension));
+    let account = Place::new(&tenant.id, extension);
+    let seats = ctx.tables.seats.seats_of(&tenant.customer, &account);
     for seat in &seats {
-        let device = seat.device.name();
-        let holder = Holder { device: device_hash(seat.device.tenant(), device), epoch: seat.epoch };
+        let device = &seat.device;
+        let holder = Holder { device: device_hash(device.tenant(), device.name()), epoch: seat.epoch };
         let before = targets.len();
         for contact in own.iter().filter(|contact| contact.holder == Some(holder)) {
-            push(&mut targets, contact, extension, Some(device));
+            push(&mut targets, contact, &account, Some(device));
         }
         if targets.len() == before {
-            targets.extend(of_device(ctx, seat.device.tenant(), device, now));
+            targets.extend(of_device(ctx, device, now));
         }
     }
     // A device of its own is it while nobody sits there (BASE-8).
     for device in tenant.base_devices(extension) {
-        if ctx.tables.seats.seat_at(&tenant.customer, &(&*tenant.id, &*device.id)).is_none() {
-            targets.extend(of_device(ctx, &tenant.id, &device.id, now));
+        let device = Place::new(&tenant.id, &device.id);
+        if ctx.tables.seats.seat_at(&tenant.customer, &device).is_none() {
+            targets.extend(of_device(ctx, &device, now));
         }
     }
     let home = tenant.extension(extension).map_or(HomePhones::Ring, |known| tenant.home_phones(known));
     let rings_at_home = seats.is_empty() || home == HomePhones::Ring;
     for contact in own.iter().filter(|contact| contact.holder.is_none() && rings_at_home) {
-        push(&mut targets, contact, extension, None);
+        push(&mut targets, contact, &account, None);
     }
     targets.sort_by_key(|target| std::cmp::Reverse(target.q));
     targets
 }
 
 /// The bindings of a device's own account that can be reached now.
-pub(crate) fn of_device(ctx: &Context, tenant: &str, device: &str, now: Now) -> Vec<Target> {
+pub(crate) fn of_device(ctx: &Context, device: &Place, now: Now) -> Vec<Target> {
     let mut targets = Vec::new();
-    for contact in &ctx.tables.location.contacts(tenant, device.as_bytes(), now.mono) {
+    for contact in &ctx.tables.location.contacts(device.tenant(), device.name().as_bytes(), now.mono) {
         push(&mut targets, contact, device, Some(device));
     }
     targets
@@ -102,7 +105,7 @@ pub(super) fn of_peers<'p>(
     targets
 }
 
-fn push(targets: &mut Vec<Target>, contact: &Contact, account: &str, device: Option<&str>) {
+fn push(targets: &mut Vec<Target>, contact: &Contact, account: &Place, device: Option<&Place>) {
     let Some(target) = Target::of_contact(contact, account, device) else { return };
     if target.instance == 0 || targets.iter().all(|known| known.instance != target.instance) {
         targets.push(target);
@@ -112,10 +115,10 @@ fn push(targets: &mut Vec<Target>, contact: &Contact, account: &str, device: Opt
 impl Target {
     /// A binding of `account`. One whose connection is gone is no target: the edge never connects to a contact
     /// behind NAT.
-    pub(crate) fn of_contact(contact: &Contact, account: &str, device: Option<&str>) -> Option<Self> {
+    pub(crate) fn of_contact(contact: &Contact, account: &Place, device: Option<&Place>) -> Option<Self> {
         Some(Self {
-            account: Some(account.into()),
-            device: device.map(Into::into),
+            account: Some(account.clone()),
+            device: device.cloned(),
             uri: contact.uri.clone(),
             flow: contact.flow?,
             q: contact.q,
@@ -153,8 +156,8 @@ impl Target {
     }
 
     /// The other end of a dialog.
-    pub(crate) fn party(account: Option<&str>, uri: &[u8], flow: Flow) -> Self {
-        Self { account: account.map(Into::into), ..Self::peer(uri.into(), flow, 0) }
+    pub(crate) fn party(account: Option<Place>, device: Option<Place>, uri: &[u8], flow: Flow) -> Self {
+        Self { account, device, ..Self::peer(uri.into(), flow, 0) }
     }
 }
 
@@ -162,8 +165,7 @@ impl Target {
 /// of the binding that stands for it today.
 pub(crate) fn current_flow(
     ctx: &Context,
-    tenant: &str,
-    account: &str,
+    (tenant, account): (&str, &str),
     last: Flow,
     uri: &[u8],
     now: Now,

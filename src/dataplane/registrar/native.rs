@@ -72,10 +72,12 @@ pub(crate) fn decide(
         let taken_natively = seat.surface == crate::hotdesk::Surface::Native;
         return Native::Holder { device, holder, taken_natively };
     }
-    let silence = tenant.seats.native_silence;
+    // What a phone's wizard may do is up to where the phone stands.
+    let here = ctx.settings.tenant(device.tenant()).map_or(&tenant.seats, |here| &here.seats);
+    let silence = here.native_silence;
     match wish {
         Wish::Remove | Wish::Ask => Native::Nothing(device),
-        Wish::Bind if !tenant.seats.native => Native::Refused("Log In At This Phone First"),
+        Wish::Bind if !here.native => Native::Refused("Log In At This Phone First"),
         Wish::Bind if ctx.tables.marks.is_marked(&device, &place, now.mono, silence) => {
             Native::Refused("Logged Out Here")
         }
@@ -85,7 +87,7 @@ pub(crate) fn decide(
 
 /// The hot-desk device that sends this, in the order of what proves most: its own flow, the extension's binding
 /// that it holds over this flow, an instance learned from its own REGISTERs, and only where the tenant says so a
-/// MAC it claims from inside its site.
+/// MAC it claims from inside its site. A device of another tenant of the customer is known by its flow alone.
 fn device_of(
     ctx: &Context,
     tenant: &Tenant,
@@ -93,9 +95,8 @@ fn device_of(
     register: &Register<'_>,
     now: Now,
 ) -> Option<Place> {
-    // A seat, an instance and a MAC of this tenant lead to devices of this tenant alone: where it has none there is nothing to
-    // look up.
-    if tenant.devices.is_empty() {
+    // Where the customer has no devices there is nothing to look up.
+    if tenant.devices.is_empty() && !ctx.settings.has_devices(&tenant.customer) {
         return None;
     }
     let flow = &register.flow;

@@ -41,7 +41,7 @@ fn may_be_told(settings: &Settings, seat: &Seat) -> bool {
         && home.seats.remember_last
         && host.customer == home.customer
         && seat.surface != Surface::Api
-        && may_sit(host, device, &seat.extension, extension).is_ok()
+        && may_sit(host, device, home, extension).is_ok()
 }
 
 #[cfg(test)]
@@ -54,8 +54,10 @@ mod tests {
         let told = |customer: &str, host: bool, home: bool| {
             let mut blueprint = Blueprint::demo(1);
             blueprint.seats().remember_last = host;
+            blueprint.seats().visitors = true;
             let mut branch = tenant("branch", "branch.hotdesk");
             (branch.customer, branch.seats.remember_last) = (customer.into(), home);
+            branch.seats.may_visit = true;
             blueprint.tenants.push(branch);
             let seat = Seat {
                 device: Place::new("demo", "desk-1"),

@@ -32,11 +32,11 @@ pub(super) fn extension_of<'s>(settings: &'s Settings, log_in: &LogIn) -> Option
     home.extension(log_in.extension.name())
 }
 
-/// Whether this extension may take a seat here at all. Only who has proved to be it is told.
+/// Whether this extension of `home` may take a seat here at all. Only who has proved to be it is told.
 pub(super) fn may_sit(
     tenant: &Tenant,
     device: &Device,
-    who: &Place,
+    home: &Tenant,
     extension: &Extension,
 ) -> Result<(), Refusal> {
     if !extension.may_hot_desk {
@@ -45,11 +45,16 @@ pub(super) fn may_sit(
     if device.protected || extension.protected {
         return Err(Refusal::Protected);
     }
+    let visits = tenant.id != home.id;
+    let may_visit = || tenant.seats.visitors && extension.may_visit.unwrap_or(home.seats.may_visit);
+    if visits && !may_visit() {
+        return Err(Refusal::NotPermittedHere);
+    }
     let site_takes_all = tenant.site_of(device).is_none_or(|site| site.may_hot_desk);
     let anywhere = extension.sites.is_empty() && extension.devices.is_empty();
     // Its lists name places of its own tenant: who has one is no visitor.
     let is_listed = || {
-        who.tenant() == &*tenant.id
+        !visits
             && (device.site.is_some_and(|site| extension.sites.contains(&site))
                 || extension.devices.contains(&device.id))
     };

@@ -135,6 +135,8 @@ pub struct Extension {
     pub sites: Vec<u32>,
     /// Where it may: ids of devices of the tenant, beside those of [`Self::sites`].
     pub devices: Vec<Box<str>>,
+    /// It may log in at devices of other tenants of the customer; `None`: what the tenant says.
+    pub may_visit: Option<bool>,
     /// None of its seats begins or ends but by the control API (USR-3).
     pub protected: bool,
     /// When its seats end by themselves.
@@ -164,6 +166,7 @@ impl Default for Extension {
             may_hot_desk: true,
             sites: Vec::new(),
             devices: Vec::new(),
+            may_visit: None,
             protected: false,
             ends: Ends::default(),
             numbers: Vec::new(),

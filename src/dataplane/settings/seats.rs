@@ -95,6 +95,13 @@ pub struct SeatPolicy {
     pub home_phones: HomePhones,
     /// Guest keys are served; `None`: they are not.
     pub hoteling: Option<HotelingPolicy>,
+    /// LOG-26: people of other tenants of the customer may log in at its devices.
+    pub visitors: bool,
+    /// LOG-26: its people may log in at devices of other tenants of the customer, where the extension does not say it.
+    pub may_visit: bool,
+    /// What its people type in front of their numbers there. Empty: nothing, so that only numbers which are known once
+    /// among the tenants of the customer can be typed.
+    pub visitor_prefix: Box<str>,
 }
 
 impl Default for SeatPolicy {
@@ -114,6 +121,9 @@ impl Default for SeatPolicy {
             warn_before: Duration::from_secs(5 * 60),
             home_phones: HomePhones::default(),
             hoteling: None,
+            visitors: false,
+            may_visit: false,
+            visitor_prefix: Box::default(),
         }
     }
 }

@@ -66,14 +66,14 @@ impl EventNotifier {
             (body, _) => match SetHoteling::read(body) {
                 Ok(wish) => Some(wish),
                 Err(malformed) => {
-                    effects.push(refused(subscribe, "", Refusal::Malformed));
+                    effects.push(refused(work, subscribe, "", Refusal::Malformed));
                     return refuse_body(work, server, request, malformed);
                 }
             },
         };
         if !is_served(&work.ctx.settings, device) {
             let refusal = Refusal::DeviceDisabled;
-            effects.extend(wish.map(|wish| refused(subscribe, &wish.guest, refusal)));
+            effects.extend(wish.map(|wish| refused(work, subscribe, &wish.guest, refusal)));
             return work.respond(server, request, Answer::new(403, refusal.phrase()));
         }
         let (tag, ended) = match keep(work, subscribe, expires) {
@@ -103,7 +103,14 @@ impl EventNotifier {
         let seat = work.ctx.tables.seats.seat_at(&tenant.customer, device);
         let leaves = guest.is_empty();
         let leaves_unproved = leaves && (seat.is_none() || !tenant.seats.logout_pin);
-        let is_proof_wanted = policy.challenge && !leaves_unproved;
+        let who = match &seat {
+            Some(seat) if leaves => seat.extension.clone(),
+            _ => seating::extension_typed(&work.ctx.settings, tenant, guest.as_bytes()),
+        };
+        // What a visitor must prove is up to where he is at home, too.
+        let home = work.ctx.settings.tenant(who.tenant()).and_then(|home| home.seats.hoteling);
+        let challenges = policy.challenge || home.is_none_or(|home| home.challenge);
+        let is_proof_wanted = challenges && !leaves_unproved;
         if is_proof_wanted && proof.is_none() {
             return self.challenge(work, device);
         }
@@ -117,10 +124,6 @@ impl EventNotifier {
         if leaves_unproved {
             return effects.push(Effect::LogOut { asker, device: device.clone(), surface, origin });
         }
-        let who = match &seat {
-            Some(seat) if leaves => seat.extension.clone(),
-            _ => seating::extension_typed(tenant, guest.as_bytes()),
-        };
         let wish = LogIn { leaves, ..LogIn::new(asker, device.clone(), who, surface, origin) };
         let Some(proof) = proof.filter(|_| is_proof_wanted) else {
             return effects.push(Effect::LogIn(wish));
@@ -128,7 +131,7 @@ impl EventNotifier {
         let is_fresh =
             |(given, until): &([u8; 32], Mono)| *given == *proof.nonce.as_bytes() && work.now.mono < *until;
         if !nonce.flatten().as_ref().is_some_and(is_fresh) {
-            return effects.push(refused(subscribe, &guest, Refusal::StaleProof));
+            return effects.push(refused(work, subscribe, &guest, Refusal::StaleProof));
         }
         let nonce = proof.nonce.as_bytes().into();
         effects.push(Effect::CheckPin(wish, Proof::HotelingMd5 { nonce, response: proof.response }));
@@ -317,11 +320,13 @@ impl Subscription {
     }
 }
 
-fn refused(subscribe: &Subscribe<'_>, guest: &str, refusal: Refusal) -> Effect {
-    let Subscribe { flow, headers, device, .. } = *subscribe;
+fn refused(work: &Work<'_>, subscribe: &Subscribe<'_>, guest: &str, refusal: Refusal) -> Effect {
+    let Subscribe { flow, headers, tenant, device, .. } = *subscribe;
+    let typed = || seating::extension_typed(&work.ctx.settings, tenant, guest.as_bytes());
+    let extension = (!guest.is_empty()).then(typed);
     let origin = Origin::of_request(flow.remote, headers.call_id);
     let (asker, surface) = (subscribe.asker(), Surface::Hoteling);
-    Effect::Refused { asker, device: device.clone(), extension: guest.into(), refusal, surface, origin }
+    Effect::Refused { asker, device: device.clone(), extension, refusal, surface, origin }
 }
 
 fn seat_at(ctx: &Context, device: &Place) -> Option<Arc<Seat>> {

@@ -363,6 +363,7 @@ fn booking_ends_at_its_time_and_outlives_a_restart() {
         tenant: "demo".into(),
         device: "desk-1".into(),
         extension: "1001".into(),
+        extension_tenant: None,
         force: false,
         until: Some(until),
     };

@@ -158,7 +158,14 @@ fn refusals(office: &Office) -> Vec<String> {
 
 fn log_in_by_api(office: &mut Office, extension: &str, device: &str) {
     let (device, extension) = (device.into(), extension.into());
-    let command = Command::LogIn { tenant: "demo".into(), device, extension, force: false, until: None };
+    let command = Command::LogIn {
+        tenant: "demo".into(),
+        device,
+        extension,
+        extension_tenant: None,
+        force: false,
+        until: None,
+    };
     office.command(command).expect("it is answered").expect("it is done");
 }
 

@@ -89,6 +89,7 @@ fn whoever_was_seated_by_an_operator_did_not_log_in_there() {
         tenant: "demo".into(),
         device: "desk-1".into(),
         extension: "1002".into(),
+        extension_tenant: None,
         force: false,
         until: None,
     };

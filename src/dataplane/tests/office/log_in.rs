@@ -380,6 +380,7 @@ fn administrator_logs_in_and_out_by_the_api() {
         tenant: "demo".into(),
         device: device.into(),
         extension: "1001".into(),
+        extension_tenant: None,
         force: false,
         until: None,
     };

@@ -24,6 +24,7 @@ mod store;
 mod strangers;
 mod surfaces;
 mod trusted;
+mod visitors;
 mod workers;
 
 use std::time::Duration;

@@ -21,6 +21,7 @@ fn order(office: &mut Office, extension: &str, device: &str, force: bool) -> Res
         tenant: "demo".into(),
         device: device.into(),
         extension: extension.into(),
+        extension_tenant: None,
         force,
         until: None,
     };

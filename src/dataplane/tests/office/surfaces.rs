@@ -37,8 +37,14 @@ fn log_in(office: &mut Office, surface: Surface, extension: &str, device: &str) 
         Surface::Hoteling => GuestKey::of(device).press(office, extension, pin_of(extension)),
         Surface::Api => {
             let (device, extension) = (device.into(), extension.into());
-            let command =
-                Command::LogIn { tenant: "demo".into(), device, extension, force: false, until: None };
+            let command = Command::LogIn {
+                tenant: "demo".into(),
+                device,
+                extension,
+                extension_tenant: None,
+                force: false,
+                until: None,
+            };
             office.command(command).expect("it is answered").ok();
         }
         _ => unreachable!("nobody logs in by {surface:?}"),
