@@ -71,6 +71,41 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// All of them.
+    pub const ALL: [Self; 31] = [
+        Self::Malformed,
+        Self::UnknownTenant,
+        Self::UnknownDevice,
+        Self::Credentials,
+        Self::UnknownExtension,
+        Self::NoPin,
+        Self::PinMustChange,
+        Self::PinTooSimple,
+        Self::PinFixed,
+        Self::StaleProof,
+        Self::Locked,
+        Self::PinNotDialled,
+        Self::DeviceDisabled,
+        Self::ExtensionDisabled,
+        Self::NotPermitted,
+        Self::NotPermittedHere,
+        Self::Protected,
+        Self::SeatLimit,
+        Self::DeviceOccupied,
+        Self::NobodySits,
+        Self::EmergencyHold,
+        Self::Busy,
+        Self::StoreUnavailable,
+        Self::PinUnavailable,
+        Self::SettingsChanged,
+        Self::Cancelled,
+        Self::NotLoggedIn,
+        Self::NotASharedPhone,
+        Self::NoSound,
+        Self::NumberBarred,
+        Self::CallLimit,
+    ];
+
     /// The stable code in JSON and logs.
     pub fn code(self) -> &'static str {
         match self {
@@ -164,5 +199,19 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.phrase())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_reason_has_a_code_of_its_own() {
+        let codes: BTreeSet<_> = Refusal::ALL.into_iter().map(Refusal::code).collect();
+
+        assert_eq!(codes.len(), Refusal::ALL.len());
     }
 }

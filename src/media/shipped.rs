@@ -32,6 +32,8 @@ shipped! {
     "wrong"
     "try-again"
     "locked"
+    "no-log-ins"
+    "has-its-place"
     "not-permitted"
     "disabled"
     "too-many"

@@ -24,13 +24,16 @@ clips! {
     ENTER_PIN "enter-pin"
     FOR_EXTENSION "for-extension"
     GOODBYE "goodbye"
+    HAS_ITS_PLACE "has-its-place"
     IN_USE "in-use"
     LOCKED "locked"
     LOGGED_IN "logged-in"
     LOGGED_OUT "logged-out"
     NEW_PIN_AGAIN "new-pin-again"
+    NO_LOG_INS "no-log-ins"
     NOBODY "nobody"
     NOT_LOGGED_IN "not-logged-in"
+    NOT_PERMITTED "not-permitted"
     NOTHING_HEARD "nothing-heard"
     OCCUPIED "occupied"
     ONLY_SHARED "only-shared"
@@ -68,14 +71,14 @@ pub(super) fn of_refusal(refusal: Refusal) -> Clip {
         Refusal::NotLoggedIn => NOT_LOGGED_IN,
         Refusal::NotASharedPhone => ONLY_SHARED,
         Refusal::EmergencyHold => EMERGENCY_HOLD,
+        Refusal::NotPermitted => NO_LOG_INS,
+        Refusal::NotPermittedHere => NOT_PERMITTED,
+        Refusal::Protected => HAS_ITS_PLACE,
         Refusal::Busy | Refusal::SettingsChanged => ANOTHER_CHANGE,
         Refusal::Malformed
         | Refusal::UnknownTenant
         | Refusal::UnknownDevice
         | Refusal::PinNotDialled
-        | Refusal::NotPermitted
-        | Refusal::NotPermittedHere
-        | Refusal::Protected
         | Refusal::StoreUnavailable
         | Refusal::PinUnavailable
         | Refusal::NoSound
@@ -150,6 +153,38 @@ mod tests {
         for line in &sentences {
             assert!(line.len() == 3 && line.iter().all(|cell| !cell.trim().is_empty()), "{line:?}");
         }
+    }
+
+    #[test]
+    fn every_refusal_is_said_in_a_sentence_of_its_own_unless_nothing_more_may_be_told() {
+        let sentences = sentences();
+        let said = |refusal| match of_refusal(refusal) {
+            Clip::Word(name) => name,
+            clip => panic!("{refusal:?} is {clip:?}"),
+        };
+
+        let mut alike = BTreeSet::new();
+        for refusal in Refusal::ALL {
+            let name = said(refusal);
+            assert!(sentences.iter().any(|line| line[0] == name), "{refusal:?} says {name}");
+            if name == said(Refusal::Cancelled) {
+                alike.insert(refusal.code());
+            }
+        }
+        // What the person cannot mend, and what is never said because nobody listens.
+        let nothing_more = [
+            "call-limit",
+            "cancelled",
+            "malformed",
+            "no-sound",
+            "number-barred",
+            "pin-not-dialled",
+            "pin-unavailable",
+            "store-unavailable",
+            "unknown-device",
+            "unknown-tenant",
+        ];
+        assert_eq!(alike, BTreeSet::from(nothing_more));
     }
 
     #[test]

@@ -291,3 +291,23 @@ fn edits_of_an_extension_end_no_seat_and_its_removal_does() {
     assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
     assert_eq!(office.device_of("1002"), None);
 }
+
+#[test]
+fn person_who_may_not_log_in_hears_why() {
+    type Forbid = fn(&mut Blueprint);
+    let reasons: [(Forbid, &str); 4] = [
+        (|it| it.extension("1001").may_hot_desk = false, "no-log-ins"),
+        (|it| it.extension("1001").devices = vec!["desk-2".into()], "not-permitted"),
+        (|it| it.tenants[0].sites[0].may_hot_desk = false, "not-permitted"),
+        (|it| it.device("desk-1").protected = true, "has-its-place"),
+    ];
+    for (forbid, sentence) in reasons {
+        let mut office = Office::with(SEED, forbid);
+        office.plug_in("desk-1");
+        office.talk("desk-1", "*11*1001");
+
+        office.press("7738#");
+
+        assert_eq!(office.said().0, format!("{sentence} goodbye"));
+    }
+}
