@@ -38,11 +38,13 @@ pub enum Kind {
     Unlock,
     /// A PIN was changed.
     PinChange,
+    /// A seat is about to end by itself; somebody may still do something about it.
+    Ending,
 }
 
 impl Kind {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::LogIn,
         Self::LogOut,
         Self::Displacement,
@@ -53,6 +55,7 @@ impl Kind {
         Self::LockOut,
         Self::Unlock,
         Self::PinChange,
+        Self::Ending,
     ];
 
     /// The stable code in JSON, in the configuration and in logs.
@@ -68,6 +71,7 @@ impl Kind {
             Self::LockOut => "lock-out",
             Self::Unlock => "unlock",
             Self::PinChange => "pin-change",
+            Self::Ending => "ending",
         }
     }
 
@@ -128,6 +132,19 @@ impl<'a> Event<'a> {
             source: None,
             call_id: None,
             details: Vec::new(),
+        }
+    }
+
+    /// The seat will end at `ends_at` for this cause, wall clock in milliseconds; in a call the end waits for that of the call.
+    pub fn of_ending(seat: &'a Seat, cause: Cause, ends_at: u64, at: u64, settings: &'a Settings) -> Self {
+        let seconds = (ends_at.saturating_sub(at) + 500) / 1_000;
+        Self {
+            epoch: Some(seat.epoch),
+            ..Self::new(Kind::Ending, cause.code(), seat.device.tenant(), at)
+                .at_device(&seat.device, settings)
+                .of_extension(&seat.extension)
+                .by_way_of(Surface::Clock)
+                .with("seconds", seconds.to_string())
         }
     }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::audit::Event;
 use crate::flow::{ConnectionId, Flow, WorkerId};
-use crate::hotdesk::{Cause, Seat, SeatChange};
+use crate::hotdesk::{Seat, SeatChange};
 use crate::input::{Notice, ReplyId};
 use crate::media::{Order, SessionId};
 use crate::query::{Query, QueryId, Record};
@@ -67,17 +67,9 @@ pub enum Done {
 pub enum Report {
     /// Seats changed. The trail has it from the record that was written of it.
     SeatsChanged(std::sync::Arc<SeatChange>),
-    /// Something for the audit trail that is no change of seats: a refusal, an emergency call, a lock-out.
+    /// Something for the audit trail that is no change of seats: a refusal, an emergency call, a lock-out, a seat that is about
+    /// to end.
     Event(Box<Event<'static>>),
-    /// A seat is about to end by itself; somebody may still do something about it.
-    SeatEnding {
-        /// Which.
-        seat: std::sync::Arc<Seat>,
-        /// When, wall clock in milliseconds since 1970-01-01 UTC. In a call it waits for the call's end.
-        at: u64,
-        /// Why.
-        cause: Cause,
-    },
     /// The store did not take a change that stands in memory all the same.
     NotDurable,
 }

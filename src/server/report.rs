@@ -11,12 +11,6 @@ pub(super) fn write(worker: WorkerId, report: &Report) {
     match report {
         Report::SeatsChanged(change) => seats_changed(change),
         Report::Event(event) => happened(event),
-        Report::SeatEnding { seat, at, cause } => {
-            info!(
-                tenant = %seat.device.tenant(), device = %seat.device.name(), extension = %seat.extension.name(),
-                epoch = seat.epoch, at, ?cause, "seat is about to end"
-            );
-        }
         Report::NotDurable => warn!(worker = worker.0, "a change stands in memory and not in the store"),
         other => warn!(worker = worker.0, report = ?other, "report"),
     }
@@ -64,6 +58,9 @@ fn happened(event: &Event<'_>) {
                     error!(%tenant, device, extension, site, number, shown, %reason, status, "emergency call WITHOUT A ROUTE");
                 }
             }
+        }
+        Kind::Ending => {
+            info!(%tenant, device, extension, %reason, seconds = detail("seconds"), "seat is about to end");
         }
         Kind::LockOut => warn!(%tenant, device, extension, %reason, "locked out"),
         kind => info!(%tenant, device, extension, %reason, "{}", kind.code()),

@@ -57,8 +57,8 @@ pub(crate) struct Rooms {
     pub(crate) leaving: VecDeque<Leaving>,
     /// Seats whose ends are planned (again), a few at a time, and why.
     planning: (VecDeque<Arc<Seat>>, Occasion),
-    /// There may be more ends to look at than were.
-    ends_due: bool,
+    /// Seats whose end may still be looked at in this second.
+    looks_left: usize,
     /// Another worker may have planned by settings of before until then.
     plan_again: Option<Mono>,
     /// How far the wall clock was ahead of the monotonic one when all ends were planned last, in milliseconds.
@@ -80,7 +80,7 @@ impl Rooms {
             seating: Seating::default(),
             leaving: VecDeque::new(),
             planning: (VecDeque::new(), Occasion::Stands),
-            ends_due: false,
+            looks_left: 0,
             plan_again: None,
             wall_ahead: 0,
             effects: Vec::new(),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dataplane::audit::Kind;
 use dataplane::hotdesk::{Cause, Surface};
 use dataplane::input::Command;
 use dataplane::output::{Done, Report};
@@ -55,9 +56,12 @@ fn set_clock(office: &mut Office, wall: u64) {
 fn warnings(office: &Office) -> Vec<(String, Cause, u64)> {
     let now = office.now().wall;
     let told = office.reports.iter().filter_map(|report| match report {
-        Report::SeatEnding { seat, at, cause } => {
-            let ahead = (at.saturating_sub(now) + 500) / 1000;
-            Some((seat.device.name().to_string(), *cause, ahead))
+        Report::Event(event) if event.kind == Kind::Ending => {
+            let (_, seconds) = event.details.iter().find(|(name, _)| name == "seconds")?;
+            let at = event.at + 1000 * seconds.parse::<u64>().ok()?;
+            let causes = [Cause::Idle, Cause::Absolute, Cause::TimeOfDay, Cause::Booking];
+            let cause = causes.into_iter().find(|cause| event.reason == cause.code())?;
+            Some((event.device.as_deref()?.to_owned(), cause, (at.saturating_sub(now) + 500) / 1000))
         }
         _ => None,
     });
