@@ -112,7 +112,7 @@ impl Edge for Controls {
     }
 
     fn next_end(&self, seat: &Seat) -> Option<NextEnd> {
-        self.tables.next_end(seat, self.clock.now())
+        self.tables.next_end(seat, &self.settings(), self.clock.now())
     }
 
     fn wall(&self) -> u64 {

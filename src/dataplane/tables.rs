@@ -2,6 +2,7 @@
 
 use std::hash::Hasher as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use siphasher::sip::SipHasher13;
 
@@ -115,13 +116,17 @@ impl Tables {
         self.pins.locks(&places, &extensions, now)
     }
 
-    /// How a seat that stands will end, if nobody does anything about it; an end that waits for a call is due at once.
-    pub fn next_end(&self, seat: &Seat, now: Now) -> Option<NextEnd> {
-        let owed = self.reloads.owed_end(&seat.device).filter(|end| end.epoch == seat.epoch);
-        match owed {
-            Some(end) => Some(NextEnd { at: now.wall, cause: end.cause }),
-            None => self.timeouts.next_end(&seat.device, seat.epoch, now),
-        }
+    /// How a seat that stands will end, if nobody does anything about it; an end that waits for a call is due at once, or
+    /// when the hold after an emergency call is over.
+    pub fn next_end(&self, seat: &Seat, settings: &Settings, now: Now) -> Option<NextEnd> {
+        let Some(owed) = self.reloads.owed_end(&seat.device).filter(|end| end.epoch == seat.epoch) else {
+            return self.timeouts.next_end(&seat.device, seat.epoch, now);
+        };
+        let tenant = settings.tenant(seat.device.tenant());
+        let held = tenant.and_then(|tenant| self.calls.held_until(&seat.device, tenant.emergency.hold));
+        let wait = held.map_or(Duration::ZERO, |until| until.since(now.mono));
+        let at = now.wall + u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        Some(NextEnd { at, cause: owed.cause })
     }
 
     /// Takes over what the store kept, before any worker starts.

@@ -137,6 +137,14 @@ impl Calls {
             held
         })
     }
+
+    /// Until when an emergency call that has ended holds the device, if nobody calls for help again.
+    pub fn held_until(&self, device: &dyn Named, hold: Duration) -> Option<Mono> {
+        self.devices.with(device, |devices| {
+            let at = devices.get(device)?;
+            at.emergency_ended.map(|ended| ended + hold).max(at.held_until)
+        })
+    }
 }
 
 impl AtDevice {

@@ -340,7 +340,7 @@ fn epoch_of(seat: Option<&Seat>) -> u64 {
 
 fn who<'s>(work: &Work<'_>, seat: Option<&'s Seat>) -> HotelingEvent<'s> {
     let Some(seat) = seat else { return HotelingEvent::Nobody };
-    let end = work.ctx.tables.next_end(seat, work.now);
+    let end = work.ctx.tables.next_end(seat, &work.ctx.settings, work.now);
     let left = end.map_or(SITS_ON, |end| end.at.saturating_sub(work.now.wall) / 1000);
     HotelingEvent::Guest(seat.extension.name(), left)
 }

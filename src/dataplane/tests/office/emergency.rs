@@ -1,6 +1,8 @@
 //! Emergency calls: before any seat, any base state, any PIN; number and place are the phone's (RULES §6).
 
 use dataplane::audit::Kind;
+use dataplane::hotdesk::Cause;
+use dataplane::output::Done;
 use dataplane::refusal::Refusal;
 use dataplane::settings::{LocationForm, Peer, Told};
 use dataplane::testing::{CallState, Draft, Heard, Manner, Office, StoreMood, tenant};
@@ -256,6 +258,26 @@ fn no_seat_begins_or_ends_at_a_device_in_an_emergency_call_and_for_the_hold_afte
 
     office.advance(seconds(3601));
     assert_eq!(office.try_log_in("1003", "desk-1"), Some(200));
+}
+
+#[test]
+fn end_that_waits_for_a_hold_is_shown_for_when_the_hold_is_over() {
+    let mut office = office_with_a_route();
+    office.log_in("1001", "desk-1");
+    let call = office.call("desk-1", "112");
+    office.hang_up(call);
+    office.advance(seconds(600));
+
+    let deferred = office.force_out("desk-1", false);
+
+    assert!(matches!(deferred, Some(Ok(Done::Deferred(_)))), "{deferred:?}");
+    let seat = office.seat_at("desk-1").expect("it stands");
+    let end = office.tables().next_end(&seat, office.settings(), office.now()).expect("it will end");
+    assert_eq!(end.cause, Cause::Forced);
+    let ahead = (end.at - office.now().wall).div_ceil(1000);
+    assert!((2990..=3000).contains(&ahead), "{ahead} s");
+    office.advance(seconds(ahead + 2));
+    assert_eq!(office.seat_at("desk-1"), None);
 }
 
 #[test]

@@ -167,7 +167,7 @@ fn end_of_a_shift_waits_for_the_call_and_then_comes_at_once() {
     office.advance(minutes(30));
     assert!(office.seat_at("desk-1").is_some() && office.seat_at("desk-2").is_some());
     let seat = office.seat_at("desk-1").unwrap();
-    let next = office.tables().next_end(&seat, office.now()).unwrap();
+    let next = office.tables().next_end(&seat, office.settings(), office.now()).unwrap();
     assert_eq!((next.cause, next.at), (Cause::TimeOfDay, office.now().wall));
     office.hang_up(call);
 
@@ -346,7 +346,7 @@ fn first_that_says_something_decides_and_a_site_may_insist() {
     office.plug_in("desk-3");
     let ends_in = |office: &Office, device: &str| {
         let seat = office.seat_at(device).expect("somebody sits there");
-        let end = office.tables().next_end(&seat, office.now())?;
+        let end = office.tables().next_end(&seat, office.settings(), office.now())?;
         Some((end.at - office.now().wall + HOUR * 1000 / 2) / (HOUR * 1000))
     };
     office.log_in("1001", "desk-1");
