@@ -302,3 +302,78 @@ fn wall_of(mono: Mono, now: Now) -> u64 {
     let ahead = u64::try_from(mono.since(now.mono).as_millis()).unwrap_or(u64::MAX);
     now.wall.saturating_add(ahead)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hotdesk::Surface;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn now(seconds: u64) -> Now {
+        Now { mono: Mono(seconds * 1_000_000_000), wall: 1_767_225_600_000 + seconds * 1_000 }
+    }
+
+    fn seat(device: &str) -> Seat {
+        Seat {
+            device: Place::new("acme", device),
+            extension: Place::new("acme", "1001"),
+            epoch: 1,
+            since: now(0).wall,
+            surface: Surface::Dialled,
+            until: None,
+        }
+    }
+
+    fn plan(timeouts: &Timeouts, seat: &Seat, terms: Terms<'_>) {
+        let zone = TimeZone::default();
+        timeouts.plan(seat, &terms, &zone, Duration::from_secs(300), Occasion::Stands, now(0));
+    }
+
+    #[test]
+    fn hundred_thousand_seats_that_end_at_once_are_looked_at_a_few_at_a_time_and_each_twice() {
+        const SEATS: usize = 100_000;
+        const AT_ONCE: usize = 256;
+        let timeouts = Timeouts::new();
+        let terms = Terms { absolute: Some(HOUR), ..Terms::default() };
+        for device in 0..SEATS {
+            plan(&timeouts, &seat(&format!("desk-{device}")), terms);
+        }
+        let look = |seconds, is_over| {
+            let (mut turns, mut seen) = (0, 0);
+            loop {
+                let looks = timeouts.look(AT_ONCE, now(seconds), |_| true);
+                assert!(looks.len() <= AT_ONCE, "a turn of {}", looks.len());
+                assert!(looks.iter().all(|look| look.is_over == is_over));
+                (turns, seen) = (turns + 1, seen + looks.len());
+                if looks.is_empty() {
+                    return (turns, seen);
+                }
+            }
+        };
+
+        assert_eq!(look(3_299, false), (1, 0), "nothing is due");
+        assert_eq!(look(3_300, false), (SEATS.div_ceil(AT_ONCE) + 1, SEATS));
+        assert_eq!(look(3_600, true), (SEATS.div_ceil(AT_ONCE) + 1, SEATS));
+        assert!(timeouts.is_empty());
+    }
+
+    #[test]
+    fn earliest_end_counts_and_use_moves_the_idle_one_alone() {
+        let timeouts = Timeouts::new();
+        let desk = Seat { until: Some(now(7_200).wall), ..seat("desk-1") };
+        plan(&timeouts, &desk, Terms { idle: Some(HOUR), absolute: Some(HOUR * 3), ..Terms::default() });
+        let end = |seconds: u64| {
+            let end = timeouts.next_end(&desk.device, 1, now(seconds)).expect("it ends");
+            (end.cause, (end.at - now(0).wall) / 1_000)
+        };
+
+        assert_eq!(end(0), (Cause::Idle, 3_600));
+        timeouts.used(&desk.device, now(3_000).mono);
+        assert_eq!(end(3_000), (Cause::Idle, 6_600));
+        timeouts.used(&desk.device, now(6_000).mono);
+
+        assert_eq!(end(6_000), (Cause::Booking, 7_200));
+        assert_eq!(timeouts.next_end(&desk.device, 2, now(6_000)), None, "a later sitting is another");
+    }
+}

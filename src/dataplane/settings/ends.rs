@@ -130,7 +130,10 @@ impl TimeZone {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::testing::Blueprint;
 
     fn berlin() -> TimeZone {
         TimeZone::of_rules("CET-1CEST,M3.5.0,M10.5.0/3").unwrap()
@@ -179,6 +182,35 @@ mod tests {
         assert_eq!(TimeOfDay::parse("06:05").map(|time| time.to_string()).as_deref(), Some("06:05"));
         for text in ["24:00", "6:05", "06:60", "06:5", "0605", "", ":", "+6:05", "06:05:00"] {
             assert_eq!(TimeOfDay::parse(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        /// Q2: device, extension, site, tenant; a site that insists comes before the extension; none says *never*.
+        #[test]
+        fn end_of_a_seat_is_that_of_the_first_table_which_gives_it(
+            given in proptest::array::uniform4(proptest::option::of(1_u64..5)),
+            never in proptest::array::uniform4(any::<bool>()),
+            forced: bool,
+        ) {
+            let limit = |table: usize| given[table].map(|hours| match never[table] {
+                true => Limit::Never,
+                false => Limit::After(Duration::from_secs(hours * 3600)),
+            });
+            let ends = |table| Ends { absolute: limit(table), ..Ends::default() };
+            let mut blueprint = Blueprint::demo(1);
+            blueprint.device("desk-1").ends = ends(0);
+            blueprint.extension("1001").ends = ends(1);
+            blueprint.tenants[0].sites[0].ends = ends(2);
+            blueprint.tenants[0].sites[0].ends_forced = forced;
+            blueprint.seats().ends = ends(3);
+
+            let settings = blueprint.settings(1);
+            let (_, terms) = settings.terms(("demo", "desk-1"), ("demo", "1001")).unwrap();
+
+            let order = if forced { [0, 2, 1, 3] } else { [0, 1, 2, 3] };
+            let first = order.into_iter().find_map(limit).unwrap_or(Limit::Never);
+            prop_assert_eq!(terms.absolute.map_or(Limit::Never, Limit::After), first);
         }
     }
 

@@ -182,6 +182,10 @@ fn response(request: &str, code: u16, to: &str, headers: &[(&str, &str)]) -> Str
         text += &format!("{name}: {}\r\n", value(request, name));
     }
     text += &format!("To: {to}\r\n");
+    // RFC 4028 §9: it takes whatever timer the caller wants, and leaves the refreshing to him.
+    if let (2, Some(interval)) = (code / 100, values(request, "Session-Expires").next()) {
+        text += &format!("Session-Expires: {interval};refresher=uac\r\n");
+    }
     for (name, value) in headers {
         text += &format!("{name}: {value}\r\n");
     }

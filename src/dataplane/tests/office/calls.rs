@@ -1,6 +1,7 @@
 //! Calls through the proxy (RFC 3261 §16): forking, the best answer, silence, dialogs.
 
-use dataplane::testing::{CallState, Manner, Office};
+use dataplane::output::Done;
+use dataplane::testing::{CallState, Draft, Manner, Office};
 
 use crate::{SEED, last_answer, last_heard, seconds, three_desks};
 
@@ -172,6 +173,33 @@ fn call_lives_until_either_side_hangs_up() {
         office.hang_up(if callee_hangs_up { there } else { call });
 
         assert_eq!((office["desk-1"].up(), office["desk-2"].up()), (0, 0));
+    }
+}
+
+#[test]
+fn refresh_of_a_session_within_the_call_keeps_its_phone_busy_for_another_interval() {
+    for by_update in [true, false] {
+        let mut office = three_desks();
+        office.own_phone("soft-2", "1002");
+        office.log_in("1001", "desk-1");
+        let timed = |request: &mut Draft| drop(request.add("Session-Expires", "90").to_owned());
+        let call = office.call_with("soft-2", "1001", timed);
+        assert_eq!(office.outcome(call), Some(200));
+        office.advance(seconds(60));
+        let refreshed = match by_update {
+            true => office.ask_within(call, "UPDATE", timed),
+            false => office.invite_again(call, timed),
+        };
+        assert_eq!(refreshed, Some(200));
+        let deferred = office.force_out("desk-1", false);
+        assert!(matches!(deferred, Some(Ok(Done::Deferred(_)))), "{deferred:?}");
+
+        // Without the refresh it would be over 32 s after its 90. An answer that is repeated refreshes once more.
+        office.advance(seconds(90));
+        assert!(office.seat_at("desk-1").is_some());
+        office.advance(seconds(90));
+
+        assert_eq!(office.seat_at("desk-1"), None, "by UPDATE: {by_update}");
     }
 }
 
@@ -427,7 +455,7 @@ fn two_phones_that_answer_at_once_both_reach_the_caller_and_the_winner_counts_as
     assert_eq!(office.leg(call).state, CallState::Up);
     let winner = if office["desk-1"].up() == 1 { "desk-1" } else { "desk-2" };
     let end = office.force_out(winner, false);
-    assert!(matches!(end, Some(Ok(dataplane::output::Done::Deferred(_)))), "{winner}: {end:?}");
+    assert!(matches!(end, Some(Ok(Done::Deferred(_)))), "{winner}: {end:?}");
 }
 
 #[test]

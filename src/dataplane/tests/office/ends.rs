@@ -384,6 +384,28 @@ fn booking_ends_at_its_time_and_outlives_a_restart() {
 }
 
 #[test]
+fn second_log_in_changes_no_booking() {
+    let mut office = office_that(|_| {});
+    let until = office.now().wall + 2 * HOUR * 1000;
+    let booked = |until| Command::LogIn {
+        tenant: "demo".into(),
+        device: "desk-1".into(),
+        extension: "1001".into(),
+        force: false,
+        until,
+    };
+    office.command(booked(Some(until))).expect("an answer").expect("the seat");
+
+    for again in [Some(until + HOUR * 1000), Some(until - HOUR * 1000), None] {
+        let answer = office.command(booked(again));
+        assert!(matches!(answer, Some(Ok(Done::LoggedIn(seat))) if seat.until == Some(until)), "{again:?}");
+    }
+    office.log_in("1001", "desk-1");
+
+    assert_eq!(office.seat_at("desk-1").and_then(|seat| seat.until), Some(until));
+}
+
+#[test]
 fn edits_end_nobodys_seat_before_there_was_time_to_warn() {
     let mut office = office_that(|_| {});
     office.log_in("1001", "desk-1");
