@@ -391,6 +391,7 @@ fn second_log_in_changes_no_booking() {
         tenant: "demo".into(),
         device: "desk-1".into(),
         extension: "1001".into(),
+        extension_tenant: None,
         force: false,
         until,
     };
