@@ -8,9 +8,10 @@ use dataplane::hotdesk::{Cause, Surface};
 use dataplane::input::Command;
 use dataplane::output::{Done, Report};
 use dataplane::refusal::Refusal;
-use dataplane::settings::{Codes, Ends, Limit, OnLimit, OnOccupied, Peer, Route, Site};
+use dataplane::settings::{Codes, Ends, HotelingPolicy, Limit, OnLimit, OnOccupied, Peer, Route, Site};
 use dataplane::testing::{Blueprint, CallState, Manner, Office, pin_hash, tenant};
 
+use crate::hoteling::GuestKey;
 use crate::{SEED, last_answer, last_heard, seconds};
 
 /// What a visitor dials whose number is another's here: `7` is the prefix of his tenant.
@@ -704,6 +705,27 @@ fn wizard_is_refused_where_visitors_or_wizards_are_not_welcome() {
         assert_eq!(visit_natively(&mut office), Some(403), "{index}");
 
         assert_eq!(who_at(&office, "desk-1"), None);
+    }
+}
+
+#[test]
+fn guest_key_takes_a_visitor_who_proves_the_pin_unless_both_tenants_waive_it() {
+    let policy = |challenge| HotelingPolicy { challenge, ..HotelingPolicy::default() };
+    for (here, home, pin, sits) in [
+        (policy(true), None, "4321", wanda()),
+        (policy(true), None, "0000", None),
+        (policy(false), None, "0000", None),
+        (policy(false), Some(policy(true)), "0000", None),
+        (policy(false), Some(policy(false)), "0000", wanda()),
+    ] {
+        let mut office = office_that(|it| {
+            it.seats().hoteling = Some(here);
+            it.tenants[1].seats.hoteling = home;
+        });
+
+        GuestKey::of("desk-1").press(&mut office, "71001", pin);
+
+        assert_eq!(who_at(&office, "desk-1"), sits, "{here:?} {home:?} {pin}");
     }
 }
 
