@@ -177,11 +177,11 @@ pub enum Record {
         /// The PIN.
         pin: Option<ChangedPin>,
     },
-    /// A phone called for help, or its last such call ended; `None`: that is long enough ago.
+    /// A phone called for help, or that call ended; `None`: that is long enough ago.
     CalledForHelp {
-        /// Which.
-        phone: Place,
-        /// Its call, in place of any before it.
+        /// Of the call.
+        key: Place,
+        /// What is known of it, in place of anything before.
         call: Option<Arc<CalledForHelp>>,
     },
 }
@@ -227,7 +227,7 @@ pub struct Restored {
     pub bindings: Vec<(Box<str>, Box<[u8]>)>,
     /// The PINs that were changed at a phone.
     pub pins: Vec<(Place, ChangedPin)>,
-    /// The last call of each phone that called for help not long ago.
+    /// The calls for help of not long ago.
     pub called_for_help: Vec<CalledForHelp>,
 }
 

@@ -145,8 +145,8 @@ impl Tables {
         let unreadable = self.restore_bindings(bindings, settings, now);
         let endings = seats.into_iter().map(|seat| Record::Seats(Arc::new(removed(seat, now))));
         let forgotten = restored.called_for_help.into_iter().filter_map(|call| {
-            let phone = call.phone.clone();
-            (!self.resume(call, settings, now)).then_some(Record::CalledForHelp { phone, call: None })
+            let key = call.key.clone();
+            (!self.resume(call, settings, now)).then_some(Record::CalledForHelp { key, call: None })
         });
         let endings = endings.chain(forgotten).collect();
         Unplaced { unreadable, endings }
@@ -172,7 +172,7 @@ impl Tables {
     fn resume(&self, call: CalledForHelp, settings: &Settings, now: Now) -> bool {
         let call_max = settings.timers.call_max;
         let device = call.device().cloned();
-        let Some(tenant) = settings.tenant(call.phone.tenant()) else { return false };
+        let Some(tenant) = settings.tenant(call.key.tenant()) else { return false };
         let times = (tenant.emergency.call_back, tenant.emergency.hold);
         let is_datagram =
             |listener| settings.listener(listener).is_some_and(|listener| listener.protocol == Protocol::Udp);

@@ -128,8 +128,8 @@ impl Pass {
                         Some(pin) => drop(pins.insert(key, &format::encode_pin(&pin)?[..])?),
                         None => drop(pins.remove(key)?),
                     }
-                } else if let Some((phone, call)) = self.overlay.called_for_help.pop_first() {
-                    let key = (phone.tenant(), phone.name());
+                } else if let Some((key, call)) = self.overlay.called_for_help.pop_first() {
+                    let key = (key.tenant(), key.name());
                     match call {
                         Some(call) => {
                             called_for_help.insert(key, &format::encode_call_for_help(&call)?[..])?;

@@ -11,7 +11,7 @@
 //! tag 3   an AOR without bindings     aor
 //! tag 4   all secrets                 as `encode_secrets` has it
 //! tag 5   a PIN changed at a phone    postcard of (extension, Option<ChangedPin>)
-//! tag 6   a phone that called for help  postcard of (phone, Option<CalledForHelp>)
+//! tag 6   a call for help             postcard of (key, Option<CalledForHelp>)
 //! tag 7   a change of seats           postcard of SeatChange
 //! ```
 //!
@@ -141,8 +141,8 @@ impl Row {
                 *octets = postcard::to_extend(&(extension, pin), std::mem::take(octets))?;
                 Ok(())
             }),
-            Entry::Record(Record::CalledForHelp { phone, call }) => self.put(CALLED_FOR_HELP, |octets| {
-                *octets = postcard::to_extend(&(phone, call.as_deref()), std::mem::take(octets))?;
+            Entry::Record(Record::CalledForHelp { key, call }) => self.put(CALLED_FOR_HELP, |octets| {
+                *octets = postcard::to_extend(&(key, call.as_deref()), std::mem::take(octets))?;
                 Ok(())
             }),
             Entry::Secrets(secrets) => self.put(SECRETS, |octets| {
@@ -242,8 +242,8 @@ fn entry(rest: &mut &[u8]) -> Result<Entry, FormError> {
             Entry::Record(Record::Pin { extension, pin })
         }
         CALLED_FOR_HELP => {
-            let (phone, call): (_, Option<CalledForHelp>) = postcard::from_bytes(payload)?;
-            Entry::Record(Record::CalledForHelp { phone, call: call.map(Arc::new) })
+            let (key, call): (_, Option<CalledForHelp>) = postcard::from_bytes(payload)?;
+            Entry::Record(Record::CalledForHelp { key, call: call.map(Arc::new) })
         }
         tag => return Err(FormError::Tag(tag)),
     })
@@ -482,7 +482,7 @@ mod tests {
     fn emergency_call_is_read_as_it_was_written_and_so_is_its_oblivion() {
         let device = Place::new("demo", "desk-1");
         let call = CalledForHelp {
-            phone: device.clone(),
+            key: device.clone(),
             caller: Caller::Device(device.clone()),
             number: "+12125550100".into(),
             contact: (*b"sip:desk-1@192.0.2.7").into(),
@@ -492,7 +492,7 @@ mod tests {
             began: 1_700_000_000_000,
             ended: Some(1_700_000_000_001),
         };
-        let entries_of = |call| [Entry::Record(Record::CalledForHelp { phone: device.clone(), call })];
+        let entries_of = |call| [Entry::Record(Record::CalledForHelp { key: device.clone(), call })];
         for written in [entries_of(Some(Arc::new(call.clone()))), entries_of(None)] {
             let read: Result<Vec<_>, _> = entries(&row_of(&written)).unwrap().collect();
 

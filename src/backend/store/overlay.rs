@@ -65,8 +65,8 @@ impl Overlay {
                 self.lay_change(Arc::unwrap_or_clone(change), seat_below)?;
             }
             Entry::Record(Record::Pin { extension, pin }) => drop(self.pins.insert(extension, pin)),
-            Entry::Record(Record::CalledForHelp { phone, call }) => {
-                self.called_for_help.insert(phone, call);
+            Entry::Record(Record::CalledForHelp { key, call }) => {
+                self.called_for_help.insert(key, call);
             }
             Entry::Secrets(secrets) => self.secrets = Some(secrets),
             Entry::Trail(_) | Entry::Place { .. } => unreachable!("they are not in the journal"),

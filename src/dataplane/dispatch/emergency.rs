@@ -141,9 +141,9 @@ impl Rooms {
         let is_asked = |id: &str| is_of(&service, id) || is_of(&peer, id);
         let phones = tables.call_backs.of_number(called, work.now.mono, is_asked);
         // Over a route everybody calls: what comes there rings the phone, and holds nobody's seat.
-        let of_service = |phone: &&hotdesk::CallBack| is_of(&service, phone.call.phone.tenant());
+        let of_service = |phone: &&hotdesk::CallBack| is_of(&service, phone.call.key.tenant());
         let first = phones.iter().find(of_service).or(phones.first());
-        let Some(tenant) = first.and_then(|phone| settings.tenant(phone.call.phone.tenant())) else {
+        let Some(tenant) = first.and_then(|phone| settings.tenant(phone.call.key.tenant())) else {
             return false;
         };
         let targets = call_back_targets(work, &phones);
@@ -204,11 +204,11 @@ fn called_back(
 ) {
     let call = &phone.call;
     let settings = Arc::clone(&work.ctx.settings);
-    if by_service && let Some(tenant) = settings.tenant(call.phone.tenant()) {
-        proxy::called_back(work, tenant, &call.phone);
+    if by_service && let Some(tenant) = settings.tenant(call.key.tenant()) {
+        proxy::called_back(work, tenant, &call.key);
     }
     let origin = Origin::of_request(flow.remote, headers.call_id);
-    let mut event = Event::new(Kind::EmergencyCall, "called-back", call.phone.tenant(), work.now.wall)
+    let mut event = Event::new(Kind::EmergencyCall, "called-back", call.key.tenant(), work.now.wall)
         .asked_by(&origin)
         .with("shown", &*call.number);
     match &call.caller {
@@ -284,18 +284,19 @@ fn called_for_help(
         (None, Some(account)) => Caller::Extension(Place::new(&home.id, home.credentials(account).0)),
         (None, None) => Caller::Unknown,
     };
+    let dialog = proxy::dialog_hash(headers.call_id);
     let contact = request.contacts().find_map(Result::ok).and_then(|contact| match contact {
         sip::ContactValue::Contact(contact) => Some(contact.addr.uri_raw),
         sip::ContactValue::Star => None,
     });
     CalledForHelp {
-        phone: CalledForHelp::phone_of(&visited.id, &who, flow.remote),
+        key: CalledForHelp::key_of(&visited.id, &who, flow.remote, dialog),
         caller: who,
         number: shown.unwrap_or_default().into(),
         contact: contact.unwrap_or_default().into(),
         listener: flow.listener.0,
         remote: flow.remote,
-        dialog: proxy::dialog_hash(headers.call_id),
+        dialog,
         began: work.now.wall,
         ended: None,
     }

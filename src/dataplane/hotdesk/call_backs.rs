@@ -7,7 +7,7 @@
 //!
 //! Each change is a record for the store, written behind: a call for help waits for nothing.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,22 +16,27 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::place::Place;
-use super::sharded::NameHasher;
 use crate::flow::{Flow, ListenerId};
 use crate::now::{Mono, Now};
 
-/// Phones that are remembered at a time. A carrier with a million phones sees some ten emergency calls a minute; more
+/// Calls that are remembered at a time. A carrier with a million phones sees some ten emergency calls a minute; more
 /// than this within an hour is a phone that plays, and the one whose time is over first gives way.
-const PHONES_MAX: usize = 4_096;
+const CALLS_MAX: usize = 4_096;
+
+/// Calls of one device, or of one extension's phones: as many as a device is counted in at a time.
+const CALLS_PER_CALLER_MAX: usize = 16;
+
+/// Calls of one address whose phones have proved nothing: a floor of them behind one NAT.
+const CALLS_PER_ADDRESS_MAX: usize = 64;
 
 /// Fewer digits than this are compared whole: an extension must not be taken for the end of somebody's number.
 const NATIONAL_DIGITS_MIN: usize = 7;
 
-/// A phone that called for help, as the store keeps it.
+/// A call for help and the phone it came from, as the store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CalledForHelp {
-    /// The tenant where it stands, and what tells it from others there: one entry a phone.
-    pub phone: Place,
+    /// The tenant where the phone stands, and what tells this call from others there ([`Self::key_of`]).
+    pub key: Place,
     /// Whose account it is, as far as that is known.
     pub caller: Caller,
     /// The number the emergency service was shown; empty where none is known to be the phone's, and nobody can call it.
@@ -42,9 +47,9 @@ pub struct CalledForHelp {
     pub listener: u8,
     /// Where it was seen.
     pub remote: SocketAddr,
-    /// Stands for the dialog of its last call.
+    /// Stands for its dialog.
     pub dialog: u64,
-    /// Wall clock of the beginning of that call, milliseconds since 1970-01-01 UTC.
+    /// Wall clock of its beginning, milliseconds since 1970-01-01 UTC.
     pub began: u64,
     /// And of its end; `None`: it is up, or nobody saw it end.
     pub ended: Option<u64>,
@@ -62,17 +67,29 @@ pub enum Caller {
 }
 
 impl CalledForHelp {
-    /// How a phone is told from others that stand in `tenant`: a device by its name, any other by its account, if it has
-    /// one, and its address.
-    pub fn phone_of(tenant: &str, caller: &Caller, remote: SocketAddr) -> Place {
-        match caller {
-            Caller::Device(device) => device.clone(),
+    /// How a call is told from others out of `tenant`: by its phone, which is a device by its name and any other by its
+    /// account, if it has one, and its address; and by its dialog, since a phone may call twice.
+    pub fn key_of(tenant: &str, caller: &Caller, remote: SocketAddr, dialog: u64) -> Place {
+        let name = match caller {
+            Caller::Device(device) => format!("{} {dialog:016x}", device.name()),
             Caller::Extension(extension) => {
-                Place::new(tenant, &format!("{} {} {remote}", extension.tenant(), extension.name()))
+                format!("{} {} {remote} {dialog:016x}", extension.tenant(), extension.name())
             }
-            // Any port: whoever has proved nothing is remembered once an address.
-            Caller::Unknown => Place::new(tenant, &format!(" {}", remote.ip())),
-        }
+            Caller::Unknown => format!(" {remote} {dialog:016x}"),
+        };
+        Place::new(tenant, &name)
+    }
+
+    /// True if both came from one phone.
+    fn is_of_phone_of(&self, other: &Self) -> bool {
+        self.is_of_caller_of(other) && (self.device().is_some() || self.remote == other.remote)
+    }
+
+    /// True if both count against one bound.
+    fn is_of_caller_of(&self, other: &Self) -> bool {
+        self.caller == other.caller
+            && (self.caller != Caller::Unknown
+                || (self.key.tenant() == other.key.tenant() && self.remote.ip() == other.remote.ip()))
     }
 
     /// The device it is, if it is one.
@@ -118,11 +135,11 @@ struct Entry {
     until: Mono,
 }
 
-/// The phones that called for help. One lock: emergency calls are rare, and whoever makes no such call asks
+/// The calls for help. One lock: emergency calls are rare, and whoever makes no such call asks
 /// [`Self::is_empty`] alone.
 #[derive(Debug, Default)]
 pub struct CallBacks {
-    phones: Mutex<HashMap<Place, Entry, NameHasher>>,
+    calls: Mutex<BTreeMap<Place, Entry>>,
     count: AtomicUsize,
 }
 
@@ -137,42 +154,52 @@ impl CallBacks {
         self.count.load(Ordering::Relaxed) == 0
     }
 
-    /// A call for help began over `flow`. It is remembered for `longest`, unless its end is told before. Gives the phone
-    /// that had to give way, if there is no room.
+    /// A call for help began over `flow`. It is remembered for `longest`, unless its end is told before. Gives the key of the
+    /// call that had to give way, if there is no room.
     pub fn began(&self, call: CalledForHelp, flow: Flow, now: Mono, longest: Duration) -> Option<Place> {
-        let mut phones = self.lock();
-        let gives_way = (phones.len() >= PHONES_MAX && !phones.contains_key(&call.phone))
-            .then(|| phones.iter().min_by_key(|(_, entry)| entry.until).map(|(phone, _)| phone.clone()))
-            .flatten();
-        if let Some(phone) = &gives_way {
-            phones.remove(phone);
+        let mut calls = self.lock();
+        let of_caller_max = match call.caller {
+            Caller::Unknown => CALLS_PER_ADDRESS_MAX,
+            Caller::Device(_) | Caller::Extension(_) => CALLS_PER_CALLER_MAX,
+        };
+        let of_caller = || calls.iter().filter(|(_, entry)| entry.call.is_of_caller_of(&call));
+        let gives_way = if calls.contains_key(&call.key) {
+            None
+        } else if of_caller().count() >= of_caller_max {
+            first_over(of_caller())
+        } else if calls.len() >= CALLS_MAX {
+            first_over(calls.iter())
+        } else {
+            None
+        };
+        if let Some(key) = &gives_way {
+            calls.remove(key);
         }
-        let entry = Entry { flow: Some(flow), until: now + longest, call };
-        phones.insert(entry.call.phone.clone(), entry);
-        self.recount(&phones);
+        calls.insert(call.key.clone(), Entry { flow: Some(flow), until: now + longest, call });
+        self.recount(&calls);
         gives_way
     }
 
-    /// The call of this dialog is over: from now on its phone is remembered for what `call_back` says of its tenant. Gives what is to be stored;
-    /// `None`: it was no call for help, or its end was told before.
+    /// The call of this dialog is over: from now on it is remembered for what `call_back` says of its tenant. Gives what is
+    /// to be stored; `None`: it was no call for help, or its end was told before.
     pub fn ended(
         &self,
         dialog: u64,
         now: Now,
         call_back: impl FnOnce(&str) -> Duration,
     ) -> Option<CalledForHelp> {
-        let mut phones = self.lock();
+        let mut calls = self.lock();
         let entry =
-            phones.values_mut().find(|entry| entry.call.dialog == dialog && entry.call.ended.is_none())?;
+            calls.values_mut().find(|entry| entry.call.dialog == dialog && entry.call.ended.is_none())?;
         entry.call.ended = Some(now.wall);
-        entry.until = now.mono + call_back(entry.call.phone.tenant());
+        entry.until = now.mono + call_back(entry.call.key.tenant());
         Some(entry.call.clone())
     }
 
-    /// The emergency service calls a phone back: its time starts anew.
-    pub fn called_back(&self, phone: &Place, now: Now, call_back: Duration) -> Option<CalledForHelp> {
-        let mut phones = self.lock();
-        let entry = phones.get_mut(phone)?;
+    /// The emergency service answers the call of `key`: its time starts anew.
+    pub fn called_back(&self, key: &Place, now: Now, call_back: Duration) -> Option<CalledForHelp> {
+        let mut calls = self.lock();
+        let entry = calls.get_mut(key)?;
         entry.until = entry.until.max(now.mono + call_back);
         if entry.call.ended.is_some() {
             entry.call.ended = Some(now.wall);
@@ -181,16 +208,16 @@ impl CallBacks {
     }
 
     /// The phones that showed `number`, of the tenants `is_asked` takes: those that showed it as it is written, and only if
-    /// there are none those that showed it in another of its forms.
+    /// there are none those that showed it in another of its forms. Each is there once, with the last of those calls.
     pub fn of_number(&self, number: &[u8], now: Mono, is_asked: impl Fn(&str) -> bool) -> Vec<CallBack> {
         if self.is_empty() {
             return Vec::new();
         }
         let called = Called::new(number);
-        let phones = self.lock();
+        let calls = self.lock();
         let asked = || {
-            let alive = phones.values().filter(|entry| now < entry.until);
-            alive.filter(|entry| is_asked(entry.call.phone.tenant()))
+            let alive = calls.values().filter(|entry| now < entry.until);
+            alive.filter(|entry| is_asked(entry.call.key.tenant()))
         };
         let call_back = |entry: &Entry| CallBack { call: entry.call.clone(), flow: entry.flow };
         let mut found: Vec<CallBack> =
@@ -198,18 +225,25 @@ impl CallBacks {
         if found.is_empty() {
             found = asked().filter(|entry| called.means(&entry.call.number)).map(call_back).collect();
         }
-        found.sort_by(|a, b| a.call.phone.cmp(&b.call.phone));
-        found
+        found.sort_by_key(|found| std::cmp::Reverse(found.call.began));
+        let mut phones: Vec<CallBack> = Vec::new();
+        for found in found {
+            if phones.iter().all(|known| !known.call.is_of_phone_of(&found.call)) {
+                phones.push(found);
+            }
+        }
+        phones.sort_by(|a, b| a.call.key.cmp(&b.call.key));
+        phones
     }
 
-    /// Forgets phones whose time is over; the store is to forget them too.
+    /// Forgets calls whose time is over; the store is to forget those of these keys too.
     pub fn expire(&self, now: Mono) -> Vec<Place> {
         if self.is_empty() {
             return Vec::new();
         }
-        let mut phones = self.lock();
-        let over = phones.extract_if(|_, entry| entry.until <= now).map(|(phone, _)| phone).collect();
-        self.recount(&phones);
+        let mut calls = self.lock();
+        let over = calls.extract_if(.., |_, entry| entry.until <= now).map(|(key, _)| key).collect();
+        self.recount(&calls);
         over
     }
 
@@ -236,21 +270,26 @@ impl CallBacks {
             let listener = ListenerId(call.listener);
             let flow = is_datagram(listener).then(|| Flow::datagram(listener, call.remote));
             let left = if is_up { call_max + call_back } else { left };
-            let mut phones = self.lock();
-            phones.insert(call.phone.clone(), Entry { flow, until: now.mono + left, call });
-            self.recount(&phones);
+            let mut calls = self.lock();
+            calls.insert(call.key.clone(), Entry { flow, until: now.mono + left, call });
+            self.recount(&calls);
         }
         Some(resumed)
     }
 
-    fn recount(&self, phones: &HashMap<Place, Entry, NameHasher>) {
-        self.count.store(phones.len(), Ordering::Relaxed);
+    fn recount(&self, calls: &BTreeMap<Place, Entry>) {
+        self.count.store(calls.len(), Ordering::Relaxed);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Place, Entry, NameHasher>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Place, Entry>> {
         // Every entry is put in whole.
-        self.phones.lock().unwrap_or_else(PoisonError::into_inner)
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The key of that call whose time is over first.
+fn first_over<'a>(calls: impl Iterator<Item = (&'a Place, &'a Entry)>) -> Option<Place> {
+    calls.min_by_key(|(_, entry)| entry.until).map(|(key, _)| key.clone())
 }
 
 fn milliseconds(span: Duration) -> u64 {
@@ -322,7 +361,7 @@ mod tests {
     fn call(device: &str, number: &str, dialog: u64, began: Now) -> CalledForHelp {
         let device = Place::new("acme", device);
         CalledForHelp {
-            phone: device.clone(),
+            key: CalledForHelp::key_of("acme", &Caller::Device(device.clone()), flow().remote, dialog),
             caller: Caller::Device(device),
             number: number.into(),
             contact: (*b"sip:desk@192.168.1.9").into(),
@@ -336,7 +375,8 @@ mod tests {
 
     fn ringing(calls: &CallBacks, number: &str, now: Now) -> Vec<String> {
         let found = calls.of_number(number.as_bytes(), now.mono, |tenant| tenant == "acme");
-        found.iter().map(|found| found.call.phone.name().to_owned()).collect()
+        let device = |found: &CallBack| found.call.device().map(|device| device.name().to_owned());
+        found.iter().map(|found| device(found).expect("a device")).collect()
     }
 
     #[test]
@@ -352,9 +392,73 @@ mod tests {
 
         assert_eq!(ringing(&calls, "+12125550100", at(100)), ["desk-1", "desk-2"]);
         assert_eq!(ringing(&calls, "+12125550100", at(100 + 3600)), ["desk-2"]);
-        assert_eq!(calls.expire(at(100 + 3600).mono), [Place::new("acme", "desk-1")]);
+        assert_eq!(calls.expire(at(100 + 3600).mono), [call("desk-1", "", 1, at(0)).key]);
         assert_eq!(calls.expire(at(10 * 3600).mono).len(), 2);
         assert!(calls.is_empty());
+    }
+
+    #[test]
+    fn second_call_of_a_phone_takes_nothing_from_the_first() {
+        let calls = CallBacks::new();
+        calls.began(call("desk-1", "+12125550100", 1, at(0)), flow(), at(0).mono, CALL_MAX + HOUR);
+        calls.began(call("desk-1", "+12125550199", 2, at(10)), flow(), at(10).mono, CALL_MAX + HOUR);
+        assert!(calls.ended(2, at(20), |_| HOUR).is_some());
+
+        assert_eq!(ringing(&calls, "+12125550100", at(3000)), ["desk-1"]);
+        assert_eq!(ringing(&calls, "+12125550199", at(3000)), ["desk-1"]);
+        assert_eq!(ringing(&calls, "+12125550100", at(2 * 3600)), ["desk-1"], "its call is up");
+        assert!(calls.ended(1, at(2 * 3600), |_| HOUR).is_some(), "the end of the first is seen too");
+    }
+
+    #[test]
+    fn phone_that_called_twice_rings_once_where_it_called_from_last() {
+        let calls = CallBacks::new();
+        let moved = SocketAddr::new(flow().remote.ip(), 5070);
+        calls.began(call("desk-1", "+12125550100", 1, at(0)), flow(), at(0).mono, HOUR);
+        let again = CalledForHelp { remote: moved, ..call("desk-1", "+12125550100", 2, at(9)) };
+        calls.began(again, Flow::datagram(ListenerId(0), moved), at(9).mono, HOUR);
+
+        let found = calls.of_number(b"+12125550100", at(10).mono, |_| true);
+
+        assert_eq!(found.iter().map(|found| found.call.remote).collect::<Vec<_>>(), [moved]);
+    }
+
+    #[test]
+    fn phones_behind_one_address_that_proved_nothing_are_told_apart() {
+        let calls = CallBacks::new();
+        let from = |port: u16| SocketAddr::new(flow().remote.ip(), port);
+        let call = |port: u16, dialog| {
+            let key = CalledForHelp::key_of("acme", &Caller::Unknown, from(port), dialog);
+            CalledForHelp {
+                key,
+                caller: Caller::Unknown,
+                remote: from(port),
+                ..call("", "100", dialog, at(0))
+            }
+        };
+        for (port, dialog) in [(5060, 1), (5061, 2), (5061, 3)] {
+            calls.began(call(port, dialog), Flow::datagram(ListenerId(0), from(port)), at(0).mono, HOUR);
+        }
+
+        let found = calls.of_number(b"100", at(1).mono, |_| true);
+        assert_eq!(found.iter().map(|found| found.call.remote.port()).collect::<Vec<_>>(), [5060, 5061]);
+
+        for dialog in 4..10_000_u16 {
+            calls.began(call(dialog, dialog.into()), flow(), at(1).mono, HOUR);
+        }
+        assert_eq!(calls.count.load(Ordering::Relaxed), CALLS_PER_ADDRESS_MAX);
+    }
+
+    #[test]
+    fn phone_that_plays_pushes_out_its_own_calls_alone() {
+        let calls = CallBacks::new();
+        calls.began(call("desk-1", "+12125550100", 1, at(0)), flow(), at(0).mono, HOUR);
+        for dialog in 0..5_000 {
+            calls.began(call("desk-2", "+12125550199", dialog, at(1)), flow(), at(1).mono, HOUR);
+        }
+
+        assert_eq!(ringing(&calls, "+12125550100", at(2)), ["desk-1"]);
+        assert_eq!(calls.count.load(Ordering::Relaxed), 1 + CALLS_PER_CALLER_MAX);
     }
 
     #[test]
@@ -420,7 +524,7 @@ mod tests {
     #[test]
     fn flood_of_calls_costs_a_bounded_table() {
         let calls = CallBacks::new();
-        for n in 0..PHONES_MAX as u32 {
+        for n in 0..CALLS_MAX as u32 {
             let given =
                 calls.began(call(&format!("desk-{n}"), "+12125550100", 1, at(n)), flow(), at(n).mono, HOUR);
             assert_eq!(given, None);
@@ -428,7 +532,7 @@ mod tests {
 
         let given = calls.began(call("one-more", "+12125550100", 1, at(9_999)), flow(), at(9_999).mono, HOUR);
 
-        assert_eq!(given, Some(Place::new("acme", "desk-0")), "the one whose time is over first");
+        assert_eq!(given, Some(call("desk-0", "", 1, at(0)).key), "the one whose time is over first");
     }
 
     proptest::proptest! {

@@ -183,13 +183,13 @@ fn of_ordinary_phone(ctx: &Context, extension: &Place, call: &CalledForHelp, now
 /// A call for help has begun: its phone can be called back from now on, also after a restart.
 pub(super) fn began(work: &mut Work<'_>, call: CalledForHelp, flow: Flow) {
     let settings = &work.ctx.settings;
-    let call_back = settings.tenant(call.phone.tenant()).map(|tenant| tenant.emergency.call_back);
+    let call_back = settings.tenant(call.key.tenant()).map(|tenant| tenant.emergency.call_back);
     let longest = settings.timers.call_max + call_back.unwrap_or_default();
-    let record = Record::CalledForHelp { phone: call.phone.clone(), call: Some(Arc::new(call.clone())) };
+    let record = Record::CalledForHelp { key: call.key.clone(), call: Some(Arc::new(call.clone())) };
     let given_up = work.ctx.tables.call_backs.began(call, flow, work.now.mono, longest);
     store(work, record);
-    if let Some(phone) = given_up {
-        store(work, Record::CalledForHelp { phone, call: None });
+    if let Some(key) = given_up {
+        store(work, Record::CalledForHelp { key, call: None });
     }
 }
 
@@ -220,7 +220,7 @@ pub(crate) fn over(work: &mut Work<'_>, dialog: u64) {
         tables.calls.ended(device, dialog, work.now.mono);
     }
     let lasted = (work.now.wall.saturating_sub(call.began) / 1000).to_string();
-    let mut event = Event::new(Kind::EmergencyCall, "ended", call.phone.tenant(), work.now.wall)
+    let mut event = Event::new(Kind::EmergencyCall, "ended", call.key.tenant(), work.now.wall)
         .with("shown", &*call.number)
         .with("seconds", lasted);
     match &call.caller {
@@ -229,21 +229,21 @@ pub(crate) fn over(work: &mut Work<'_>, dialog: u64) {
         Caller::Unknown => {}
     }
     work.out.push(Output::Report(Report::Event(Box::new(event.into_owned()))));
-    store(work, Record::CalledForHelp { phone: call.phone.clone(), call: Some(Arc::new(call)) });
+    store(work, Record::CalledForHelp { key: call.key.clone(), call: Some(Arc::new(call)) });
 }
 
 /// A phone is called back: from now on it is remembered for as long as after its own call.
-pub(crate) fn called_back(work: &mut Work<'_>, tenant: &Tenant, phone: &Place) {
-    let called = work.ctx.tables.call_backs.called_back(phone, work.now, tenant.emergency.call_back);
+pub(crate) fn called_back(work: &mut Work<'_>, tenant: &Tenant, key: &Place) {
+    let called = work.ctx.tables.call_backs.called_back(key, work.now, tenant.emergency.call_back);
     if let Some(call) = called {
-        store(work, Record::CalledForHelp { phone: phone.clone(), call: Some(Arc::new(call)) });
+        store(work, Record::CalledForHelp { key: key.clone(), call: Some(Arc::new(call)) });
     }
 }
 
-/// Forgets phones whose time is over.
+/// Forgets calls for help whose time is over.
 pub(crate) fn forget_call_backs(work: &mut Work<'_>) {
-    for phone in work.ctx.tables.call_backs.expire(work.now.mono) {
-        store(work, Record::CalledForHelp { phone, call: None });
+    for key in work.ctx.tables.call_backs.expire(work.now.mono) {
+        store(work, Record::CalledForHelp { key, call: None });
     }
 }
 

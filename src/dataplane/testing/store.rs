@@ -76,10 +76,10 @@ impl Store {
             }
             Record::Bindings { aor, record: Some(record) } => drop(self.bindings.insert(aor, record)),
             Record::Bindings { aor, record: None } => drop(self.bindings.remove(&aor)),
-            Record::CalledForHelp { phone, call: Some(call) } => {
-                self.called_for_help.insert(phone, CalledForHelp::clone(&call));
+            Record::CalledForHelp { key, call: Some(call) } => {
+                self.called_for_help.insert(key, CalledForHelp::clone(&call));
             }
-            Record::CalledForHelp { phone, call: None } => drop(self.called_for_help.remove(&phone)),
+            Record::CalledForHelp { key, call: None } => drop(self.called_for_help.remove(&key)),
             // The edge's shell keeps them; here `Pins` does.
             Record::Pin { .. } => {}
         }

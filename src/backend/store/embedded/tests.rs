@@ -201,7 +201,7 @@ fn emergency_call_is_kept_and_forgotten_also_in_a_file_of_before_they_were_kept(
     let path = folder.path().join("hotdesk.db");
     let device = Place::new("demo", "desk-1");
     let call = CalledForHelp {
-        phone: device.clone(),
+        key: device.clone(),
         caller: Caller::Device(device.clone()),
         number: "+12125550100".into(),
         contact: (*b"sip:desk-1@192.0.2.7").into(),
@@ -212,7 +212,7 @@ fn emergency_call_is_kept_and_forgotten_also_in_a_file_of_before_they_were_kept(
         ended: None,
     };
     let called = |call: Option<CalledForHelp>| {
-        [Entry::Record(Record::CalledForHelp { phone: device.clone(), call: call.map(Arc::new) })]
+        [Entry::Record(Record::CalledForHelp { key: device.clone(), call: call.map(Arc::new) })]
     };
     let (mut store, ..) = open_file(&path).unwrap();
     store

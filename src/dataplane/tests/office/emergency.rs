@@ -714,6 +714,24 @@ fn call_back_rings_only_the_phone_that_called_and_only_for_its_time() {
 }
 
 #[test]
+fn each_of_two_calls_for_help_of_one_phone_ends_for_itself() {
+    let mut office = office_with_two_routes();
+    let [first, second] = ["112", "911"].map(|number| office.call("desk-1", number));
+
+    office.hang_up(second);
+    office.advance(seconds(3601));
+    let back = office.call("psap", "+12125550100");
+    assert_eq!(office.outcome(back), Some(200), "the first is up, however long ago the second was");
+    office.hang_up(back);
+    office.hang_up(first);
+
+    assert_eq!(reasons(&office).iter().filter(|reason| **reason == "ended").count(), 2);
+    office.advance(seconds(3601));
+    assert_eq!(office.store.called_for_help(), 0);
+    assert_eq!(office.try_log_in("1001", "desk-1"), Some(200), "no call holds the phone any more");
+}
+
+#[test]
 fn two_phones_that_showed_one_number_ring_together() {
     let mut office = office_with_two_routes();
     for phone in ["desk-1", "desk-2"] {
