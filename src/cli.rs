@@ -5,14 +5,22 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use serde_json::json;
 use zeroize::Zeroizing;
 
+use crate::backend::pin::changed::fingerprint;
 use crate::backend::pin::desk::BackendPlan;
 use crate::backend::pin::hash::{self, PinHashError};
 use crate::backend::pin::key::Key;
 use crate::backend::pin::rules::PIN_DIGITS;
 use crate::backend::pin::seal::{self, SealError};
+use crate::backend::store::{ChosenPins, chosen_pins};
 use crate::config::{self, Loaded};
+use crate::control::client::{AskError, Client};
+use crate::instant;
+
+/// What the token of the control API is taken from.
+const TOKEN_VARIABLE: &str = "HOTDESK_TOKEN";
 
 /// A SIP edge proxy that does hot desking for shared desk phones.
 #[derive(Debug, Parser)]
@@ -51,6 +59,8 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         key: PathBuf,
     },
+    /// Lift the lock of somebody's PIN at a running edge, by its control API.
+    Unlock(Unlock),
     /// Make the key for sealed PINs in a new file that its owner alone may read: the one that `[pins] seal_key` names.
     MakeSealKey {
         /// The file. It must not exist.
@@ -66,6 +76,68 @@ pub struct HashPin {
     /// and costs every log-in some 20 ms and 19 MiB.
     #[arg(long, value_name = "FILE")]
     pub pepper: Option<PathBuf>,
+}
+
+/// Arguments of `hotdesk unlock`.
+#[derive(Debug, Args)]
+pub struct Unlock {
+    /// The tenant.
+    pub tenant: Box<str>,
+    /// The extension whose PIN may be tried again.
+    pub extension: Box<str>,
+    /// At this shared phone alone; else wherever it is locked.
+    pub device: Option<Box<str>>,
+    /// Where the control API is.
+    #[arg(long, default_value = "http://127.0.0.1:8060")]
+    pub url: String,
+    /// A file whose first line is a token of the control API. Else the token is taken from HOTDESK_TOKEN: on the command
+    /// line everybody on this machine could read it.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+}
+
+/// Why `hotdesk unlock` unlocked nothing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnlockError {
+    /// The operator gave none.
+    #[error("no token: set HOTDESK_TOKEN, or name a file with --token-file")]
+    NoToken,
+    /// The file with the token.
+    #[error("{path} cannot be read")]
+    Token {
+        /// As it was given.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The edge did not do it.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+}
+
+/// `hotdesk unlock TENANT EXTENSION [DEVICE]`.
+///
+/// # Errors
+/// See [`UnlockError`]; whatever was locked still is.
+pub fn unlock(arguments: &Unlock) -> Result<(), UnlockError> {
+    let Unlock { tenant, extension, device, url, token_file } = arguments;
+    let token = match token_file {
+        Some(path) => {
+            let read = config::first_line(path);
+            read.map_err(|source| UnlockError::Token { path: path.clone(), source })?.0
+        }
+        None => Zeroizing::new(std::env::var(TOKEN_VARIABLE).map_err(|_| UnlockError::NoToken)?),
+    };
+    let mut body = json!({ "tenant": tenant, "extension": extension });
+    if let Some(device) = device {
+        body["device"] = json!(device);
+    }
+    Client::new(url, token)?.post("/v1/unlock", &body)?;
+    let at = device.as_deref().map_or("everywhere".to_owned(), |device| format!("at {device}"));
+    println!("{tenant}: the PIN of {extension} may be tried again {at}");
+    Ok(())
 }
 
 /// `hotdesk check FILE`: the report goes to standard error, one line that sums up to standard output.
@@ -85,6 +157,7 @@ pub fn check(file: &Path) -> ExitCode {
                 count(extensions, "extension"),
             );
             print_pins(&loaded);
+            print_chosen_pins(&loaded);
             ExitCode::SUCCESS
         }
         Err(report) => {
@@ -121,6 +194,30 @@ fn print_pins(loaded: &Loaded) {
             format!("; master PINs of {}", masters.join(", "))
         };
         println!("{}: {pins}{masters}", tenant.id);
+    }
+}
+
+/// Who chose a PIN of their own at a phone, as the store has it, and whether it counts (SEC-10).
+fn print_chosen_pins(loaded: &Loaded) {
+    let pins = match chosen_pins(&loaded.server.store) {
+        ChosenPins::Read(pins) => pins,
+        ChosenPins::InUse => {
+            return println!("PINs chosen at phones: an edge has the store open, ask it: GET /v1/pins");
+        }
+        ChosenPins::Unreadable(error) => {
+            return println!("PINs chosen at phones: the store cannot be read: {error}");
+        }
+    };
+    for (extension, pin) in pins {
+        let tenant = loaded.tenants().find(|tenant| *tenant.id == *extension.tenant());
+        let known = tenant.and_then(|tenant| tenant.extension(extension.name()));
+        let operators = known.and_then(|extension| extension.pin.as_ref());
+        let counts = match operators {
+            Some(operators) if fingerprint(&operators.phc) == pin.replaces => "",
+            _ => "; it counts no more, the one in the file is another since",
+        };
+        let (tenant, name, since) = (extension.tenant(), extension.name(), instant::text(pin.at));
+        println!("{tenant}: {name} has a PIN chosen at a phone, since {since}{counts}");
     }
 }
 

@@ -22,6 +22,10 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run { file } => run(&file),
         Command::Check { file } => cli::check(&file),
+        Command::Unlock(arguments) => match cli::unlock(&arguments) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error),
+        },
         Command::HashPin(arguments) => print(cli::hash_pin(&arguments)),
         Command::SealPin { key } => print(cli::seal_pin(&key)),
         Command::MakePepper { file } | Command::MakeSealKey { file } => match key::make(&file) {

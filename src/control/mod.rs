@@ -6,6 +6,7 @@
 //! worker.
 
 mod access;
+pub mod client;
 mod routes;
 #[cfg(test)]
 mod tests;
@@ -67,6 +68,8 @@ pub trait Edge: Clone + Send + Sync + 'static {
     fn seats(&self) -> Vec<Arc<Seat>>;
     /// Whose PIN cannot be tried now.
     fn locks(&self) -> Vec<Lock>;
+    /// Whose PIN was chosen at a phone, and when, in milliseconds since 1970-01-01 UTC; by tenant and extension.
+    fn pins(&self) -> Vec<(Place, u64)>;
     /// Where the device's own account registered from last.
     fn address_of(&self, device: &Place) -> Option<SocketAddr>;
     /// How a seat that stands ends by itself as things are.
@@ -100,6 +103,10 @@ impl Edge for Controls {
 
     fn locks(&self) -> Vec<Lock> {
         self.tables.locks(&self.settings(), self.clock.now().mono)
+    }
+
+    fn pins(&self) -> Vec<(Place, u64)> {
+        self.pins.changed()
     }
 
     fn address_of(&self, device: &Place) -> Option<SocketAddr> {

@@ -17,7 +17,7 @@ use dataplane::hotdesk::Seat;
 use dataplane::input::Command;
 use dataplane::output::Done;
 use dataplane::refusal::Refusal;
-use dataplane::settings::TERM_MAX;
+use dataplane::settings::{Settings, TERM_MAX};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
@@ -27,7 +27,7 @@ use tracing::info;
 use super::Edge;
 use super::access::{self, Bearer};
 use super::trail;
-use super::view::{LockView, SeatView};
+use super::view::{LockView, PinView, SeatView};
 use crate::telemetry::metrics;
 
 /// Octets of a request's body; the longest that means anything has some hundred.
@@ -50,6 +50,7 @@ pub(super) fn router<E: Edge>(edge: E) -> Router {
         .route("/v1/logout", post(log_out::<E>))
         .route("/v1/locks", get(locks::<E>))
         .route("/v1/unlock", post(unlock::<E>))
+        .route("/v1/pins", get(pins::<E>))
         .route_layer(middleware::from_fn_with_state(edge.clone(), access::require::<E>));
     Router::new()
         .route("/health", get(health))
@@ -177,6 +178,18 @@ struct Which {
     tenant: Option<Box<str>>,
 }
 
+/// The tenant that is asked for, if it is one alone.
+fn tenant(
+    which: Result<Query<Which>, QueryRejection>,
+    settings: &Settings,
+) -> Result<Option<Box<str>>, Problem> {
+    let Query(Which { tenant }) = which.map_err(|rejection| Problem::malformed(rejection.body_text()))?;
+    if tenant.as_deref().is_some_and(|tenant| settings.tenant(tenant).is_none()) {
+        return Err(Refusal::UnknownTenant.into());
+    }
+    Ok(tenant)
+}
+
 /// Who sits where, by tenant and device.
 async fn seats<E: Edge>(
     State(edge): State<E>,
@@ -187,11 +200,8 @@ async fn seats<E: Edge>(
         seats: Vec<SeatView<'a>>,
     }
 
-    let Query(Which { tenant }) = which.map_err(|rejection| Problem::malformed(rejection.body_text()))?;
     let settings = edge.settings();
-    if tenant.as_deref().is_some_and(|tenant| settings.tenant(tenant).is_none()) {
-        return Err(Refusal::UnknownTenant.into());
-    }
+    let tenant = tenant(which, &settings)?;
     let mut seats = edge.seats();
     // Those of visitors are of interest to both tenants.
     let is_of =
@@ -338,8 +348,9 @@ async fn locks<E: Edge>(State(edge): State<E>) -> Response {
         locks: Vec<LockView<'a>>,
     }
 
-    let locks = edge.locks();
-    Json(Locks { locks: locks.iter().map(LockView::new).collect() }).into_response()
+    let (locks, settings) = (edge.locks(), edge.settings());
+    let locks = locks.iter().map(|lock| LockView::new(lock, &settings)).collect();
+    Json(Locks { locks }).into_response()
 }
 
 #[derive(Deserialize)]
@@ -347,17 +358,34 @@ async fn locks<E: Edge>(State(edge): State<E>) -> Response {
 struct Unlock {
     tenant: Box<str>,
     extension: Box<str>,
+    device: Option<Box<str>>,
 }
 
-/// Lets an extension's PIN be tried again everywhere.
+/// Lets an extension's PIN be tried again everywhere, or at one device.
 async fn unlock<E: Edge>(
     State(edge): State<E>,
     Extension(bearer): Extension<Bearer>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    let Unlock { tenant, extension } = parse(body)?;
-    info!(by = %bearer.0, %tenant, %extension, "unlock asked for at the control API");
-    order(&edge, bearer.0, Command::Unlock { tenant, extension }).await
+    let Unlock { tenant, extension, device } = parse(body)?;
+    info!(by = %bearer.0, %tenant, %extension, device, "unlock asked for at the control API");
+    order(&edge, bearer.0, Command::Unlock { tenant, extension, device }).await
+}
+
+/// Who has a PIN of their own choosing, by tenant and extension.
+async fn pins<E: Edge>(
+    State(edge): State<E>,
+    which: Result<Query<Which>, QueryRejection>,
+) -> Result<Response, Problem> {
+    #[derive(Serialize)]
+    struct Pins<'a> {
+        pins: Vec<PinView<'a>>,
+    }
+
+    let tenant = tenant(which, &edge.settings())?;
+    let mut pins = edge.pins();
+    pins.retain(|(extension, _)| tenant.as_ref().is_none_or(|tenant| extension.tenant() == &**tenant));
+    Ok(Json(Pins { pins: pins.iter().map(PinView::new).collect() }).into_response())
 }
 
 /// Reads a JSON body; the answer to a bad one says where it is bad.

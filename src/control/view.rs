@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use dataplane::hotdesk::{Cause, Lock, NextEnd, Seat, Surface};
+use dataplane::hotdesk::{Cause, Lock, NextEnd, Place, Seat, Surface};
 use dataplane::settings::Settings;
 use serde::Serialize;
 
@@ -66,10 +66,13 @@ impl<'a> SeatView<'a> {
 pub(super) struct LockView<'a> {
     tenant: &'a str,
     extension: &'a str,
-    /// Missing: everywhere but where the extension is known.
+    /// It is locked at this shared phone.
     #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<&'a str>,
-    /// Of the device, where it is another.
+    /// Or at the ordinary phones of this extension; where both are missing, everywhere but where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phones_of: Option<&'a str>,
+    /// Of either, where it is another.
     #[serde(skip_serializing_if = "Option::is_none")]
     device_tenant: Option<&'a str>,
     wrong: u32,
@@ -77,17 +80,37 @@ pub(super) struct LockView<'a> {
 }
 
 impl<'a> LockView<'a> {
-    pub(super) fn new(lock: &'a Lock) -> Self {
+    pub(super) fn new(lock: &'a Lock, settings: &Settings) -> Self {
         let tenant = lock.extension.tenant();
-        let device = lock.device.as_ref();
+        let at = lock.device.as_ref();
+        // No device is called as an extension of its tenant is.
+        let is_phone =
+            |at: &Place| settings.tenant(at.tenant()).is_some_and(|host| host.extension(at.name()).is_some());
+        let (phones_of, device) = if at.is_some_and(is_phone) { (at, None) } else { (None, at) };
         Self {
             tenant,
             extension: lock.extension.name(),
-            device: device.map(|device| device.name()),
-            device_tenant: device.map(|device| device.tenant()).filter(|other| *other != tenant),
+            device: device.map(Place::name),
+            phones_of: phones_of.map(Place::name),
+            device_tenant: at.map(Place::tenant).filter(|other| *other != tenant),
             wrong: lock.wrong,
             // Whoever waits that long does not come too early.
             retry_after_seconds: lock.retry_after.as_millis().div_ceil(1000) as u64,
         }
+    }
+}
+
+/// Who has a PIN of their own choosing.
+#[derive(Debug, Serialize)]
+pub(super) struct PinView<'a> {
+    tenant: &'a str,
+    extension: &'a str,
+    since: String,
+}
+
+impl<'a> PinView<'a> {
+    /// Of whom, and when it was chosen, in milliseconds since 1970-01-01 UTC.
+    pub(super) fn new((extension, at): &'a (Place, u64)) -> Self {
+        Self { tenant: extension.tenant(), extension: extension.name(), since: instant::text(*at) }
     }
 }

@@ -124,6 +124,8 @@ pub enum Command {
         tenant: Box<str>,
         /// Extension number.
         extension: Box<str>,
+        /// Device id: at this device of the tenant alone; `None`: everywhere.
+        device: Option<Box<str>>,
     },
     /// End every seat at the devices of a site, or of a tenant: each when its calls have ended, or at once.
     LogOutAll {

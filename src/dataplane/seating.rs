@@ -489,15 +489,28 @@ fn wrong_pin(work: &mut Work<'_>, log_in: LogIn, reject: PinReject) -> Effect {
     refused(log_in, refusal)
 }
 
-/// An operator lets an extension's PIN be tried again at every device and every ordinary phone of its customer.
-pub(crate) fn unlock(work: &mut Work<'_>, by: &str, extension: &Place) -> Result<Done, Refusal> {
+/// An operator lets an extension's PIN be tried again at `device`, or at every device and every ordinary phone of its
+/// customer.
+pub(crate) fn unlock(
+    work: &mut Work<'_>,
+    by: &str,
+    extension: &Place,
+    device: Option<&Place>,
+) -> Result<Done, Refusal> {
     let Context { settings, tables: shared, .. } = &*work.ctx;
     let home = settings.tenant(extension.tenant()).ok_or(Refusal::UnknownTenant)?;
     home.extension(extension.name()).ok_or(Refusal::UnknownExtension)?;
-    let hosts = settings.tenants.iter().filter(|tenant| tenant.customer == home.customer);
-    shared.pins.unlock(&hosts.flat_map(|tenant| tables::places_of(tenant)).collect::<Vec<_>>(), extension);
     let origin = Origin::of_operator(by);
-    let event = Event::new(Kind::Unlock, "operator", extension.tenant(), work.now.wall);
+    let mut event = Event::new(Kind::Unlock, "operator", extension.tenant(), work.now.wall);
+    if let Some(device) = device {
+        home.device(device.name()).ok_or(Refusal::UnknownDevice)?;
+        shared.pins.unlock_at(device, extension);
+        event = event.at_device(device, settings);
+    } else {
+        let hosts = settings.tenants.iter().filter(|tenant| tenant.customer == home.customer);
+        let places: Vec<_> = hosts.flat_map(|tenant| tables::places_of(tenant)).collect();
+        shared.pins.unlock(&places, extension);
+    }
     let event = event.of_extension(extension).by_way_of(Surface::Api).asked_by(&origin);
     work.out.push(Output::Report(Report::Event(Box::new(event.into_owned()))));
     Ok(Done::Unlocked)

@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use super::clock::Clock;
 use super::handoff::{Certain, Ring};
 use crate::audit::Followers;
+use crate::backend::pin::desk::PinDesk;
 use crate::backend::store::{StoreHandle, Trail};
 use crate::config::Server;
 use crate::durations::Durations;
@@ -38,6 +39,8 @@ pub struct Controls {
     pub server: watch::Receiver<Arc<Server>>,
     /// What the workers count.
     pub counts: Arc<Counts>,
+    /// Whose PIN was chosen at a phone: `pins.changed()`.
+    pub pins: Arc<PinDesk>,
     /// How the store fares: `store.health()`.
     pub store: StoreHandle,
     /// Sound: `media.figures()`.

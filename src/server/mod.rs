@@ -140,6 +140,7 @@ impl Edge {
             settings: settings.subscribe(),
             server: server.subscribe(),
             counts: Arc::clone(&counts),
+            pins: Arc::clone(&pins),
             store,
             media: Arc::clone(&media),
             trail,

@@ -327,3 +327,51 @@ impl PinDesk {
         *self.book.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(book);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use dataplane::query::Pin;
+    use dataplane::settings::{Extension, StoredPin, TenantParts, Timers};
+
+    use super::super::hash::hash_argon2id;
+    use super::*;
+
+    /// One tenant whose extension 1001 has the operator's PIN `phc`.
+    fn settings(phc: &str) -> Settings {
+        let pin = Some(StoredPin { phc: phc.into(), must_change: false });
+        let john = Extension { number: "1001".into(), pin, ..Extension::default() };
+        let parts = TenantParts { id: "demo".into(), extensions: vec![john], ..TenantParts::default() };
+        Settings::new(1, "test", Vec::new(), vec![Arc::new(Tenant::new(parts))], Timers::default(), true)
+    }
+
+    fn is_right(desk: &PinDesk, extension: &Place, pin: &[u8]) -> bool {
+        let request = PinRequest {
+            extension: extension.clone(),
+            device: Place::new("demo", "desk-1"),
+            surface: dataplane::hotdesk::Surface::Dialled,
+            proof: Proof::Clear(Pin::new(pin)),
+            deadline: dataplane::now::Mono::default(),
+        };
+        matches!(desk.verify(&request), PinVerdict::Accepted { .. })
+    }
+
+    #[test]
+    fn chosen_pin_goes_when_the_operators_is_another_and_the_store_hears_of_it() {
+        let (john, at) = (Place::new("demo", "1001"), 1_700_000_000_000);
+        let [first, second] = [b"7738", b"2468"].map(|pin| hash_argon2id(pin).unwrap());
+        let desk = PinDesk::new(Changed::default());
+        assert_eq!(desk.configure(&settings(&first), &HashMap::new(), Keys::default()), []);
+        let chosen =
+            ChangedPin { phc: hash_argon2id(b"9753").unwrap().into(), replaces: fingerprint(&first), at };
+        desk.kept(john.clone(), chosen);
+        assert_eq!(desk.configure(&settings(&first), &HashMap::new(), Keys::default()), []);
+        assert!(is_right(&desk, &john, b"9753") && !is_right(&desk, &john, b"7738"));
+        assert_eq!(desk.changed(), [(john.clone(), at)]);
+
+        let forgotten = desk.configure(&settings(&second), &HashMap::new(), Keys::default());
+
+        assert_eq!(forgotten, [Record::Pin { extension: john.clone(), pin: None }]);
+        assert!(is_right(&desk, &john, b"2468") && !is_right(&desk, &john, b"9753"));
+        assert_eq!(desk.changed(), []);
+    }
+}

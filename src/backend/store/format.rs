@@ -435,6 +435,23 @@ mod tests {
         assert_eq!(row_of(&samples_of_3()), row, "a new form needs a new number");
     }
 
+    /// A PIN that somebody chose, and that the operator's counts again.
+    fn samples_of_pins() -> Vec<Entry> {
+        let chosen = ChangedPin { phc: "$x$".into(), replaces: [7; 16], at: 1_700_000_000_000 };
+        let pin = |pin| Entry::Record(Record::Pin { extension: Place::new("demo", "1001"), pin });
+        vec![pin(Some(chosen)), pin(None)]
+    }
+
+    #[test]
+    fn pins_are_written_as_format_2_has_them() {
+        let row: Vec<u8> = FORMAT_2_PINS.as_bytes().chunks(2).map(hex).collect();
+
+        assert_eq!(row_of(&samples_of_pins()), row, "a new form needs a new number");
+        let read: Result<Vec<_>, _> = entries(&row).unwrap().collect();
+
+        assert_eq!(read.unwrap(), samples_of_pins());
+    }
+
     #[test]
     fn a_row_of_the_table_of_seats_is_read_with_and_without_an_end() {
         let Entry::Record(Record::Seats(change)) = &samples_of_2()[0] else { unreachable!("it is a change") };
@@ -452,6 +469,10 @@ mod tests {
     const FORMAT_3: &str = "\
         0100000007370000000464656d6f0900010464656d6f066465736b2d310667756573747304313030310980d095ffbc31\
         0601c0ccabffbc31000681d095ffbc31";
+
+    const FORMAT_2_PINS: &str = "\
+        0200000005250000000464656d6f043130303101032478240707070707070707070707070707070780d095ffbc31050b\
+        0000000464656d6f043130303100";
 
     const FORMAT_2: &str = "\
         0500000007370000000464656d6f0900010464656d6f066465736b2d310667756573747304313030310980d095ffbc31\

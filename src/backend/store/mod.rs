@@ -12,6 +12,7 @@
 //! that they grow and leave the processor to the workers. Within the queue order is kept, and the store's order wins.
 
 mod archive;
+mod chosen;
 #[cfg(test)]
 mod disk;
 mod embedded;
@@ -32,6 +33,7 @@ use std::thread::JoinHandle;
 use dataplane::hotdesk::SeatChange;
 use dataplane::query::{Record, Restored, SaveVerdict};
 
+pub use chosen::{ChosenPins, chosen_pins};
 pub use embedded::Embedded;
 pub use memory::Memory;
 pub use row::Row;

@@ -266,8 +266,9 @@ impl Rooms {
             Command::LogOutExtension { tenant, extension, now } => {
                 self.force_extension_out(work, reply, &by, &Place::new(&tenant, &extension), now);
             }
-            Command::Unlock { tenant, extension } => {
-                let outcome = seating::unlock(work, &by, &Place::new(&tenant, &extension));
+            Command::Unlock { tenant, extension, device } => {
+                let device = device.map(|device| Place::new(&tenant, &device));
+                let outcome = seating::unlock(work, &by, &Place::new(&tenant, &extension), device.as_ref());
                 work.out.push(Output::Reply(reply, outcome));
             }
             Command::LogOutAll { tenant, site, now } => {

@@ -262,6 +262,12 @@ impl Pins {
         });
     }
 
+    /// An administrator lets this extension try again at this device. A delay that it has everywhere stays.
+    pub fn unlock_at(&self, device: &Place, extension: &Place) {
+        let (at, of) = self.keys(device, extension);
+        self.devices.with(&at, |shard| forget_pair(shard, at, of));
+    }
+
     /// Which of `extensions` are locked at one of `devices`, or slowed down everywhere, by device and extension. What
     /// was dialled and is none of these is not told: it may be a PIN.
     pub fn locks(&self, devices: &[Place], extensions: &[Place], now: Mono) -> Vec<Lock> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dataplane::audit::{Event, Kind};
 use dataplane::hotdesk::{CalledForHelp, Caller, Cause, Origin, SeatChange, Surface};
-use dataplane::query::Record;
+use dataplane::query::{ChangedPin, Record};
 use proptest::prelude::*;
 
 use super::super::RoutingKey;
@@ -72,6 +72,7 @@ struct Model {
     marks: BTreeMap<Place, Place>,
     epoch: u64,
     bindings: BTreeMap<Box<str>, Box<[u8]>>,
+    pins: BTreeMap<Place, ChangedPin>,
     secrets: Secrets,
 }
 
@@ -121,6 +122,17 @@ impl Model {
         bindings(aor, record)
     }
 
+    /// `extension` has a PIN chosen at `at`; `None`: the operator's again.
+    fn pin(&mut self, extension: &str, at: Option<u64>) -> Entry {
+        let extension = Place::new("demo", extension);
+        let pin = at.map(|at| ChangedPin { phc: "$x$".into(), replaces: [7; 16], at });
+        match pin.clone() {
+            Some(pin) => drop(self.pins.insert(extension.clone(), pin)),
+            None => drop(self.pins.remove(&extension)),
+        }
+        Entry::Record(Record::Pin { extension, pin })
+    }
+
     fn key(&mut self, id: u8) -> Entry {
         self.secrets.routing_keys.insert(0, RoutingKey { id, made_at: 1, key: [id; 32] });
         self.secrets.routing_keys.truncate(3);
@@ -129,16 +141,17 @@ impl Model {
 
     fn restored(restored: Restored, secrets: Secrets) -> Self {
         assert!(restored.epochs.len() <= 1);
-        let rows = (restored.seats.len(), restored.marks.len(), restored.bindings.len());
+        let rows = (restored.seats.len(), restored.marks.len(), restored.bindings.len(), restored.pins.len());
         let model = Self {
             seats: restored.seats.into_iter().map(|seat| (seat.device.clone(), seat)).collect(),
             marks: restored.marks.into_iter().collect(),
             epoch: restored.epochs.first().map_or(0, |(_, epoch)| *epoch),
             bindings: restored.bindings.into_iter().collect(),
+            pins: restored.pins.into_iter().collect(),
             secrets,
         };
         assert_eq!(
-            (model.seats.len(), model.marks.len(), model.bindings.len()),
+            (model.seats.len(), model.marks.len(), model.bindings.len(), model.pins.len()),
             rows,
             "nothing comes back twice"
         );
@@ -493,6 +506,7 @@ enum Act {
     UnRegister(u8),
     Bind(u8, Vec<u8>),
     Unbind(u8),
+    Pin(u8, Option<u64>),
     Key(u8),
 }
 
@@ -506,6 +520,7 @@ impl Act {
             Self::UnRegister(device) => model.un_register(&format!("desk-{device}")),
             Self::Bind(aor, record) => model.bind(&format!("demo/{aor}"), Some(record)),
             Self::Unbind(aor) => model.bind(&format!("demo/{aor}"), None),
+            Self::Pin(extension, at) => model.pin(&format!("100{extension}"), *at),
             Self::Key(id) => model.key(*id),
         }
     }
@@ -519,6 +534,7 @@ fn act() -> impl Strategy<Value = Act> {
         (0..12_u8, prop::collection::vec(any::<u8>(), 0..600))
             .prop_map(|(aor, record)| Act::Bind(aor, record)),
         (0..12_u8).prop_map(Act::Unbind),
+        (0..6_u8, any::<Option<u64>>()).prop_map(|(extension, at)| Act::Pin(extension, at)),
         any::<u8>().prop_map(Act::Key),
     ]
 }

@@ -227,6 +227,21 @@ fn administrator_unlocks() {
 }
 
 #[test]
+fn administrator_unlocks_at_one_desk_alone() {
+    let (pins, john) = (pins(), person(1001));
+    for desk in [desk(1), desk(2)] {
+        for _ in 0..3 {
+            wrong(&pins, &desk, &john, 0).unwrap();
+        }
+    }
+
+    pins.unlock_at(&desk(1), &john);
+
+    assert_eq!(wrong(&pins, &desk(1), &john, 1), Ok(()));
+    assert!(wrong(&pins, &desk(2), &john, 1).is_err());
+}
+
+#[test]
 fn locks_are_shown_until_they_are_over_and_made_up_extensions_are_not() {
     let (pins, desks, people) = (pins(), [desk(1), desk(2)], [person(1001), person(1002)]);
     for second in 0..3 {
