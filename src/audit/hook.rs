@@ -60,7 +60,8 @@ enum Outcome {
 }
 
 /// Where the follower kept under `key` starts: where he stood, or with what happens from now on. While the store
-/// cannot say where he stood it waits: a guess would overwrite his place.
+/// cannot say where he stood it waits: a guess would overwrite his place. What waits for him is counted from the start of
+/// the edge meanwhile.
 pub(super) async fn start(trail: &Arc<Trail>, key: &str, progress: &Progress) -> u64 {
     let end = trail.end();
     let known = progress.next.load(Ordering::Relaxed);

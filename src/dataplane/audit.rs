@@ -28,7 +28,7 @@ pub enum Kind {
     Force,
     /// A seat ended without anybody asking: a time was over, or the configuration does not know it any more.
     AutomaticEnd,
-    /// A log-in or log-out was refused; nothing changed.
+    /// A log-in, a log-out or a call to the world outside was refused; nothing changed.
     Refusal,
     /// Somebody called for help.
     EmergencyCall,

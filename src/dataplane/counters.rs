@@ -55,6 +55,7 @@ counters! {
     master_pins_used: "Log-ins with an operator's master PIN, or with the fallback PIN.",
     notifies_sent: "NOTIFY requests sent to phones.",
     notifies_failed: "NOTIFY requests that no phone confirmed.",
+    attendant_calls_refused: "Calls to codes refused because there were too many from one phone.",
     outside_calls: "Calls by a route.",
     peer_challenges_answered: "Challenges of peers answered with the edge's own credentials.",
     peer_challenges_refused: "Challenges of peers that have an account of the edge and were not answered, or not again.",

@@ -42,7 +42,7 @@ fn happened(event: &Event<'_>) {
     };
     match event.kind {
         // A peer can cause it as often as it likes, so it is no line of its own above debug.
-        Kind::Refusal => debug!(%tenant, device, extension, %reason, "log-in or log-out refused"),
+        Kind::Refusal => debug!(%tenant, device, extension, %reason, "refused"),
         Kind::EmergencyCall => {
             let site = event.site.as_deref().unwrap_or_default();
             let (number, shown) = (detail("number"), detail("shown"));

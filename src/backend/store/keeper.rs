@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use dataplane::query::{Record, SaveVerdict};
 use tracing::{error, info, warn};
 
+use super::flood::Flood;
 use super::queue::{Behind, Places, Queue, Save, now, wall};
 use super::{Entry, Note, Retention, Row, SaveError, Store, Trail};
 
@@ -71,6 +72,7 @@ pub(super) struct Keeper {
     fold_from: Instant,
     fold_wanted: bool,
     trail: Arc<Trail>,
+    flood: Flood,
     /// Rows of the trail that everybody has seen and the store has not; none is older.
     unwritten: VecDeque<Arc<Row>>,
     /// Where followers stand, not yet written.
@@ -94,6 +96,7 @@ impl Keeper {
             fold_from: now(),
             fold_wanted: unfolded > 0,
             trail,
+            flood: Flood::default(),
             unwritten: VecDeque::new(),
             places: Places::new(),
             trim_at: now(),
@@ -113,13 +116,16 @@ impl Keeper {
                 }
             }
             let saved = !taken.saves.is_empty();
+            let mut notes = self.flood.pass(taken.notes, now());
+            if taken.closing {
+                notes.extend(self.flood.rest());
+            }
             self.places.extend(taken.places);
-            let nothing =
-                !saved && taken.notes.is_empty() && self.places.is_empty() && self.unwritten.is_empty();
+            let nothing = !saved && notes.is_empty() && self.places.is_empty() && self.unwritten.is_empty();
             if taken.closing && nothing && self.owed.is_empty() && self.behind.is_empty() {
                 return;
             }
-            self.write(taken.saves, &taken.notes, taken.closing);
+            self.write(taken.saves, &notes, taken.closing);
             if taken.closing && self.away.is_some() {
                 return;
             }
@@ -141,8 +147,8 @@ impl Keeper {
         if !self.behind.is_empty() {
             return Some(self.rest_until);
         }
-        let fold_at = self.fold_from.max(self.saved_at + QUIET_AFTER);
-        Some(if self.fold_wanted { fold_at.min(self.trim_at) } else { self.trim_at })
+        let fold_at = self.fold_wanted.then(|| self.fold_from.max(self.saved_at + QUIET_AFTER));
+        [Some(self.trim_at), fold_at, self.flood.next()].into_iter().flatten().min()
     }
 
     /// Writes what is owed, `saves`, some of the refreshes and what they and `notes` bring to the trail as one group.

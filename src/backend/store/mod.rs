@@ -16,6 +16,7 @@ mod chosen;
 #[cfg(test)]
 mod disk;
 mod embedded;
+mod flood;
 mod fold;
 mod format;
 mod keeper;

@@ -440,7 +440,9 @@ mod tests {
         let (store, ..) = StoreHandle::open(&StoreKind::Memory, Arc::clone(&trail), |read| read).unwrap();
         let (given, next) = (super::super::queue::NOTES_MAX as u64 * 3, trail.end().next);
 
-        (0..given).for_each(|_| store.note(note("credentials")));
+        // Refusals would be counted together.
+        let unlock = || Note::Event(Box::new(Event::new(Kind::Unlock, "operator", "demo", 7)));
+        (0..given).for_each(|_| store.note(unlock()));
         let handle = store.clone();
         store.flush_and_close();
 

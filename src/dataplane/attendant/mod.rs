@@ -59,8 +59,9 @@ pub(crate) type CallKey = SlotKey;
 /// Calls to codes at a time and worker: a shift change of ten thousand within their half minute.
 const CALLS_MAX: usize = 16_384;
 
-/// Calls to codes at a time from one device, or from the phones of one extension: a phone has as many lines at most, and
-/// no account takes the sound from everybody else.
+/// Calls to codes at a time and worker from one device, or from the phones of one extension: a phone has as many lines at
+/// most, and no account takes the sound from everybody else. All that comes over one flow reaches one worker; who calls
+/// from several ports may have as many on each worker.
 const CALLS_PER_PLACE_MAX: u8 = 4;
 
 const TAG_LENGTH: usize = 16;
@@ -169,6 +170,7 @@ impl Attendant {
     ) -> Option<CallKey> {
         let place = caller.place().clone();
         if self.from.get(&place).is_some_and(|calls| *calls >= CALLS_PER_PLACE_MAX) {
+            work.ctx.counters.attendant_calls_refused += 1;
             work.respond(server, request, Answer::new(603, "Too Many Calls From Here"));
             return None;
         }

@@ -9,9 +9,10 @@ use super::goal::{self, Goal, NoGoal};
 use crate::attendant::Caller;
 use crate::context::{Answer, Owner, Work};
 use crate::flow::Flow;
-use crate::hotdesk::{self, Dialled, Place};
+use crate::hotdesk::{self, Dialled, Origin, Place};
 use crate::phone;
 use crate::proxy::{self, InDialog, Plan};
+use crate::refusal::Refusal;
 use crate::return_path::ORIGINAL_LENGTH_MAX;
 use crate::settings::{Account, Device, Extension, HomePhones, Tenant};
 use crate::transaction::{self, Key};
@@ -226,7 +227,14 @@ impl Rooms {
         };
         let goal = match goal {
             Ok(goal) => goal,
-            Err(no_goal) => return refuse_goal(work, flow, request, &home, &no_goal),
+            Err(no_goal) => {
+                if matches!(no_goal, NoGoal::Barred) {
+                    let origin = Origin::of_request(flow.remote, headers.call_id);
+                    let (device, barred) = (device.as_ref(), Refusal::NumberBarred);
+                    proxy::refused_outside(work, barred, &home, device, Some(&place), &origin);
+                }
+                return refuse_goal(work, flow, request, &home, &no_goal);
+            }
         };
         let (mut extension, mut asserted, mut from) = (None, None, from);
         let (outside, targets) = match goal {
@@ -354,7 +362,6 @@ fn refuse_goal(
     tenant: &Tenant,
     no_goal: &NoGoal<'_>,
 ) {
-    work.ctx.counters.outside_calls_refused += u64::from(matches!(no_goal, NoGoal::Barred));
     let invite = request.method() == Some(sip::Method::Invite);
     let instead = match no_goal {
         NoGoal::Absent(callee) => goal::instead(tenant, callee, invite),

@@ -33,7 +33,7 @@ pub(crate) use emergency::{
     failed as emergency_failed, forget_call_backs, of_call_back, of_routes, tenant_visited,
 };
 pub(crate) use identity::{From, addr, decide, of_place, of_user};
-pub(crate) use outside::of_route;
+pub(crate) use outside::{of_route, refused as refused_outside};
 pub(crate) use pidf_lo::located;
 pub(crate) use route::{InDialog, in_dialog, own_routes};
 pub(crate) use target::{Target, of_device, of_extension};
@@ -169,7 +169,7 @@ impl Proxy {
             .filter(|_| invite && !plan.in_dialog)
             .map(|extension| Place::new(&plan.tenant.id, extension));
         let dialog = dialog_hash(headers.call_id);
-        if let Err(refused) = outside::admit(work, &plan, dialog) {
+        if let Err(refused) = outside::admit(work, &plan, dialog, &flow, headers.call_id) {
             return work.respond(server, request, refused);
         }
         let bye = request.method() == Some(sip::Method::Bye);

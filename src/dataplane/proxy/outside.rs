@@ -2,8 +2,11 @@
 
 use super::target::of_peers;
 use super::{Plan, Target};
+use crate::audit::{Event, Kind};
 use crate::context::{Answer, Context, Work};
-use crate::hotdesk::OneTooMany;
+use crate::flow::Flow;
+use crate::hotdesk::{OneTooMany, Origin, Place};
+use crate::output::{Output, Report};
 use crate::refusal::Refusal;
 use crate::settings::{Route, Tenant};
 
@@ -22,21 +25,58 @@ pub(super) fn fails_over(code: u16) -> bool {
     matches!(code, 408 | 430 | 500..=599)
 }
 
-/// Counts a call by a route, if there may be one more.
-pub(super) fn admit(work: &mut Work<'_>, plan: &Plan, dialog: u64) -> Result<(), Answer<'static>> {
+/// Counts a call by a route, if there may be one more. It came over `flow` and is called `call_id`.
+pub(super) fn admit(
+    work: &mut Work<'_>,
+    plan: &Plan,
+    dialog: u64,
+    flow: &Flow,
+    call_id: &[u8],
+) -> Result<(), Answer<'static>> {
     let phone = plan.opener_device.as_ref().or(plan.opener.as_ref());
     let Some(phone) = phone.filter(|_| plan.outside) else { return Ok(()) };
     let (tenant, call_max) = (&plan.tenant, work.ctx.settings.timers.call_max);
     let calls = &work.ctx.tables.outside_calls;
     let begun = calls.begin(&tenant.id, phone, dialog, &tenant.outside, work.now.mono, call_max);
-    begun.map_err(|reason| {
-        work.ctx.counters.outside_calls_refused += 1;
-        match reason {
+    begun.map_err(|reason| match reason {
+        OneTooMany::Limit => {
+            let (device, opener) = (plan.opener_device.as_ref(), plan.opener.as_ref());
+            let origin = Origin::of_request(flow.remote, call_id);
+            refused(work, Refusal::CallLimit, tenant, device, opener, &origin);
             // Never 503, on which the phone would leave the edge.
-            OneTooMany::Limit => Answer::new(Refusal::CallLimit.sip_status(), Refusal::CallLimit.phrase()),
-            OneTooMany::Merged => Answer::new(482, "Call Is Up Already"),
+            Answer::new(Refusal::CallLimit.sip_status(), Refusal::CallLimit.phrase())
+        }
+        OneTooMany::Merged => {
+            work.ctx.counters.outside_calls_refused += 1;
+            Answer::new(482, "Call Is Up Already")
         }
     })
+}
+
+/// A call by a route was refused: it is counted, and the audit trail hears of it. `opener` is the account that made it, where
+/// one did.
+pub(crate) fn refused(
+    work: &mut Work<'_>,
+    refusal: Refusal,
+    tenant: &Tenant,
+    device: Option<&Place>,
+    opener: Option<&Place>,
+    origin: &Origin,
+) {
+    work.ctx.counters.outside_calls_refused += 1;
+    let settings = &work.ctx.settings;
+    let is_extension = |opener: &&Place| {
+        settings.tenant(opener.tenant()).is_some_and(|home| home.extension(opener.name()).is_some())
+    };
+    let mut event = Event::new(Kind::Refusal, refusal.code(), &tenant.id, work.now.wall).asked_by(origin);
+    if let Some(device) = device {
+        event = event.at_device(device, settings);
+    }
+    if let Some(extension) = opener.filter(is_extension) {
+        event = event.of_extension(extension);
+    }
+    let event = event.into_owned();
+    work.out.push(Output::Report(Report::Event(Box::new(event))));
 }
 
 /// A dialog is no more; if it was a call by a route, there may be another.

@@ -779,7 +779,7 @@ fn one_phone_takes_the_sound_from_nobody_else() {
         let fifth = office.call("desk-1", code);
         assert_eq!(office.outcome(fifth), Some(603), "{code}");
     }
-    assert_eq!(office.open_sessions(), 4);
+    assert_eq!((office.open_sessions(), office.counters().attendant_calls_refused), (4, 2));
     let elsewhere = office.talk("desk-2", "*11");
     assert_eq!(office.outcome(elsewhere), Some(200));
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dataplane::audit::Kind;
 use dataplane::settings::{Absent, Pattern, Peer, Route};
 use dataplane::testing::{Blueprint, CallState, Manner, Office};
 
@@ -239,6 +240,9 @@ fn barred_numbers_stay_inside_as_they_are_dialled_and_as_they_leave() {
     assert!(answer.text.starts_with("SIP/2.0 403 This number may not be called\r\n"), "{}", answer.text);
     assert_eq!(office["first"].requests("INVITE").len(), 0);
     assert_eq!(office.counters().outside_calls_refused, 3);
+    let told = office.events(Kind::Refusal);
+    let told: Vec<_> = told.iter().map(|event| (&*event.reason, event.device.as_deref())).collect();
+    assert_eq!(told, [("number-barred", Some("desk-1")); 3]);
 }
 
 #[test]
@@ -253,6 +257,9 @@ fn phone_has_so_many_calls_outside_at_a_time_and_no_emergency_is_counted() {
     assert_eq!(calls.map(|call| office.outcome(call)), [Some(200); 2]);
 
     assert_eq!(outcome(&mut office, "desk-1", "02125557003"), Some(403));
+    let told = office.events(Kind::Refusal);
+    let told: Vec<_> = told.iter().map(|event| (&*event.reason, event.device.as_deref())).collect();
+    assert_eq!(told, [("call-limit", Some("desk-1"))]);
     assert_eq!(outcome(&mut office, "desk-1", "112"), Some(200));
     office.hang_up(calls[0]);
     let third = office.call("desk-1", "02125557003");
