@@ -257,7 +257,7 @@ fn locked_is_the_visitor_at_this_device_and_nobody_else() {
     let pair: Vec<_> = locked.iter().filter(|event| event.reason == "pair").collect();
     assert_eq!(pair.len(), 1);
     assert_eq!((&*pair[0].tenant, pair[0].extension_tenant.as_deref()), ("demo", Some("west")));
-    office.command(Command::Unlock { tenant: "west".into(), extension: "1001".into() });
+    office.command(Command::Unlock { tenant: "west".into(), extension: "1001".into(), device: None });
     assert_eq!(dial(&mut office, "desk-1", LOG_IN), Some(200), "her own administrator lets her in");
 }
 
