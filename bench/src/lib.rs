@@ -5,9 +5,11 @@
 //! here, so that one side checks the other. [`swarm`] is phones by the thousand, and [`comparison`] lets them load
 //! Kamailio and the edge in turn.
 
+pub mod certificates;
 pub mod comparison;
 pub mod control;
 pub mod deadline;
+pub mod idle;
 pub mod in_memory;
 pub mod parsing;
 pub mod phone;

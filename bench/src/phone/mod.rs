@@ -132,10 +132,17 @@ impl Phone {
     /// # Errors
     /// See [`Wire::open`].
     pub fn open(transport: Transport, edge: SocketAddr, account: Account) -> io::Result<Self> {
-        let wire = Wire::open(transport, edge)?;
+        Self::over(Wire::open(transport, edge)?, account)
+    }
+
+    /// A phone with `account` that has found its outbound proxy already.
+    ///
+    /// # Errors
+    /// The operating system does not say where the phone is.
+    pub fn over(wire: Wire, account: Account) -> io::Result<Self> {
         Ok(Self {
             account,
-            transport,
+            transport: wire.transport(),
             address: wire.address()?,
             wire,
             patience: PATIENCE,
@@ -175,7 +182,11 @@ impl Phone {
 
     /// The contact URI it registers for `user`.
     pub fn contact(&self, user: &str) -> String {
-        let transport = if self.transport == Transport::Tcp { ";transport=tcp" } else { "" };
+        let transport = match self.transport {
+            Transport::Udp => "",
+            Transport::Tcp => ";transport=tcp",
+            Transport::Tls => ";transport=tls",
+        };
         format!("sip:{user}@{}{transport}", self.address)
     }
 

@@ -1,8 +1,13 @@
-//! What carries a phone's messages: a UDP socket, or a TCP connection that is cut into messages by Content-Length.
+//! What carries a phone's messages: a UDP socket, or a connection, with TLS or without, that is cut into messages by
+//! Content-Length.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::sync::Arc;
 use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use super::message::Message;
 use crate::deadline::Deadline;
@@ -20,6 +25,8 @@ pub enum Transport {
     Udp,
     /// One connection.
     Tcp,
+    /// One connection that nobody can read along.
+    Tls,
 }
 
 impl Transport {
@@ -28,6 +35,7 @@ impl Transport {
         match self {
             Self::Udp => "UDP",
             Self::Tcp => "TCP",
+            Self::Tls => "TLS",
         }
     }
 }
@@ -42,14 +50,46 @@ pub struct Wire {
 #[derive(Debug)]
 enum Socket {
     Datagrams(UdpSocket),
-    Stream { stream: TcpStream, unread: Vec<u8> },
+    Stream { stream: Stream, unread: Vec<u8> },
+}
+
+#[derive(Debug)]
+enum Stream {
+    Tcp(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Stream {
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Tcp(socket) => socket,
+            Self::Tls(session) => &session.sock,
+        }
+    }
+
+    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(socket) => socket.read(octets),
+            Self::Tls(session) => session.read(octets),
+        }
+    }
+
+    fn write_all(&mut self, octets: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => socket.write_all(octets),
+            Self::Tls(session) => {
+                session.write_all(octets)?;
+                session.flush()
+            }
+        }
+    }
 }
 
 impl Wire {
     /// A socket of its own port on loopback, in the family of `edge`.
     ///
     /// # Errors
-    /// The operating system has none, or nobody listens at `edge`.
+    /// The operating system has none, or nobody listens at `edge`. For TLS there is [`Self::open_tls`].
     pub fn open(transport: Transport, edge: SocketAddr) -> io::Result<Self> {
         let socket = match transport {
             Transport::Udp => {
@@ -57,14 +97,44 @@ impl Wire {
                     if edge.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
                 Socket::Datagrams(UdpSocket::bind(SocketAddr::new(own, 0))?)
             }
-            Transport::Tcp => {
-                let stream = TcpStream::connect_timeout(&edge, PATIENCE)?;
-                stream.set_nodelay(true)?;
-                stream.set_write_timeout(Some(PATIENCE))?;
-                Socket::Stream { stream, unread: Vec::new() }
-            }
+            Transport::Tcp => Socket::Stream { stream: Stream::Tcp(connect(edge)?), unread: Vec::new() },
+            Transport::Tls => return Err(io::ErrorKind::InvalidInput.into()),
         };
         Ok(Self { edge, socket })
+    }
+
+    /// A TLS connection to whoever is called `name` and listens at `edge`, with the handshake behind it. `tls` says whom
+    /// the phone believes and what certificate it shows.
+    ///
+    /// # Errors
+    /// Nobody listens there, or the handshake fails; a refused certificate of a client shows only when it reads (RFC 8446
+    /// §4.4.2).
+    pub fn open_tls(edge: SocketAddr, name: &str, tls: Arc<ClientConfig>) -> io::Result<Self> {
+        let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
+        let mut socket = connect(edge)?;
+        socket.set_read_timeout(Some(PATIENCE))?;
+        let mut session = ClientConnection::new(tls, name).map_err(io::Error::other)?;
+        while session.is_handshaking() {
+            session.complete_io(&mut socket)?;
+        }
+        let stream = Stream::Tls(Box::new(StreamOwned::new(session, socket)));
+        Ok(Self { edge, socket: Socket::Stream { stream, unread: Vec::new() } })
+    }
+
+    /// The TLS session, if this is one.
+    pub fn tls(&self) -> Option<&ClientConnection> {
+        match &self.socket {
+            Socket::Stream { stream: Stream::Tls(session), .. } => Some(&session.conn),
+            _ => None,
+        }
+    }
+
+    pub(super) fn transport(&self) -> Transport {
+        match &self.socket {
+            Socket::Datagrams(_) => Transport::Udp,
+            Socket::Stream { stream: Stream::Tcp(_), .. } => Transport::Tcp,
+            Socket::Stream { stream: Stream::Tls(_), .. } => Transport::Tls,
+        }
     }
 
     /// This end's address.
@@ -74,7 +144,7 @@ impl Wire {
     pub fn address(&self) -> io::Result<SocketAddr> {
         match &self.socket {
             Socket::Datagrams(socket) => socket.local_addr(),
-            Socket::Stream { stream, .. } => stream.local_addr(),
+            Socket::Stream { stream, .. } => stream.socket().local_addr(),
         }
     }
 
@@ -96,7 +166,7 @@ impl Wire {
     pub fn finish(&self) -> io::Result<()> {
         match &self.socket {
             Socket::Datagrams(_) => Ok(()),
-            Socket::Stream { stream, .. } => stream.shutdown(std::net::Shutdown::Write),
+            Socket::Stream { stream, .. } => stream.socket().shutdown(std::net::Shutdown::Write),
         }
     }
 
@@ -138,7 +208,7 @@ impl Wire {
                     socket.recv(octets)
                 }
                 Socket::Stream { stream, .. } => {
-                    stream.set_read_timeout(Some(left))?;
+                    stream.socket().set_read_timeout(Some(left))?;
                     stream.read(octets)
                 }
             };
@@ -151,6 +221,13 @@ impl Wire {
             }
         }
     }
+}
+
+fn connect(edge: SocketAddr) -> io::Result<TcpStream> {
+    let socket = TcpStream::connect_timeout(&edge, PATIENCE)?;
+    socket.set_nodelay(true)?;
+    socket.set_write_timeout(Some(PATIENCE))?;
+    Ok(socket)
 }
 
 /// Takes the first whole message off `unread`.
