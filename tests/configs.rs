@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
+use bench::certificates::{Authority, Issued};
 use dataplane::audit::Kind;
 use dataplane::hotdesk::{Cause, Surface};
 use dataplane::settings::{LocationForm, Peer, Told};
@@ -134,7 +135,7 @@ fn key() -> Key {
 /// A folder with these secrets.
 fn folder_with<'a>(secrets: impl IntoIterator<Item = &'a str>) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder for temporary files");
-    for name in ["secrets", "prompts"] {
+    for name in ["secrets", "prompts", "tls"] {
         fs::create_dir(folder.path().join(name)).expect("the folder is ours");
     }
     for secret in secrets {
@@ -155,7 +156,17 @@ fn complete_folder() -> TempDir {
         "secrets/1001",
     ]);
     write(&folder, "voicemail.conf", "[default]\n1002 => 2468,Ann Lee\n", 0o600);
+    let authority = Authority::new("us");
+    write_certificate(&folder, "tls/edge", &authority.host(&["edge.example"]));
+    write_certificate(&folder, "tls/acme", &authority.host(&["acme.example"]));
+    write(&folder, "tls/makers.pem", authority.pem(), 0o644);
     folder
+}
+
+/// Writes `NAME.pem` and `NAME.key`.
+fn write_certificate(folder: &TempDir, name: &str, issued: &Issued) {
+    write(folder, &format!("{name}.pem"), &issued.chain, 0o644);
+    write(folder, &format!("{name}.key"), &issued.key, 0o600);
 }
 
 /// Every key of a parsed file as `section.key`, the tables of a list all as one.
@@ -219,7 +230,8 @@ fn complete_file_shows_the_defaults() {
     assert_eq!(*complete_store, StoreKind::Embedded { path: folder.path().join("var/hotdesk.db") });
     assert_eq!(*small_store, StoreKind::Embedded { path: "/nonexistent/var/hotdesk.db".into() });
     let bound = ["127.0.0.1:5060".parse().unwrap()];
-    let (complete, small) = (complete.settings(1, &bound, None), small.settings(1, &bound, None));
+    let complete = complete.settings(1, &[bound[0], "127.0.0.1:5061".parse().unwrap()], None);
+    let small = small.settings(1, &bound, None);
     assert_eq!(complete.timers, small.timers);
     let (complete, small) = (&complete.tenants[0], &small.tenants[0]);
     assert_eq!(complete.customer, small.customer);
@@ -329,7 +341,7 @@ fn documentation_of_the_trail_names_every_kind_surface_and_cause() {
 #[test]
 fn all_errors_are_shown_at_once_in_the_order_of_the_file() {
     let report = refused(
-        "[edge]\nnmae = \"x\"\nworkers = 65\n[[listen]]\nprotocol = \"tls\"\naddress = \"0.0.0.0:5060\"\n\
+        "[edge]\nnmae = \"x\"\nworkers = 65\n[[listen]]\nprotocol = \"wss\"\naddress = \"0.0.0.0:5060\"\n\
          tenant = \"acne\"\n[[tenant]]\nid = \"acme\"\ndomains = []\n[tenant.seats]\nswitch = \"reprovision\"\n",
     );
 
@@ -338,7 +350,7 @@ fn all_errors_are_shown_at_once_in_the_order_of_the_file() {
         [
             "test.toml:2: unknown key `nmae`",
             "test.toml:3: `workers` is out of bounds",
-            "test.toml:5: \"tls\" is not available in this version",
+            "test.toml:5: \"wss\" is not available in this version",
             "test.toml:6: peers cannot be told to come back to 0.0.0.0",
             "test.toml:7: there is no tenant acne",
             "test.toml:8: acme has no emergency numbers: nobody there can call for help",
@@ -762,6 +774,14 @@ fn each_of_these_is_refused_for_its_reason() {
         ("[store]\nkind = \"redis\"", "\"redis\" is not available in this version"),
         ("[[listen]]\nprotocol = \"udp\"\naddress = \"localhost:5060\"", "is no address with a port"),
         ("[[listen]]\nprotocol = \"udp\"\naddress = \"127.0.0.1:0\"\ndscp = 64", "`dscp` is out of bounds"),
+        (
+            "[[listen]]\nprotocol = \"tls\"\naddress = \"127.0.0.1:0\"",
+            "`certificate` is missing in [[listen]]",
+        ),
+        (
+            "[[listen]]\nprotocol = \"tcp\"\naddress = \"127.0.0.1:0\"\nclient_ca = \"a.pem\"",
+            "`client_ca` is for a listener that speaks TLS",
+        ),
         (
             "[control]\naddress = \"127.0.0.1:1\"\ntokens = [{ name = \"a\" }]",
             "exactly one of `token`, `hash` and",
@@ -1209,4 +1229,65 @@ fn guest_keys_take_pins_that_they_can_prove() {
     let off = with("hoteling_challenge = false", "", [&hashed, &hashed]).unwrap();
     assert_eq!(off.tenants().next().unwrap().seats.hoteling, None);
     assert!(off.warnings.lines().next().is_none());
+}
+
+/// A listener that speaks TLS, with a certificate out of these files and more lines.
+fn tls_listener(chain: &str, key: &str, more: &str) -> String {
+    let certificate = format!("certificate = {{ chain = \"tls/{chain}\", key = \"tls/{key}\" }}");
+    format!("[[listen]]\nprotocol = \"tls\"\naddress = \"127.0.0.1:0\"\n{certificate}\n{more}\n")
+}
+
+#[test]
+fn certificate_that_cannot_be_used_is_refused_with_its_file_and_the_reason() {
+    let folder = complete_folder();
+    let authority = Authority::new("another");
+    write_certificate(&folder, "tls/nameless", &authority.phone("a phone"));
+    write(&folder, "tls/cut.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n", 0o600);
+    let optional = |more: &str| tls_listener("edge.pem", "edge.key", more);
+    let of_tenant = |name: &str| {
+        format!("certificate = {{ chain = \"tls/{name}.pem\", key = \"tls/{name}.key\" }}\n{}", optional(""))
+    };
+    let twin = "[[tenant]]\nid = \"b\"\ndomains = [\"b\"]\n\
+                certificate = { chain = \"tls/acme.pem\", key = \"tls/acme.key\" }\n";
+
+    for (more, reason) in [
+        (tls_listener("no.pem", "edge.key", ""), "tls/no.pem cannot be read"),
+        (tls_listener("edge.key", "edge.key", ""), "tls/edge.key: there is no certificate in it"),
+        (tls_listener("cut.pem", "edge.key", ""), "tls/cut.pem: it is not PEM"),
+        (tls_listener("edge.pem", "edge.pem", ""), "tls/edge.pem: there is no private key in it"),
+        (tls_listener("edge.pem", "acme.key", ""), "tls/acme.key: it is the key of another certificate"),
+        (of_tenant("nameless"), "the certificate names no host"),
+        (format!("{}{twin}", of_tenant("acme")), "two tenants have a certificate for acme.example"),
+        (optional("client_certificates = \"required\""), "`client_ca` is missing"),
+        (
+            optional("client_certificates = \"optional\"\nclient_ca = \"tls/edge.key\""),
+            "tls/edge.key: there is no certificate in it",
+        ),
+        (
+            optional("client_certificates = \"optional\"\nclient_mac = [\"{mac}\"]"),
+            "\"{mac}\" is no pattern: it begins with none of CN=",
+        ),
+    ] {
+        let report = parse_in(folder.path(), &small_with(&more)).expect_err(&more);
+
+        assert!(report.lines().any(|line| line.contains(reason)), "{more}\n{report}");
+    }
+}
+
+#[test]
+fn certificate_that_expires_and_a_key_that_others_may_read_are_warnings() {
+    let folder = complete_folder();
+    let authority = Authority::new("us");
+    write_certificate(&folder, "tls/old", &authority.expired_host(&["edge.example"]));
+    write(&folder, "tls/old.key", &fs::read_to_string(folder.path().join("tls/old.key")).unwrap(), 0o604);
+    let text = small_with(&tls_listener("old.pem", "old.key", "client_ca = \"tls/makers.pem\""));
+
+    let loaded = parse_in(folder.path(), &text).unwrap();
+
+    let warnings: Vec<_> = loaded.warnings.lines().collect();
+    let says = |text: &str| warnings.iter().any(|line| line.contains(text));
+    assert!(says("tls/old.pem has expired: phones refuse it"), "{warnings:?}");
+    assert!(says("tls/old.key is a secret that everybody on this machine may read"), "{warnings:?}");
+    assert!(says("`client_ca` has no effect where phones show no certificates"), "{warnings:?}");
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
 }

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use dataplane::settings::Protocol;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
@@ -80,7 +79,7 @@ pub(super) fn read(
         );
     }
     let same = |(listen, _): &&(Listen, Span)| {
-        listen.protocol == Protocol::Tcp && listen.address == address && address.port() != 0
+        listen.protocol.is_stream() && listen.address == address && address.port() != 0
     };
     if let Some((_, first)) = listeners.iter().find(same) {
         let problem = Problem::error(format!("{address} is listened on twice"));

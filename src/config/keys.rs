@@ -42,9 +42,22 @@ pub(super) static TOP: Section = Section::one(
     &["edge", "listen", "store", "control", "timers", "pins", "media", "audit", "hook", "log", "tenant"],
 );
 pub(super) static EDGE: Section = Section::one("edge", &["name", "workers"]).at_start(&["workers"]);
-pub(super) static LISTEN: Section =
-    Section::many("listen", &["protocol", "address", "advertise", "dscp", "tenant"])
-        .at_start(&["protocol", "address", "dscp"]);
+pub(super) static LISTEN: Section = Section::many(
+    "listen",
+    &[
+        "protocol",
+        "address",
+        "advertise",
+        "dscp",
+        "tenant",
+        "certificate",
+        "client_certificates",
+        "client_ca",
+        "client_mac",
+    ],
+)
+.at_start(&["protocol", "address", "dscp"]);
+pub(super) static LISTEN_CERTIFICATE: Section = Section::one("listen.certificate", &["chain", "key"]);
 pub(super) static STORE: Section = Section::one("store", &["kind", "path"]).at_start(&["kind", "path"]);
 pub(super) static CONTROL: Section = Section::one("control", &["address", "tokens"]).at_start(&["address"]);
 pub(super) static TOKEN: Section = Section::many("control.tokens", &["name", "token", "hash", "file"]);
@@ -69,6 +82,7 @@ pub(super) static TENANT: Section = Section::many(
         "id",
         "customer",
         "domains",
+        "certificate",
         "registrar",
         "dial_pin",
         "pins",
@@ -88,6 +102,7 @@ pub(super) static TENANT: Section = Section::many(
         "extension",
     ],
 );
+pub(super) static TENANT_CERTIFICATE: Section = Section::one("tenant.certificate", &["chain", "key"]);
 pub(super) static CODES: Section = Section::one("tenant.codes", &["login", "logout", "toggle", "who", "pin"]);
 pub(super) static ATTENDANT: Section = Section::one(
     "tenant.attendant",
@@ -241,10 +256,11 @@ pub(super) static EXTENSION_ABSENT: Section =
     Section::one("tenant.extension.absent", &["redirect", "last_desk"]);
 
 /// Every table a file may hold, in the order of the documentation.
-pub static SECTIONS: [&Section; 41] = [
+pub static SECTIONS: [&Section; 43] = [
     &TOP,
     &EDGE,
     &LISTEN,
+    &LISTEN_CERTIFICATE,
     &STORE,
     &CONTROL,
     &TOKEN,
@@ -258,6 +274,7 @@ pub static SECTIONS: [&Section; 41] = [
     &HOOK_SECRET,
     &LOG,
     &TENANT,
+    &TENANT_CERTIFICATE,
     &CODES,
     &ATTENDANT,
     &EMERGENCY,

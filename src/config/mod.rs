@@ -29,6 +29,7 @@ mod seats;
 mod secret;
 mod server;
 mod tenant;
+mod tls;
 mod trust;
 mod visitors;
 
@@ -134,10 +135,11 @@ pub fn parse(source: &Source<'_>) -> Result<Loaded, Report> {
     }
     let secrets = Secrets::new(source.base, &findings);
     let top = Table::open(&keys::TOP, 0..0, root.get_ref(), &findings);
-    let server = server::read(&top, source.base, &secrets);
+    let mut server = server::read(&top, source.base, &secrets);
     let timers = server::timers(&top);
     let files = PinFiles::new(source.base);
     let tenants = tenant::read(&top, &secrets, &server, &files, source.resolve);
+    server.show_named(tenants.iter().filter_map(|read| read.certificate.clone()).collect());
     let demonstration = server.listeners.iter().all(|listen| listen.address.ip().is_loopback());
     secrets.warn_if_readable(source.readable_by_others && !demonstration);
 

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use toml::de::DeValue;
@@ -16,6 +16,9 @@ use super::report::{Findings, Problem, Span};
 
 /// Longest secret, in a file or out of it.
 const SECRET_OCTETS_MAX: usize = 1024;
+
+/// Longest file that is read whole: all authorities that browsers know take a quarter of it.
+const WHOLE_OCTETS_MAX: u64 = 1 << 20;
 
 /// Where secrets come from, and which stand in clear.
 pub(super) struct Secrets<'a> {
@@ -56,28 +59,59 @@ impl<'a> Secrets<'a> {
     /// The first line of the file that the key `file` of `table` names.
     pub(super) fn file(&self, table: &Table<'_>) -> Option<Zeroizing<String>> {
         let text = table.required("file", "name the file that holds the secret: { file = \"secrets/…\" }")?;
-        let path = self.base.join(text.value);
-        let shown = path.display();
-        let add = |problem: Problem| self.findings.add(problem.at(&text.span, "named here"));
-
-        let (line, mode) = match first_line(&path) {
-            Ok(read) => read,
-            Err(error) => {
-                let problem = Problem::error(format!("{shown} cannot be read: {error}"));
-                add(problem.help("a path is relative to the folder of the configuration file"));
-                return None;
-            }
-        };
-        if mode & 0o007 != 0 {
-            let problem =
-                Problem::warning(format!("{shown} is a secret that everybody on this machine may read"));
-            add(problem.help("chmod o= the file"));
-        }
+        let path = self.path(&text);
+        let (line, mode) = self.found(&text, &path, first_line(&path))?;
+        self.warn_of_readers(&text, &path, mode);
         if let Some(fault) = fault(&line) {
-            add(Problem::error(format!("the first line of {shown} {fault}")));
+            let problem = Problem::error(format!("the first line of {} {fault}", path.display()));
+            self.findings.add(problem.at(&text.span, "named here"));
             return None;
         }
         Some(line)
+    }
+
+    /// The file that `text` names.
+    pub(super) fn path(&self, text: &Text<'_>) -> PathBuf {
+        self.base.join(text.value)
+    }
+
+    /// All of the file that `text` names, up to 1 MiB; others should not read it if it `is_secret`.
+    pub(super) fn whole(&self, text: &Text<'_>, is_secret: bool) -> Option<Zeroizing<Vec<u8>>> {
+        let path = self.path(text);
+        let read = File::open(&path).and_then(|file| {
+            let mode = file.metadata()?.permissions().mode();
+            let mut octets = Zeroizing::new(Vec::new());
+            file.take(WHOLE_OCTETS_MAX + 1).read_to_end(&mut octets)?;
+            Ok((octets, mode))
+        });
+        let (octets, mode) = self.found(text, &path, read)?;
+        if is_secret {
+            self.warn_of_readers(text, &path, mode);
+        }
+        if octets.len() as u64 > WHOLE_OCTETS_MAX {
+            let problem = Problem::error(format!("{} is larger than 1 MiB", path.display()));
+            self.findings.add(problem.at(&text.span, "named here"));
+            return None;
+        }
+        Some(octets)
+    }
+
+    /// What was read of a file, or a finding.
+    fn found<T>(&self, text: &Text<'_>, path: &Path, read: io::Result<T>) -> Option<T> {
+        read.map_err(|error| {
+            let problem = Problem::error(format!("{} cannot be read: {error}", path.display()));
+            let problem = problem.at(&text.span, "named here");
+            self.findings.add(problem.help("a path is relative to the folder of the configuration file"));
+        })
+        .ok()
+    }
+
+    fn warn_of_readers(&self, text: &Text<'_>, path: &Path, mode: u32) {
+        if mode & 0o007 != 0 {
+            let fault = format!("{} is a secret that everybody on this machine may read", path.display());
+            let problem = Problem::warning(fault).at(&text.span, "named here");
+            self.findings.add(problem.help("chmod o= the file"));
+        }
     }
 
     /// Warns if others may read the file and it holds secrets.

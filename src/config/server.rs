@@ -16,9 +16,11 @@ use super::name;
 use super::read::{Choice, Table, Text};
 use super::report::{Problem, Span};
 use super::secret::Secrets;
+use super::tls;
 use crate::backend::pin::key::{Key, Keys};
 use crate::backend::store::StoreKind;
 use crate::transport::Dscp;
+use crate::transport::tls::{Acceptor, Certificate};
 
 /// Most workers: a thread for each processor of the largest machines in use, and far below the 256 a flow can name.
 pub const WORKERS_MAX: u32 = 64;
@@ -70,6 +72,25 @@ impl Server {
         .filter_map(|(key, changed)| changed.then_some(key))
         .collect()
     }
+
+    /// Goes on with the TLS of `before` wherever it was made of the same certificates: phones can resume their sessions.
+    pub(crate) fn keep_tickets(&mut self, before: &Self) {
+        for (listen, before) in self.listeners.iter_mut().zip(&before.listeners) {
+            if listen.tls == before.tls {
+                listen.tls.clone_from(&before.tls);
+            }
+        }
+    }
+
+    /// Gives every listener that speaks TLS the certificates of the tenants.
+    pub(super) fn show_named(&mut self, named: Vec<Certificate>) {
+        if named.is_empty() {
+            return;
+        }
+        for tls in self.listeners.iter_mut().filter_map(|listen| listen.tls.as_mut()) {
+            *tls = tls.with_named(named.clone());
+        }
+    }
 }
 
 /// One `[[listen]]` before it is bound.
@@ -87,6 +108,8 @@ pub struct Listen {
     pub dscp: Dscp,
     /// The tenant of requests that name no domain of ours.
     pub tenant: Option<Box<str>>,
+    /// How it speaks TLS, if it does.
+    pub tls: Option<Acceptor>,
 }
 
 /// What is logged, and how.
@@ -131,7 +154,7 @@ pub(super) fn read(top: &Table<'_>, base: &Path, secrets: &Secrets<'_>) -> Serve
     let workers = edge.and_then(|edge| edge.number("workers", 1..=WORKERS_MAX));
     let workers = workers.map_or_else(processors, |workers| workers as usize);
 
-    let listeners = listeners(top);
+    let listeners = listeners(top, secrets);
     let control =
         top.table("control", &keys::CONTROL).and_then(|table| control::read(&table, secrets, &listeners));
     Server {
@@ -151,7 +174,7 @@ fn processors() -> usize {
     thread::available_parallelism().map_or(1, |processors| processors.get().min(WORKERS_MAX as usize))
 }
 
-fn listeners(top: &Table<'_>) -> Vec<(Listen, Span)> {
+fn listeners(top: &Table<'_>, secrets: &Secrets<'_>) -> Vec<(Listen, Span)> {
     let tables = top.tables("listen", &keys::LISTEN, LISTENERS_MAX);
     if tables.is_empty() && top.entry("listen").is_none() {
         let problem = Problem::error("no [[listen]]: nobody can reach the edge");
@@ -159,9 +182,10 @@ fn listeners(top: &Table<'_>) -> Vec<(Listen, Span)> {
     }
     let mut listeners: Vec<(Listen, Span)> = Vec::with_capacity(tables.len());
     for table in &tables {
-        let Some((listen, span)) = listen(table) else { continue };
+        let Some((listen, span)) = listen(table, secrets) else { continue };
         let twin = listeners.iter().find(|(other, _)| {
-            other.protocol == listen.protocol && other.address == listen.address && listen.address.port() != 0
+            let same_socket = other.protocol.is_stream() == listen.protocol.is_stream();
+            same_socket && other.address == listen.address && listen.address.port() != 0
         });
         if let Some((_, first)) = twin {
             let problem = Problem::error(format!("{} is listened on twice", listen.address));
@@ -172,16 +196,16 @@ fn listeners(top: &Table<'_>) -> Vec<(Listen, Span)> {
     listeners
 }
 
-fn listen(table: &Table<'_>) -> Option<(Listen, Span)> {
+fn listen(table: &Table<'_>, secrets: &Secrets<'_>) -> Option<(Listen, Span)> {
     const PROTOCOLS: [Choice<Protocol>; 5] = [
         ("udp", Some(Protocol::Udp)),
         ("tcp", Some(Protocol::Tcp)),
-        ("tls", None),
+        ("tls", Some(Protocol::Tls)),
         ("ws", None),
         ("wss", None),
     ];
 
-    table.required("protocol", "add protocol = \"udp\" or \"tcp\"");
+    table.required("protocol", "add protocol = \"udp\", \"tcp\" or \"tls\"");
     let protocol = table.choice("protocol", &PROTOCOLS);
     let address = table.required("address", "add address = \"127.0.0.1:5060\"");
     let address = address.and_then(|text| Some((socket_address(&text, table)?, text.span)));
@@ -204,7 +228,9 @@ fn listen(table: &Table<'_>) -> Option<(Listen, Span)> {
     }
     let (advertise_host, advertise_port) = advertise.map_or((None, None), |(host, port)| (Some(host), port));
     let tenant = table.text("tenant").map(|text| text.value.into());
-    Some((Listen { protocol: protocol?, address, advertise_host, advertise_port, dscp, tenant }, span))
+    let protocol = protocol?;
+    let tls = tls::acceptor(table, protocol == Protocol::Tls, secrets);
+    Some((Listen { protocol, address, advertise_host, advertise_port, dscp, tenant, tls }, span))
 }
 
 pub(super) fn socket_address(text: &Text<'_>, table: &Table<'_>) -> Option<SocketAddr> {

@@ -24,11 +24,13 @@ use super::route;
 use super::seats;
 use super::secret::Secrets;
 use super::server::Server;
+use super::tls;
 use super::trust;
 use super::visitors;
 use crate::backend::pin::desk::Plan;
 use crate::backend::pin::key::Keys;
 use crate::backend::pin::stored;
+use crate::transport::tls::Certificate;
 
 /// Most tenants of one file.
 const TENANTS_MAX: usize = 10_000;
@@ -47,6 +49,8 @@ pub(super) struct Read {
     pub(super) tenant: Tenant,
     /// Where its PINs are.
     pub(super) pins: Plan,
+    /// What is shown to whoever asks for one of its names.
+    pub(super) certificate: Option<Certificate>,
 }
 
 /// Reads every tenant.
@@ -63,7 +67,7 @@ pub(super) fn read(
         top.add(problem.help("add [[tenant]] with id = \"…\" and domains = [\"…\"]"));
     }
     let (mut ids, mut domains) = (Seen::default(), Seen::default());
-    let mut macs = Seen::default();
+    let (mut macs, mut names) = (Seen::default(), Seen::default());
     let mut tenants = Vec::with_capacity(tables.len());
     for table in &tables {
         let id = table.required("id", "add id = \"…\": a short name for logs and the control API");
@@ -74,7 +78,9 @@ pub(super) fn read(
         });
         let own = tenant_domains(table, &mut domains);
         let parts = TenantParts { id: id.unwrap_or_default(), domains: own, ..TenantParts::default() };
-        tenants.push(tenant(table, parts, secrets, server, files, resolve, &mut macs));
+        let certificate = tls::of_tenant(table, &mut names, secrets, server);
+        let read = tenant(table, parts, secrets, server, files, resolve, &mut macs);
+        tenants.push(Read { certificate, ..read });
     }
     trust::check(tables.iter().zip(tenants.iter().map(|read| &read.tenant)));
     clash::check_customers(tables.iter().zip(tenants.iter().map(|read| &read.tenant)), &server.keys);
@@ -144,7 +150,7 @@ fn tenant(
         extensions: accounts.extensions.into_iter().map(|(extension, _)| extension).collect(),
         ..parts
     });
-    Read { tenant, pins }
+    Read { tenant, pins, certificate: None }
 }
 
 /// A code that a device does not have is its site's, and of a site the tenant's.

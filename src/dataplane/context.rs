@@ -58,6 +58,8 @@ pub(crate) struct Work<'a> {
     pub(crate) ctx: &'a mut Context,
     pub(crate) transactions: &'a mut Transactions<Owner>,
     pub(crate) out: &'a mut Outbox,
+    /// The MAC that the certificate of whoever sent this input names.
+    pub(crate) certified: Option<[u8; 6]>,
 }
 
 /// A refusal the edge writes itself.

@@ -16,6 +16,8 @@ pub enum Input<'a> {
     Received {
         /// Whence.
         flow: Flow,
+        /// The MAC that the sender's certificate names, on a connection whose peer has proved that it is its own.
+        certified: Option<[u8; 6]>,
         /// The octets; borrowed for the call alone.
         bytes: &'a [u8],
     },

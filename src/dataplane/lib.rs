@@ -20,6 +20,7 @@ mod hex;
 pub mod hotdesk;
 pub mod input;
 pub mod location;
+pub mod mac;
 pub mod media;
 mod notifier;
 pub mod now;
@@ -118,10 +119,14 @@ impl Dataplane {
 
     /// Takes one thing that happened; what follows from it at once is in `out`.
     pub fn handle(&mut self, now: Now, input: Input<'_>, out: &mut Outbox) {
-        let mut work = Work { now, ctx: &mut self.ctx, transactions: &mut self.transactions, out };
+        let certified = match input {
+            Input::Received { certified, .. } => certified,
+            _ => None,
+        };
+        let mut work = Work { now, ctx: &mut self.ctx, transactions: &mut self.transactions, out, certified };
         let rooms = &mut self.rooms;
         match input {
-            Input::Received { flow, bytes } => receive(rooms, &mut work, &flow, bytes, true),
+            Input::Received { flow, bytes, .. } => receive(rooms, &mut work, &flow, bytes, true),
             Input::HandedOver { flow, bytes } => receive(rooms, &mut work, &flow, bytes, false),
             Input::Misframed { flow, head, kind } => {
                 refuse_unreadable(&mut work, &flow, head, kind);
@@ -160,7 +165,8 @@ impl Dataplane {
     /// Lets time pass: at most 256 units of each kind of work; what is left shows in
     /// [`Self::next_timeout`] at once.
     pub fn handle_timeout(&mut self, now: Now, out: &mut Outbox) {
-        let mut work = Work { now, ctx: &mut self.ctx, transactions: &mut self.transactions, out };
+        let (ctx, transactions) = (&mut self.ctx, &mut self.transactions);
+        let mut work = Work { now, ctx, transactions, out, certified: None };
         work.transactions.handle_timeout(now.mono, work.out, UNITS_MAX, &mut self.events);
         for event in self.events.drain(..) {
             self.rooms.on_event(&mut work, &event);

@@ -311,6 +311,7 @@ pub struct Tenant {
     aliases: HashMap<Box<str>, u32, NameHasher>,
     /// Some site or device has codes of its own.
     codes_vary: bool,
+    by_mac: HashMap<[u8; 6], u32>,
     /// The devices whose base extension it is, by index of the extension.
     bases: HashMap<u32, Vec<u32>, NameHasher>,
     /// Extension by its numbers outside, without the plus.
@@ -409,6 +410,7 @@ impl Tenant {
                 bases.entry(*extension).or_default().push(index);
             }
         }
+        let by_mac = (0..).zip(&devices).filter_map(|(index, device)| Some((device.mac?, index))).collect();
         let codes_vary = devices.iter().any(|device| device.codes.is_some())
             || sites.iter().any(|site| site.codes.is_some());
         let mut numbers = HashMap::default();
@@ -440,6 +442,7 @@ impl Tenant {
             accounts,
             aliases,
             codes_vary,
+            by_mac,
             bases,
             numbers,
         }
@@ -467,6 +470,11 @@ impl Tenant {
             Account::Device(index) => self.devices.get(index as usize),
             Account::Extension(_) => None,
         }
+    }
+
+    /// The device with this MAC.
+    pub fn device_of_mac(&self, mac: [u8; 6]) -> Option<&Device> {
+        self.devices.get(*self.by_mac.get(&mac)? as usize)
     }
 
     /// The extension numbered `number`.

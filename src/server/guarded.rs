@@ -123,7 +123,7 @@ mod tests {
         let mut guarded = guarded();
         let flow = Flow::datagram(ListenerId(0), "192.0.2.1:5060".parse().unwrap());
         let bytes = b"no SIP message";
-        assert_eq!(guarded.handle(now(), Input::Received { flow, bytes }), Ok(()));
+        assert_eq!(guarded.handle(now(), Input::Received { flow, certified: None, bytes }), Ok(()));
         guarded.outbox.message(flow, |octets| octets.extend_from_slice(b"answer"));
         let before = guarded.outbox.messages().len();
 
@@ -131,7 +131,7 @@ mod tests {
 
         assert_eq!(panicked, Err(Panicked));
         assert_eq!(guarded.outbox.messages().len(), before);
-        assert_eq!(guarded.handle(now(), Input::Received { flow, bytes }), Ok(()));
+        assert_eq!(guarded.handle(now(), Input::Received { flow, certified: None, bytes }), Ok(()));
         assert_eq!(guarded.counters().received, 2);
     }
 

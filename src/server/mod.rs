@@ -156,6 +156,7 @@ impl Edge {
             media,
             tables,
             settings: settings.subscribe(),
+            server: server.subscribe(),
             keys: keys.subscribe(),
             sockets,
         });

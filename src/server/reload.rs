@@ -68,7 +68,9 @@ impl Edge {
         if !keys.is_empty() {
             return Err(ReloadError::NeedsRestart { keys });
         }
-        let server = Arc::new(loaded.server.clone());
+        let mut server = loaded.server.clone();
+        server.keep_tickets(&before);
+        let server = Arc::new(server);
         let plans = loaded.pins.clone();
         let previous = Arc::clone(&self.settings.borrow());
         let settings = Arc::new(loaded.settings(previous.generation + 1, &self.bound, Some(&previous)));

@@ -41,18 +41,14 @@ impl Sockets {
     ) -> Result<(Self, SocketAddr), BindError> {
         let open = || {
             refuse_sharing(protocol, address)?;
-            match protocol {
-                Protocol::Tcp => {
-                    let sockets =
-                        open_each(address, workers, |at| tcp::listen(at, dscp), TcpListener::local_addr)?;
-                    Ok((Self::Tcp(sockets.0), sockets.1))
-                }
-                // Every protocol of `Protocol` that is not a stream is datagrams.
-                _ => {
-                    let sockets =
-                        open_each(address, workers, |at| udp::bind(at, dscp), UdpSocket::local_addr)?;
-                    Ok((Self::Udp(sockets.0), sockets.1))
-                }
+            if protocol.is_stream() {
+                let listen = |at| tcp::listen(at, dscp);
+                let (sockets, address) = open_each(address, workers, listen, TcpListener::local_addr)?;
+                Ok((Self::Tcp(sockets), address))
+            } else {
+                let bind = |at| udp::bind(at, dscp);
+                let (sockets, address) = open_each(address, workers, bind, UdpSocket::local_addr)?;
+                Ok((Self::Udp(sockets), address))
             }
         };
         open().map_err(|source| BindError { address, protocol, source })
@@ -75,13 +71,13 @@ fn refuse_sharing(protocol: Protocol, address: SocketAddr) -> io::Result<()> {
     if address.port() == 0 {
         return Ok(());
     }
-    let kind = if protocol == Protocol::Tcp { Type::STREAM } else { Type::DGRAM };
+    let kind = if protocol.is_stream() { Type::STREAM } else { Type::DGRAM };
     let probe = Socket::new(Domain::for_address(address), kind, None)?;
     if address.is_ipv6() {
         probe.set_only_v6(true)?;
     }
-    // For TCP, connections of before a restart that are still dying are no other process.
-    probe.set_reuse_address(protocol == Protocol::Tcp)?;
+    // Connections of before a restart that are still dying are no other process.
+    probe.set_reuse_address(protocol.is_stream())?;
     probe.bind(&address.into())
 }
 

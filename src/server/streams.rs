@@ -15,12 +15,21 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use crate::transport::Counters;
-use crate::transport::connections::{CONNECTIONS_MAX, Connections, Full, PER_SOURCE_MAX};
+use crate::transport::connections::{CONNECTIONS_MAX, Connections, Full, PER_SOURCE_MAX, Shares};
 use crate::transport::stream::Piece;
 use crate::transport::tcp::{Connection, Limits, Overdue, Reading, Writing};
+use crate::transport::tls::{Acceptor, Handshake, Session};
 
 /// Read at once from one connection: as long as the longest message.
 const SCRATCH_OCTETS: usize = 64 * 1024;
+
+/// TLS handshakes under way on one worker: what two processors can finish in the ten seconds one may take. Each costs some
+/// 20 kB until then.
+const HALF_OPEN_MAX: usize = 8_192;
+
+/// Of them, those of one source: a large office after a power cut has room, and eight such sources are needed to be in
+/// the way of others.
+const HALF_OPEN_PER_SOURCE_MAX: u32 = 1_024;
 
 /// What an idle connection may be late with its REGISTER.
 const REGISTER_SLACK: Duration = Duration::from_secs(600);
@@ -30,6 +39,8 @@ const REGISTER_SLACK: Duration = Duration::from_secs(600);
 pub(super) struct Bounds {
     pub(super) connections_max: usize,
     pub(super) per_source_max: u32,
+    pub(super) half_open_max: usize,
+    pub(super) half_open_per_source_max: u32,
     pub(super) times: Limits,
 }
 
@@ -42,13 +53,22 @@ impl Bounds {
             let longest = Duration::from_secs(tenant.registrar.expires_max.into());
             times.idle = times.idle.max(longest + REGISTER_SLACK);
         }
-        Self { connections_max: CONNECTIONS_MAX, per_source_max: PER_SOURCE_MAX, times }
+        Self {
+            connections_max: CONNECTIONS_MAX,
+            per_source_max: PER_SOURCE_MAX,
+            half_open_max: HALF_OPEN_MAX,
+            half_open_per_source_max: HALF_OPEN_PER_SOURCE_MAX,
+            times,
+        }
     }
 }
 
 /// All connections of one worker.
 pub(super) struct Streams {
     connections: Connections<Connection>,
+    /// Those whose TLS handshake is under way.
+    half_open: Shares,
+    half_open_max: usize,
     scratch: Box<[u8]>,
     pub(super) times: Limits,
     /// Flows on which nothing can be sent any longer, and of which the dataplane has not heard.
@@ -63,9 +83,12 @@ pub(super) type Waiting = (Rc<TcpStream>, Rc<Notify>, Option<Interest>);
 impl Streams {
     /// No connections yet. See [`Connections::new`] for `first_generation`.
     pub(super) fn new(worker: WorkerId, first_generation: u32, bounds: Bounds) -> Self {
-        let Bounds { connections_max, per_source_max, times } = bounds;
+        let Bounds { connections_max, per_source_max, half_open_max, half_open_per_source_max, times } =
+            bounds;
         Self {
             connections: Connections::new(worker, first_generation, connections_max, per_source_max),
+            half_open: Shares::new(half_open_per_source_max),
+            half_open_max,
             scratch: vec![0; SCRATCH_OCTETS].into_boxed_slice(),
             times,
             lost: Vec::new(),
@@ -82,25 +105,47 @@ impl Streams {
         self.connections.iter().all(|connection| !connection.is_writing())
     }
 
-    /// Takes in what was accepted, unless its source has its share. A full table lets its stalest connection go.
+    /// Takes in what was accepted, to be spoken on in `tls`, if any, unless its source has its share. A full table lets
+    /// its stalest connection go, and too many handshakes the one that was heard of least lately.
     pub(super) fn admit(
         &mut self,
         now: Mono,
         listener: ListenerId,
-        io: TcpStream,
-        remote: SocketAddr,
+        tls: Option<Acceptor>,
+        (io, remote): (TcpStream, SocketAddr),
         counters: &mut Counters,
     ) -> Option<ConnectionId> {
+        let tls = match tls {
+            None => None,
+            Some(_) if !self.half_open.has_room(remote.ip()) => {
+                counters.connections_refused += 1;
+                return None;
+            }
+            Some(acceptor) => {
+                if self.half_open.taken() >= self.half_open_max {
+                    self.evict_half_open(counters);
+                }
+                let session = Session::new(acceptor).expect("an acceptor can begin sessions");
+                self.half_open.take(remote.ip());
+                Some(session)
+            }
+        };
+        let is_half_open = tls.is_some();
         if self.connections.room_for(remote.ip()) == Err(Full::Table) {
             self.evict(counters);
         }
         let admitted = self.connections.insert(remote.ip(), |id| {
             let flow = Flow { listener, remote, connection: Some(id) };
-            Connection::new(io, flow, Rc::new(Notify::new()), now)
+            Connection::new(io, flow, tls, Rc::new(Notify::new()), now)
         });
         match admitted {
             Ok(_) => counters.connections_accepted += 1,
-            Err(Full::Table | Full::Source) => counters.connections_refused += 1,
+            Err(Full::Table | Full::Source) => {
+                counters.connections_refused += 1;
+                if is_half_open {
+                    self.half_open.give_back(remote.ip());
+                }
+            }
         }
         admitted.ok()
     }
@@ -111,13 +156,13 @@ impl Streams {
         Some((Rc::clone(connection.io()), Rc::clone(connection.wake()), connection.interest()))
     }
 
-    /// Moves octets both ways; each message goes to `on_piece`.
+    /// Moves octets both ways; each message goes to `on_piece`, with the MAC that its sender's certificate names.
     pub(super) fn on_ready(
         &mut self,
         now: Mono,
         id: ConnectionId,
         counters: &mut Counters,
-        mut on_piece: impl FnMut(Flow, Piece<'_>),
+        mut on_piece: impl FnMut(Flow, Option<[u8; 6]>, Piece<'_>),
     ) {
         let Some(connection) = self.connections.find(id) else { return };
         let writing = connection.write_on(now);
@@ -126,18 +171,32 @@ impl Streams {
         }
         let flow = connection.flow();
         let (mut messages, mut misframed) = (0, false);
-        let reading = connection.receive(now, &mut self.scratch, &mut counters.stream_keep_alives, |piece| {
+        let was_half_open = connection.is_half_open();
+        let pings = &mut counters.stream_keep_alives;
+        let reading = connection.receive(now, &mut self.scratch, pings, |certified, piece| {
             match piece {
                 Piece::Misframed { .. } => misframed = true,
                 Piece::Message(_) => messages += 1,
                 Piece::Ping => {}
             }
-            on_piece(flow, piece);
+            on_piece(flow, certified, piece);
         });
         counters.stream_messages += messages;
         counters.stream_misframed += u64::from(misframed);
-        if reading == Reading::Ended {
-            self.remove(id, counters);
+        if was_half_open && let Some(handshake) = connection.handshake() {
+            self.half_open.give_back(flow.remote.ip());
+            match handshake {
+                Handshake::Full => counters.tls_handshakes += 1,
+                Handshake::Resumed => counters.tls_resumptions += 1,
+            }
+        }
+        match reading {
+            Reading::Open => {}
+            Reading::Ended => self.remove(id, counters),
+            Reading::Refused => {
+                counters.tls_refused += 1;
+                self.close(now, id, counters);
+            }
         }
     }
 
@@ -178,6 +237,7 @@ impl Streams {
         let times = self.times;
         for id in self.connections.sweep(|connection| connection.overdue(now, &times).is_some()) {
             match self.connections.find(id).and_then(|connection| connection.overdue(now, &times)) {
+                Some(Overdue::Handshake) => counters.connections_half_open += 1,
                 Some(Overdue::HalfMessage) => counters.connections_half_message += 1,
                 Some(Overdue::Idle) => counters.connections_idle += 1,
                 Some(Overdue::Slow) => counters.connections_slow += 1,
@@ -201,9 +261,21 @@ impl Streams {
         }
     }
 
+    /// Lets go the one of the handshakes under way that was heard of least lately: that of a phone takes a moment.
+    fn evict_half_open(&mut self, counters: &mut Counters) {
+        let worth = |connection: &Connection| connection.is_half_open().then(|| connection.worth());
+        if let Some(id) = self.connections.stalest(worth) {
+            counters.connections_half_open += 1;
+            self.remove(id, counters);
+        }
+    }
+
     fn remove(&mut self, id: ConnectionId, counters: &mut Counters) {
         let Some(connection) = self.connections.remove(id) else { return };
         counters.connections_ended += 1;
+        if connection.is_half_open() {
+            self.half_open.give_back(connection.flow().remote.ip());
+        }
         if connection.is_usable() {
             self.lost.push(connection.flow());
         }
@@ -224,10 +296,15 @@ pub(super) fn is_exhausted(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use bench::certificates::{Authority, phone_believing};
+    use rustls::{ClientConfig, ClientConnection};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::transport::tls::{Certificate, Chain};
     use crate::transport::{Dscp, tcp};
 
     const NOW: Mono = Mono(1_000_000_000);
@@ -238,24 +315,79 @@ mod tests {
         streams: Streams,
         counters: Counters,
         listener: TcpListener,
+        tls: Acceptor,
+        /// What phones go by that believe the edge.
+        believing: Arc<ClientConfig>,
     }
 
     impl Desk {
         fn new(connections_max: usize, per_source_max: u32) -> Self {
-            let bounds = Bounds { connections_max, per_source_max, times: Limits::default() };
+            let bounds = Bounds {
+                connections_max,
+                per_source_max,
+                half_open_max: 2,
+                half_open_per_source_max: 3,
+                times: Limits::default(),
+            };
+            let authority = Authority::new("us");
+            let own = authority.host(&["edge.example"]);
+            let chain = Chain::read(own.chain.as_bytes()).unwrap();
+            let own = Certificate::new(chain, own.key.as_bytes()).unwrap();
             let listener = tcp::listen("127.0.0.1:0".parse().unwrap(), Dscp::CS3).unwrap();
             Self {
                 streams: Streams::new(WorkerId(0), 0, bounds),
                 counters: Counters::default(),
                 listener: TcpListener::from_std(listener).unwrap(),
+                tls: Acceptor::new(own, None),
+                believing: Arc::new(phone_believing(authority.pem(), None)),
             }
         }
 
         /// A phone connects at `now`.
         async fn connect(&mut self, now: Mono) -> (TcpStream, Option<ConnectionId>) {
+            self.connect_over(now, None).await
+        }
+
+        /// A phone connects at `now` to speak TLS, and has said nothing yet.
+        async fn connect_tls(&mut self, now: Mono) -> (TcpStream, Option<ConnectionId>) {
+            self.connect_over(now, Some(self.tls.clone())).await
+        }
+
+        async fn connect_over(
+            &mut self,
+            now: Mono,
+            tls: Option<Acceptor>,
+        ) -> (TcpStream, Option<ConnectionId>) {
             let phone = TcpStream::connect(self.listener.local_addr().unwrap()).await.unwrap();
-            let (io, remote) = self.listener.accept().await.unwrap();
-            (phone, self.streams.admit(now, ListenerId(0), io, remote, &mut self.counters))
+            let accepted = self.listener.accept().await.unwrap();
+            (phone, self.streams.admit(now, ListenerId(0), tls, accepted, &mut self.counters))
+        }
+
+        /// The phone and `id` shake hands at `now`.
+        async fn shake_hands(
+            &mut self,
+            now: Mono,
+            phone: &mut TcpStream,
+            id: ConnectionId,
+        ) -> ClientConnection {
+            let name = "edge.example".try_into().unwrap();
+            let mut session = ClientConnection::new(Arc::clone(&self.believing), name).unwrap();
+            while session.is_handshaking() || session.wants_write() {
+                let mut said = Vec::new();
+                while session.wants_write() {
+                    session.write_tls(&mut said).unwrap();
+                }
+                phone.write_all(&said).await.unwrap();
+                self.drive(now, id).await;
+                let mut answer = [0; 4096];
+                let length = phone.read(&mut answer).await.unwrap();
+                let mut answer = &answer[..length];
+                while !answer.is_empty() {
+                    session.read_tls(&mut answer).unwrap();
+                    session.process_new_packets().unwrap();
+                }
+            }
+            session
         }
 
         /// Waits for `id` and moves its octets; says what came.
@@ -263,7 +395,7 @@ mod tests {
             let (io, _, interest) = self.streams.waiting(id).expect("the connection is");
             io.ready(interest.expect("something to wait for")).await.unwrap();
             let mut seen = Vec::new();
-            self.streams.on_ready(now, id, &mut self.counters, |_, piece| seen.push(format!("{piece:?}")));
+            self.streams.on_ready(now, id, &mut self.counters, |_, _, piece| seen.push(format!("{piece:?}")));
             seen
         }
     }
@@ -362,11 +494,76 @@ mod tests {
     }
 
     #[test]
+    fn a_handshake_has_ten_seconds_and_the_first_message_thirty() {
+        run(async {
+            let mut desk = Desk::new(10, 10);
+            let (_silent, _) = desk.connect_tls(NOW).await;
+            let (mut quiet, id) = desk.connect_tls(NOW).await;
+            desk.shake_hands(NOW + Duration::from_secs(9), &mut quiet, id.unwrap()).await;
+            let sweep = |desk: &mut Desk, seconds| {
+                for _ in 0..10 {
+                    desk.streams.sweep(NOW + Duration::from_secs(seconds), &mut desk.counters);
+                }
+                let Counters { connections_half_open, connections_half_message, .. } = desk.counters;
+                (connections_half_open, connections_half_message, desk.streams.len())
+            };
+
+            assert_eq!(desk.counters.tls_handshakes, 1);
+            assert_eq!(sweep(&mut desk, 10), (0, 0, 2));
+            assert_eq!(sweep(&mut desk, 11), (1, 0, 1));
+            assert_eq!(sweep(&mut desk, 39), (1, 0, 1));
+            assert_eq!(sweep(&mut desk, 40), (1, 1, 0));
+            assert_eq!(desk.streams.half_open.taken(), 0);
+        });
+    }
+
+    #[test]
+    fn a_handshake_too_many_ends_the_oldest_and_a_source_has_its_share() {
+        run(async {
+            let mut desk = Desk::new(10, 10);
+            let (_first, one) = desk.connect_tls(NOW).await;
+            let (_second, two) = desk.connect_tls(NOW + Duration::from_secs(1)).await;
+
+            let (_third, three) = desk.connect_tls(NOW + Duration::from_secs(2)).await;
+            desk.streams.half_open_max = 10;
+            let (_fourth, four) = desk.connect_tls(NOW + Duration::from_secs(2)).await;
+            let (_fifth, five) = desk.connect_tls(NOW + Duration::from_secs(2)).await;
+            let (_plain, plain) = desk.connect(NOW + Duration::from_secs(2)).await;
+
+            assert!(desk.streams.waiting(one.unwrap()).is_none());
+            assert!(desk.streams.waiting(two.unwrap()).is_some());
+            assert!(three.is_some() && four.is_some() && five.is_none() && plain.is_some());
+            assert_eq!((desk.counters.connections_half_open, desk.counters.connections_refused), (1, 1));
+        });
+    }
+
+    #[test]
+    fn what_is_no_tls_is_told_so_and_closed() {
+        run(async {
+            let mut desk = Desk::new(10, 10);
+            let (mut phone, id) = desk.connect_tls(NOW).await;
+            phone.write_all(OPTIONS).await.unwrap();
+
+            assert!(desk.drive(NOW, id.unwrap()).await.is_empty());
+
+            let mut heard = Vec::new();
+            phone.read_to_end(&mut heard).await.unwrap();
+            // An alert (RFC 8446 §6).
+            assert_eq!((heard.first(), desk.counters.tls_refused), (Some(&21), 1));
+            drop(phone);
+            while desk.streams.waiting(id.unwrap()).is_some() {
+                desk.drive(NOW, id.unwrap()).await;
+            }
+            assert_eq!((desk.streams.lost.len(), desk.streams.half_open.taken()), (1, 0));
+        });
+    }
+
+    #[test]
     fn a_phone_registered_for_long_may_be_silent_for_as_long() {
         let settings = |expires_max| {
             let registrar = dataplane::settings::RegistrarPolicy { expires_max, ..Default::default() };
             let parts = dataplane::settings::TenantParts { registrar, ..Default::default() };
-            let tenant = std::sync::Arc::new(dataplane::settings::Tenant::new(parts));
+            let tenant = Arc::new(dataplane::settings::Tenant::new(parts));
             Settings::new(1, "edge", Vec::new(), vec![tenant], Default::default(), false)
         };
 

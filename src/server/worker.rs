@@ -37,6 +37,7 @@ use super::sockets::Sockets;
 use super::streams::{Bounds, Streams};
 use super::{random, report};
 use crate::backend::store::Note;
+use crate::config::Server;
 use crate::durations::Durations;
 use crate::media::Media;
 use crate::transport::Counters;
@@ -58,6 +59,7 @@ pub(super) struct Shell {
     pub(super) media: Arc<Media>,
     pub(super) tables: Arc<Tables>,
     pub(super) settings: watch::Receiver<Arc<Settings>>,
+    pub(super) server: watch::Receiver<Arc<Server>>,
     pub(super) keys: watch::Receiver<Arc<RoutingKeys>>,
     /// By [`ListenerId`].
     pub(super) sockets: Vec<Sockets>,
@@ -140,7 +142,9 @@ impl Worker {
         let mut panics = 0;
         for (remote, bytes) in batch.iter() {
             let flow = Flow::datagram(listener, remote);
-            panics += usize::from(self.guarded.handle(now, Input::Received { flow, bytes }).is_err());
+            panics += usize::from(
+                self.guarded.handle(now, Input::Received { flow, certified: None, bytes }).is_err(),
+            );
         }
         self.forget_replies(panics);
         self.settle(now);
@@ -154,7 +158,9 @@ impl Worker {
         remote: SocketAddr,
     ) -> Option<ConnectionId> {
         let now = self.shell.clock.now();
-        let admitted = self.streams.admit(now.mono, listener, io, remote, &mut self.counters);
+        let listen = usize::from(listener.0);
+        let tls = self.shell.server.borrow().listeners.get(listen).and_then(|listen| listen.tls.clone());
+        let admitted = self.streams.admit(now.mono, listener, tls, (io, remote), &mut self.counters);
         self.settle(now);
         admitted
     }
@@ -165,9 +171,9 @@ impl Worker {
         let Self { streams, guarded, counters, .. } = self;
         let mut panics = 0;
         let mut misframed = false;
-        streams.on_ready(now.mono, id, counters, |flow, piece| {
+        streams.on_ready(now.mono, id, counters, |flow, certified, piece| {
             let input = match piece {
-                Piece::Message(bytes) => Input::Received { flow, bytes },
+                Piece::Message(bytes) => Input::Received { flow, certified, bytes },
                 Piece::Misframed { kind, head } => {
                     misframed = true;
                     Input::Misframed { flow, head, kind }

@@ -28,9 +28,8 @@ pub struct Connections<C> {
     slots: Vec<Slot<C>>,
     /// Freed slots, the longest free first, so that generations go round as late as possible.
     free: VecDeque<u32>,
-    sources: HashMap<IpAddr, u32>,
+    sources: Shares,
     connections_max: usize,
-    per_source_max: u32,
     first_generation: u32,
     sampled: usize,
     swept: usize,
@@ -42,7 +41,7 @@ struct Slot<C> {
 }
 
 struct Held<C> {
-    source: IpAddr,
+    address: IpAddr,
     connection: C,
 }
 
@@ -64,9 +63,8 @@ impl<C> Connections<C> {
             first_generation: first_generation & ConnectionId::GENERATION_MAX,
             slots: Vec::new(),
             free: VecDeque::new(),
-            sources: HashMap::new(),
+            sources: Shares::new(per_source_max),
             connections_max: connections_max.min(u32::MAX as usize),
-            per_source_max,
             sampled: 0,
             swept: 0,
         }
@@ -84,7 +82,7 @@ impl<C> Connections<C> {
 
     /// Says whether one more from `address` would find room.
     pub fn room_for(&self, address: IpAddr) -> Result<(), Full> {
-        if self.sources.get(&source(address)).is_some_and(|count| *count >= self.per_source_max) {
+        if !self.sources.has_room(address) {
             Err(Full::Source)
         } else if self.len() >= self.connections_max {
             Err(Full::Table)
@@ -111,9 +109,8 @@ impl<C> Connections<C> {
         slot.generation =
             if slot.generation >= ConnectionId::GENERATION_MAX { 1 } else { slot.generation + 1 };
         let id = ConnectionId::new(self.worker, slot.generation, index);
-        let source = source(address);
-        slot.held = Some(Held { source, connection: open(id) });
-        *self.sources.entry(source).or_default() += 1;
+        slot.held = Some(Held { address, connection: open(id) });
+        self.sources.take(address);
         Ok(id)
     }
 
@@ -134,12 +131,7 @@ impl<C> Connections<C> {
         self.find(id)?;
         let held = self.slots.get_mut(id.slot() as usize)?.held.take()?;
         self.free.push_back(id.slot());
-        if let Some(count) = self.sources.get_mut(&held.source) {
-            *count -= 1;
-            if *count == 0 {
-                self.sources.remove(&held.source);
-            }
-        }
+        self.sources.give_back(held.address);
         Some(held.connection)
     }
 
@@ -182,6 +174,48 @@ impl<C> Connections<C> {
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &C> {
         self.slots.iter().filter_map(|slot| slot.held.as_ref()).map(|held| &held.connection)
+    }
+}
+
+/// How many of something each source has, and how many it may have.
+#[derive(Debug)]
+pub struct Shares {
+    counts: HashMap<IpAddr, u32>,
+    each_max: u32,
+    taken: usize,
+}
+
+impl Shares {
+    /// None taken yet.
+    pub fn new(each_max: u32) -> Self {
+        Self { counts: HashMap::new(), each_max, taken: 0 }
+    }
+
+    /// How many all sources have together.
+    pub fn taken(&self) -> usize {
+        self.taken
+    }
+
+    /// True if `address` may have one more.
+    pub fn has_room(&self, address: IpAddr) -> bool {
+        self.counts.get(&source(address)).is_none_or(|count| *count < self.each_max)
+    }
+
+    /// `address` has one more.
+    pub fn take(&mut self, address: IpAddr) {
+        *self.counts.entry(source(address)).or_default() += 1;
+        self.taken += 1;
+    }
+
+    /// `address` has one less.
+    pub fn give_back(&mut self, address: IpAddr) {
+        let source = source(address);
+        let Some(count) = self.counts.get_mut(&source) else { return };
+        self.taken -= 1;
+        *count -= 1;
+        if *count == 0 {
+            self.counts.remove(&source);
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! SIP over TCP (RFC 3261 §18): listening, and one accepted connection.
+//! SIP over TCP, and over TLS over TCP (RFC 3261 §18): listening, and one accepted connection.
 //!
 //! A connection never waits. Its owner waits for what [`Connection::interest`] names and then calls
 //! [`Connection::receive`] or [`Connection::write_on`].
@@ -31,6 +31,7 @@ use tokio::sync::Notify;
 
 use super::Dscp;
 use super::stream::{Piece, Stream};
+use super::tls::{Handshake, Session, Taken};
 
 /// Connections that the kernel has accepted and we have not: all phones of a large office at once.
 const BACKLOG: i32 = 4_096;
@@ -46,8 +47,10 @@ const UNCONFIRMED_MAX: Duration = Duration::from_secs(32);
 /// How long a connection may be in each state that should pass.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// From the first octet of a message to its last, and from accepting to the first message: a peer that needs
-    /// longer is broken or hostile.
+    /// From accepting to the end of the TLS handshake: two or three round trips.
+    pub handshake: Duration,
+    /// From the first octet of a message to its last, and from accepting (with TLS from its handshake) to the first
+    /// message: a peer that needs longer is broken or hostile.
     pub message: Duration,
     /// Nothing whole was heard: longer than the longest time between two REGISTERs.
     pub idle: Duration,
@@ -62,6 +65,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            handshake: Duration::from_secs(10),
             message: Duration::from_secs(30),
             idle: Duration::from_secs(2 * 3600),
             stuck: Duration::from_secs(32),
@@ -93,6 +97,8 @@ pub struct Connection {
     io: Rc<TcpStream>,
     wake: Rc<Notify>,
     flow: Flow,
+    /// `None`: TCP alone.
+    tls: Option<Box<Session>>,
     stream: Stream,
     state: State,
     /// Not yet taken by the system; empty and without a buffer as a rule.
@@ -121,6 +127,8 @@ enum State {
 pub enum Reading {
     /// Wait for more.
     Open,
+    /// Close the connection: what the peer sends is no TLS to go on with, and it has been told so.
+    Refused,
     /// The connection is over.
     Ended,
 }
@@ -143,6 +151,8 @@ pub enum Writing {
 /// Why a connection has to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overdue {
+    /// The TLS handshake is not over.
+    Handshake,
     /// A message was begun and not finished, or none ever came.
     HalfMessage,
     /// Nothing was heard.
@@ -157,8 +167,9 @@ pub enum Overdue {
 const PONG: &[u8] = b"\r\n";
 
 impl Connection {
-    /// Takes over what was accepted at `now`. `wake` is notified when there is something to write or close.
-    pub fn new(io: TcpStream, flow: Flow, wake: Rc<Notify>, now: Mono) -> Self {
+    /// Takes over what was accepted at `now`, to be spoken on in `tls`, if any. `wake` is notified when there is
+    /// something to write or close.
+    pub fn new(io: TcpStream, flow: Flow, tls: Option<Session>, wake: Rc<Notify>, now: Mono) -> Self {
         // Neither changes what the peer sees, so a system that refuses them is no reason not to serve.
         let _ = io.set_nodelay(true);
         let _ = SockRef::from(&io).set_tcp_user_timeout(Some(UNCONFIRMED_MAX));
@@ -166,6 +177,7 @@ impl Connection {
             io: Rc::new(io),
             wake,
             flow,
+            tls: tls.map(Box::new),
             stream: Stream::new(),
             state: State::Open,
             pending: Vec::new(),
@@ -197,6 +209,16 @@ impl Connection {
         matches!(self.state, State::Open | State::HalfClosed { .. })
     }
 
+    /// How the TLS handshake went, if there is one and it is over.
+    pub fn handshake(&self) -> Option<Handshake> {
+        self.tls.as_ref()?.handshake()
+    }
+
+    /// True until the TLS handshake is over.
+    pub fn is_half_open(&self) -> bool {
+        self.tls.is_some() && self.handshake().is_none()
+    }
+
     /// True while octets wait for the system to take them.
     pub fn is_writing(&self) -> bool {
         !self.pending.is_empty()
@@ -220,14 +242,14 @@ impl Connection {
         (self.spoke, self.heard)
     }
 
-    /// Reads once into `scratch` and gives out what has become whole, with what to answer it on. Pings are
-    /// answered here; `pings` counts them.
+    /// Reads once into `scratch` and gives out what has become whole, with the MAC that the peer's certificate names.
+    /// Pings are answered here; `pings` counts them.
     pub fn receive(
         &mut self,
         now: Mono,
         scratch: &mut [u8],
         pings: &mut u64,
-        mut on_piece: impl FnMut(Piece<'_>),
+        mut on_piece: impl FnMut(Option<[u8; 6]>, Piece<'_>),
     ) -> Reading {
         if !matches!(self.state, State::Open | State::Lingering { .. }) {
             return Reading::Open;
@@ -243,16 +265,34 @@ impl Connection {
         }
         let mut pongs = 0;
         let mut messages = 0_usize;
-        self.stream.feed(octets, |piece| {
-            match piece {
-                Piece::Ping => pongs += 1,
-                Piece::Message(_) => messages += 1,
-                Piece::Misframed { .. } => {}
+        let half_open = self.is_half_open();
+        let stream = &mut self.stream;
+        let mut read = |certified, clear: &[u8]| {
+            stream.feed(clear, |piece| {
+                match piece {
+                    Piece::Ping => pongs += 1,
+                    Piece::Message(_) => messages += 1,
+                    Piece::Misframed { .. } => {}
+                }
+                if piece != Piece::Ping {
+                    on_piece(certified, piece);
+                }
+            });
+        };
+        let mut taken = Taken::Open;
+        match &mut self.tls {
+            None => read(None, octets),
+            Some(session) => {
+                taken = session.take_in(octets, read);
+                let reply = session.take_out();
+                if matches!(self.put(now, &reply), Writing::Slow | Writing::Ended) {
+                    return Reading::Ended;
+                }
             }
-            if piece != Piece::Ping {
-                on_piece(piece);
-            }
-        });
+        }
+        if half_open && !self.is_half_open() {
+            self.begun = Some(now);
+        }
         if messages + pongs > 0 {
             self.heard = now;
             self.spoke |= messages > 0;
@@ -260,12 +300,13 @@ impl Connection {
         }
         self.begun = if self.stream.is_inside() || !self.spoke { self.begun.or(Some(now)) } else { None };
         *pings += pongs as u64;
-        match pongs {
-            0 => Reading::Open,
-            _ => match self.send(now, &PONG.repeat(pongs)) {
-                Writing::Slow | Writing::Ended => Reading::Ended,
-                Writing::Done | Writing::Waiting | Writing::Refused => Reading::Open,
-            },
+        if pongs > 0 && matches!(self.send(now, &PONG.repeat(pongs)), Writing::Slow | Writing::Ended) {
+            return Reading::Ended;
+        }
+        match taken {
+            Taken::Open => Reading::Open,
+            Taken::Ended => self.end_of_stream(now),
+            Taken::Refused => Reading::Refused,
         }
     }
 
@@ -283,9 +324,21 @@ impl Connection {
 
     /// Sends one message, or as much of it as the system takes now; the rest waits.
     pub fn send(&mut self, now: Mono, octets: &[u8]) -> Writing {
-        if !self.is_usable() {
+        // Nobody has spoken before the handshake is over, so nobody is answered.
+        if !self.is_usable() || self.is_half_open() {
             return Writing::Refused;
         }
+        match &mut self.tls {
+            None => self.put(now, octets),
+            Some(session) => {
+                let sealed = session.seal(octets);
+                self.put(now, &sealed)
+            }
+        }
+    }
+
+    /// Writes octets as they are.
+    fn put(&mut self, now: Mono, octets: &[u8]) -> Writing {
         let mut left = octets;
         if self.pending.is_empty() {
             match write_some(&self.io, left) {
@@ -340,6 +393,12 @@ impl Connection {
             return Writing::Refused;
         }
         let ended = matches!(self.state, State::HalfClosed { .. });
+        if let Some(session) = &mut self.tls {
+            let farewell = session.farewell();
+            if self.put(now, &farewell) == Writing::Ended {
+                return Writing::Ended;
+            }
+        }
         self.state = State::Closing;
         self.stream = Stream::new();
         self.begun = None;
@@ -366,6 +425,10 @@ impl Connection {
             return Some(Overdue::Slow);
         }
         match self.state {
+            State::Open if self.is_half_open() => self
+                .begun
+                .is_some_and(|begun| now.since(begun) > limits.handshake)
+                .then_some(Overdue::Handshake),
             State::Open if self.begun.is_some_and(|begun| now.since(begun) > limits.message) => {
                 Some(Overdue::HalfMessage)
             }

@@ -3,22 +3,24 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read};
+use std::io::{self, BufRead as _, BufReader, Read};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
+use bench::certificates::Issued;
 use bench::control::Control;
 use bench::deadline::Deadline;
-use bench::phone::{Account, Challenge, Message, Phone, Transport};
+use bench::phone::{Account, Challenge, Message, Phone, Transport, Wire};
 use hotdesk::backend::pin::hash;
 use hotdesk::backend::pin::key::Key;
+use rustls::ClientConfig;
 use tempfile::TempDir;
 
 /// Ten times what is promised, for machines that do other things as well.
@@ -39,10 +41,14 @@ pub(crate) struct Plan {
     /// `memory` or `embedded`.
     pub(crate) store: &'static str,
     pub(crate) listeners: Vec<Listener>,
+    /// Lines of `[[tenant]]`.
+    pub(crate) tenant: &'static str,
     /// Lines of `[tenant.registration]`.
     pub(crate) registration: &'static str,
     /// Further tables of the file.
     pub(crate) more: &'static str,
+    /// Files beside the configuration, and what is in them.
+    pub(crate) files: Vec<(&'static str, String)>,
 }
 
 #[derive(Clone, Debug)]
@@ -50,6 +56,8 @@ pub(crate) struct Listener {
     protocol: &'static str,
     address: SocketAddr,
     advertise: Option<&'static str>,
+    /// Lines of its own.
+    more: String,
 }
 
 impl Default for Plan {
@@ -58,13 +66,15 @@ impl Default for Plan {
         static EDGES: AtomicU8 = AtomicU8::new(1);
         let host = Ipv4Addr::new(127, 200, EDGES.fetch_add(1, Ordering::Relaxed), 1);
         let address = SocketAddr::new(host.into(), 0);
-        let listener = |protocol| Listener { protocol, address, advertise: None };
+        let listener = |protocol| Listener { protocol, address, advertise: None, more: String::new() };
         Self {
             workers: 2,
             store: "memory",
             listeners: vec![listener("udp"), listener("tcp")],
+            tenant: "",
             registration: "",
             more: "",
+            files: Vec::new(),
         }
     }
 }
@@ -73,8 +83,27 @@ impl Plan {
     /// UDP and TCP on `::1` too.
     pub(crate) fn with_ipv6(mut self) -> Self {
         let address = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), 0);
-        let listener = |protocol| Listener { protocol, address, advertise: None };
+        let listener = |protocol| Listener { protocol, address, advertise: None, more: String::new() };
         self.listeners.extend([listener("udp"), listener("tcp")]);
+        self
+    }
+
+    /// TLS too, with a certificate and further lines of the listener.
+    pub(crate) fn with_tls(mut self, own: &Issued, more: &str) -> Self {
+        let Some(Listener { address, .. }) = self.listeners.first() else { unreachable!("there is UDP") };
+        let more = format!("certificate = {{ chain = \"edge.pem\", key = \"edge.key\" }}\n{more}\n");
+        self.listeners.push(Listener { protocol: "tls", address: *address, advertise: None, more });
+        self.with_certificate("edge.pem", "edge.key", own)
+    }
+
+    /// A certificate beside the configuration.
+    pub(crate) fn with_certificate(
+        mut self,
+        chain: &'static str,
+        key: &'static str,
+        issued: &Issued,
+    ) -> Self {
+        self.files.extend([(chain, issued.chain.clone()), (key, issued.key.clone())]);
         self
     }
 
@@ -86,24 +115,24 @@ impl Plan {
 
     /// The configuration file.
     pub(crate) fn text(&self, control: SocketAddr) -> String {
-        let Self { workers, store, listeners, registration, more } = self;
+        let Self { workers, store, listeners, tenant, registration, more, .. } = self;
         let mut text = format!(
             "[edge]\nname = \"blackbox\"\nworkers = {workers}\n\n\
              [store]\nkind = \"{store}\"\n\n\
              [control]\naddress = \"{control}\"\ntokens = [{{ name = \"test\", token = \"test-token\" }}]\n\n\
              [pins]\npepper = {{ file = \"pepper\" }}\n\n"
         );
-        for Listener { protocol, address, advertise } in listeners {
+        for Listener { protocol, address, advertise, more } in listeners {
             let advertise = advertise.map_or_else(String::new, |at| format!("advertise = \"{at}\"\n"));
             write!(
                 text,
-                "[[listen]]\nprotocol = \"{protocol}\"\naddress = \"{address}\"\ntenant = \"demo\"\n{advertise}\n"
+                "[[listen]]\nprotocol = \"{protocol}\"\naddress = \"{address}\"\ntenant = \"demo\"\n{advertise}{more}\n"
             )
             .unwrap();
         }
         write!(
             text,
-            "[[tenant]]\nid = \"demo\"\ndomains = [\"{DOMAIN}\"]\ncodes = {{ login = \"*11\", logout = \"*12\", pin = \"*14\" }}\n\
+            "[[tenant]]\nid = \"demo\"\ndomains = [\"{DOMAIN}\"]\n{tenant}\ncodes = {{ login = \"*11\", logout = \"*12\", pin = \"*14\" }}\n\
              emergency = {{ numbers = [\"112\"] }}\n\n[tenant.seats]\nnative = true\n\n\
              [tenant.registration]\n{registration}\n\
              [[tenant.site]]\nid = \"office\"\nemergency_caller = \"+12125550100\"\n\n"
@@ -113,7 +142,7 @@ impl Plan {
             let pin = pin_hash(number);
             write!(
                 text,
-                "[[tenant.device]]\nid = \"desk-{number}\"\nsite = \"office\"\nreload = \"check-sync\"\n\
+                "[[tenant.device]]\nid = \"desk-{number}\"\nmac = \"02:00:00:00:00:0{number}\"\nsite = \"office\"\nreload = \"check-sync\"\n\
                  password = \"desk-{number}-secret\"\n\n\
                  [[tenant.extension]]\nnumber = \"100{number}\"\nname = \"Person {number}\"\n\
                  pin = {{ hash = \"{pin}\" }}\npassword = \"100{number}-secret\"\nown_phones_max = 2\n\n"
@@ -183,6 +212,9 @@ impl Edge {
     pub(crate) fn start(plan: Plan) -> Self {
         let dir = tempfile::tempdir().unwrap();
         write_secret(&dir.path().join("pepper"), PEPPER);
+        for (name, text) in &plan.files {
+            write_secret(&dir.path().join(name), text);
+        }
         let host = plan.listeners.first().map(|listener| listener.address.ip()).unwrap();
         let control_address = SocketAddr::new(host, 0);
         let file = file_in(dir.path());
@@ -218,6 +250,16 @@ impl Edge {
     /// A phone that speaks to it, not yet registered.
     pub(crate) fn phone(&self, transport: Transport, account: Account) -> Phone {
         Phone::open(transport, self.address(transport), account).unwrap()
+    }
+
+    /// A connection over TLS to whoever is called `name`, by a phone that goes by `tls`.
+    pub(crate) fn wire(&self, name: &str, tls: &Arc<ClientConfig>) -> io::Result<Wire> {
+        Wire::open_tls(self.address(Transport::Tls), name, Arc::clone(tls))
+    }
+
+    /// Puts another file beside the configuration, or another text into one.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        write_secret(&self.dir.path().join(name), text);
     }
 
     /// `desk-NUMBER`, registered.

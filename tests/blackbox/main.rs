@@ -20,4 +20,5 @@ mod seats;
 mod streams;
 mod swarm;
 mod time;
+mod tls;
 mod torture;

@@ -87,7 +87,7 @@ fn count(way: &str, times: usize) -> Option<()> {
 
 #[inline(never)]
 fn landed(owner: &mut Worker, flow: Flow, octets: &[u8]) {
-    owner.serve(Input::Received { flow, bytes: octets });
+    owner.serve(Input::Received { flow, certified: None, bytes: octets });
 }
 
 #[inline(never)]
@@ -218,7 +218,7 @@ impl Worker {
     /// What leaves because of `bytes`.
     fn sent(&mut self, flow: Flow, bytes: &[u8]) -> Vec<Message> {
         self.outbox.clear();
-        self.dataplane.handle(self.now, Input::Received { flow, bytes }, &mut self.outbox);
+        self.dataplane.handle(self.now, Input::Received { flow, certified: None, bytes }, &mut self.outbox);
         self.outbox.messages().map(|(_, sent)| Message::new(String::from_utf8_lossy(sent))).collect()
     }
 
@@ -233,7 +233,7 @@ impl Worker {
     /// A 180 that landed here, and goes to `ring` as the server's worker has it.
     fn hand_over(&mut self, ring: &Ring, flow: Flow, bytes: &[u8]) {
         self.outbox.clear();
-        self.dataplane.handle(self.now, Input::Received { flow, bytes }, &mut self.outbox);
+        self.dataplane.handle(self.now, Input::Received { flow, certified: None, bytes }, &mut self.outbox);
         for output in self.outbox.take_outputs() {
             let Output::HandOver { flow, range, .. } = output else { continue };
             let octets = self.outbox.bytes(&range).into();

@@ -145,7 +145,7 @@ impl Worker {
 
     fn answer(&mut self, flow: Flow, bytes: &[u8]) -> Message {
         self.outbox.clear();
-        self.dataplane.handle(self.now, Input::Received { flow, bytes }, &mut self.outbox);
+        self.dataplane.handle(self.now, Input::Received { flow, certified: None, bytes }, &mut self.outbox);
         let (_, answer) = self.outbox.messages().next().expect("a REGISTER is answered");
         Message::new(String::from_utf8_lossy(answer))
     }
@@ -168,7 +168,11 @@ impl Worker {
         for batch in requests.chunks(BATCH) {
             self.now.mono = self.now.mono + Duration::from_micros(500);
             for (flow, bytes) in batch {
-                self.dataplane.handle(self.now, Input::Received { flow: *flow, bytes }, &mut self.outbox);
+                self.dataplane.handle(
+                    self.now,
+                    Input::Received { flow: *flow, certified: None, bytes },
+                    &mut self.outbox,
+                );
             }
             self.outbox.take_outputs();
             self.outbox.clear();

@@ -39,7 +39,7 @@ impl Edge {
     /// A datagram enters. What follows from it, PINs checked, is in [`Self::sent`] until the next one.
     pub fn receive(&mut self, flow: Flow, bytes: &[u8]) {
         self.outbox.clear();
-        self.enter(Input::Received { flow, bytes });
+        self.enter(Input::Received { flow, certified: None, bytes });
         while let Some(query) = self.asked() {
             self.enter(Input::Answered {
                 query,

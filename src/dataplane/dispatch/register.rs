@@ -94,8 +94,9 @@ impl Rooms {
                 if !extension.enabled {
                     return work.answer(flow, request, Answer::new(403, "Switched Off"));
                 }
+                let (ctx, certified) = (&*work.ctx, work.certified);
                 let native =
-                    registrar::decide(work.ctx, &tenant, extension, &register, !is_believed, work.now);
+                    registrar::decide(ctx, &tenant, extension, &register, certified, !is_believed, work.now);
                 // Whose phone it is decides as whom it registers.
                 self.on_extension(work, &register, native, registrant);
             }

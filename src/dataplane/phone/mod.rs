@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::flow::Flow;
 use crate::hotdesk::Place;
 use crate::location::device_hash;
+use crate::mac;
 use crate::now::Now;
 use crate::settings::Tenant;
 
@@ -19,8 +20,8 @@ pub(crate) fn claimed_mac(message: &sip::Message<'_>) -> Option<[u8; 6]> {
             field.raw_name.eq_ignore_ascii_case(b"Mac")
                 || field.raw_name.eq_ignore_ascii_case(b"X-Serialnumber")
         })
-        .and_then(|field| words(field.value).find_map(mac));
-    header.or_else(|| words(message.header(sip::Name::UserAgent)?).find_map(mac))
+        .and_then(|field| words(field.value).find_map(mac::read));
+    header.or_else(|| words(message.header(sip::Name::UserAgent)?).find_map(mac::read))
 }
 
 /// The hot-desk device behind a flow, of any tenant of the customer: the one that registered its own account over it, else
@@ -62,32 +63,6 @@ pub(crate) fn device_of_flow(
 fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text[..text.len().min(SEARCHED_MAX)]
         .split(|byte| matches!(byte, b' ' | b'\t' | b'(' | b')' | b'<' | b'>' | b'_' | b';' | b',' | b'/'))
-}
-
-fn mac(word: &[u8]) -> Option<[u8; 6]> {
-    let mut digits = [0_u8; 12];
-    match word.len() {
-        12 => digits.copy_from_slice(word),
-        17 => {
-            let separator = word[2];
-            if !matches!(separator, b':' | b'-') {
-                return None;
-            }
-            for (pair, out) in word.chunks(3).zip(digits.chunks_exact_mut(2)) {
-                out.copy_from_slice(&pair[..2]);
-                if pair.get(2).is_some_and(|byte| *byte != separator) {
-                    return None;
-                }
-            }
-        }
-        _ => return None,
-    }
-    let mut mac = [0; 6];
-    for (pair, out) in digits.chunks_exact(2).zip(&mut mac) {
-        let digit = |byte: u8| char::from(byte).to_digit(16);
-        *out = (digit(pair[0])? << 4 | digit(pair[1])?) as u8;
-    }
-    Some(mac)
 }
 
 #[cfg(test)]

@@ -50,11 +50,12 @@ pub(crate) fn decide(
     tenant: &Tenant,
     extension: &Extension,
     register: &Register<'_>,
+    certified: Option<[u8; 6]>,
     is_proved: bool,
     now: Now,
 ) -> Native {
     let wish = register.wish();
-    let Some(device) = device_of(ctx, tenant, extension, register, now) else {
+    let Some(device) = device_of(ctx, tenant, extension, register, certified, now) else {
         return match wish {
             Wish::Bind if extension.own_phones_max == 0 => {
                 Native::Refused("No Ordinary Phones For This Extension")
@@ -85,19 +86,24 @@ pub(crate) fn decide(
     }
 }
 
-/// The hot-desk device that sends this, in the order of what proves most: its own flow, the extension's binding
-/// that it holds over this flow, an instance learned from its own REGISTERs, and only where the tenant says so a
-/// MAC it claims from inside its site. A device of another tenant of the customer is known by its flow alone.
+/// The hot-desk device that sends this, in the order of what proves most: the one its certificate names, its own flow,
+/// the extension's binding that it holds over this flow, an instance learned from its own REGISTERs, and only where the
+/// tenant says so a MAC it claims from inside its site. A device of another tenant of the customer is known by its flow
+/// alone.
 fn device_of(
     ctx: &Context,
     tenant: &Tenant,
     extension: &Extension,
     register: &Register<'_>,
+    certified: Option<[u8; 6]>,
     now: Now,
 ) -> Option<Place> {
     // Where the customer has no devices there is nothing to look up.
     if tenant.devices.is_empty() && !ctx.settings.has_devices(&tenant.customer) {
         return None;
+    }
+    if let Some(device) = certified.and_then(|mac| tenant.device_of_mac(mac)) {
+        return Some(Place::new(&tenant.id, &device.id));
     }
     let flow = &register.flow;
     if let Some(device) = phone::device_of_flow(ctx, tenant, &extension.number, flow, now) {
@@ -115,7 +121,7 @@ fn device_of(
         return None;
     }
     let mac = phone::claimed_mac(register.message)?;
-    let device = tenant.devices.iter().find(|device| device.mac == Some(mac))?;
+    let device = tenant.device_of_mac(mac)?;
     let site = tenant.sites.get(device.site? as usize)?;
     let inside = site.networks.iter().any(|network| network.contains(&flow.remote.ip()));
     inside.then(|| Place::new(&tenant.id, &device.id))

@@ -10,6 +10,8 @@ pub enum Protocol {
     Udp,
     /// SIP over TCP.
     Tcp,
+    /// SIP over TLS over TCP.
+    Tls,
 }
 
 impl Protocol {
@@ -18,6 +20,7 @@ impl Protocol {
         match self {
             Self::Udp => "UDP",
             Self::Tcp => "TCP",
+            Self::Tls => "TLS",
         }
     }
 
@@ -26,7 +29,13 @@ impl Protocol {
         match self {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
+            Self::Tls => "tls",
         }
+    }
+
+    /// True where messages come over connections.
+    pub fn is_stream(self) -> bool {
+        !matches!(self, Self::Udp)
     }
 }
 
@@ -56,12 +65,13 @@ impl Face {
     pub(super) fn of(listener: &Listener) -> Self {
         let Listener { protocol, advertise_host, advertise_port, .. } = listener;
         let transport = match protocol {
-            Protocol::Udp => "",
-            Protocol::Tcp => ";transport=tcp",
+            Protocol::Udp => String::new(),
+            stream => format!(";transport={}", stream.param()),
         };
+        let uri = format!("sip:{advertise_host}:{advertise_port}{transport}");
         Self {
             via: format!("SIP/2.0/{} {advertise_host}:{advertise_port}", protocol.via()).into_bytes().into(),
-            uri: format!("sip:{advertise_host}:{advertise_port}{transport}").into(),
+            uri: uri.into(),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::settings::{
     Tenant, TenantParts, Timers,
 };
 
-/// The edge's address: UDP is listener 0, TCP listener 1.
+/// The edge's address: UDP is listener 0, TCP listener 1; TLS, listener 2, has the next port.
 const EDGE: &str = "192.0.2.1:5060";
 
 /// People of every tenant: number, name, PIN.
@@ -70,18 +70,22 @@ impl Blueprint {
     /// One generation of settings.
     pub fn settings(&self, generation: u64) -> Settings {
         let local: SocketAddr = EDGE.parse().expect("an address");
-        let listener = |protocol| Listener {
+        let listener = |protocol, port| Listener {
             protocol,
-            local,
+            local: SocketAddr::new(local.ip(), port),
             advertise_host: local.ip().to_string().into(),
-            advertise_port: local.port(),
+            advertise_port: port,
             tenant: self
                 .tenants
                 .first()
                 .filter(|_| self.listeners_serve_a_tenant)
                 .map(|tenant| tenant.id.clone()),
         };
-        let listeners = vec![listener(Protocol::Udp), listener(Protocol::Tcp)];
+        let listeners = vec![
+            listener(Protocol::Udp, local.port()),
+            listener(Protocol::Tcp, local.port()),
+            listener(Protocol::Tls, local.port() + 1),
+        ];
         let tenants = self.tenants.iter().map(|parts| Arc::new(Tenant::new(parts.clone()))).collect();
         Settings::new(generation, "office", listeners, tenants, self.timers, self.durable)
     }

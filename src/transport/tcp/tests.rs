@@ -17,7 +17,7 @@ fn with_connection<F: Future<Output = ()>>(test: impl FnOnce(Connection, TcpStre
         let (io, remote) = listener.accept().await.unwrap();
         let connection = Some(ConnectionId::new(WorkerId(0), 1, 0));
         let flow = Flow { listener: ListenerId(0), remote, connection };
-        let connection = Connection::new(io, flow, Rc::new(Notify::new()), NOW);
+        let connection = Connection::new(io, flow, None, Rc::new(Notify::new()), NOW);
         tokio::time::timeout(DEADLINE, test(connection, phone)).await.expect("the test ends in time");
     });
 }
@@ -29,7 +29,7 @@ async fn drive(connection: &mut Connection, seen: &mut Vec<String>) -> Reading {
     if matches!(connection.write_on(NOW), Writing::Ended | Writing::Slow) {
         return Reading::Ended;
     }
-    connection.receive(NOW, &mut [0; 4096], &mut 0, |piece| {
+    connection.receive(NOW, &mut [0; 4096], &mut 0, |_, piece| {
         seen.push(match piece {
             Piece::Message(octets) => String::from_utf8_lossy(octets).into_owned(),
             Piece::Misframed { kind, .. } => format!("{kind:?}"),

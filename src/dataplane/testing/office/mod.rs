@@ -33,6 +33,7 @@ use crate::{Dataplane, Tables};
 
 const UDP: ListenerId = ListenerId(0);
 const TCP: ListenerId = ListenerId(1);
+const TLS: ListenerId = ListenerId(2);
 
 /// How long a PIN backend thinks.
 const PIN_TIME: Duration = Duration::from_millis(20);
@@ -230,7 +231,9 @@ impl Office {
         let now = self.now();
         match parcel {
             Parcel::ToEdge { worker, flow, bytes } => {
-                self.handle(worker, now, Input::Received { flow, bytes: &bytes });
+                let certified =
+                    self.phones.iter().find(|phone| phone.flow == flow).and_then(|phone| phone.certified);
+                self.handle(worker, now, Input::Received { flow, certified, bytes: &bytes });
             }
             Parcel::HandedOver { worker, flow, bytes } => {
                 self.handle(worker, now, Input::HandedOver { flow, bytes: &bytes });

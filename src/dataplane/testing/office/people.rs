@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::{Office, TCP, UDP, seed_of};
+use super::{Office, TCP, TLS, UDP, seed_of};
 use crate::flow::{ConnectionId, Flow, ListenerId, WorkerId};
 use crate::input::Input;
 use crate::random::Random;
@@ -55,7 +55,7 @@ impl Office {
         let seen = address.unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::new(203, 0, 113, host)), port));
         let own = address.unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 168, 1, host)), 5060));
         let worker = (number % usize::from(self.blueprint.workers)) as u8;
-        let connection = (listener == TCP).then(|| ConnectionId::new(WorkerId(worker), 1, number as u32));
+        let connection = (listener != UDP).then(|| ConnectionId::new(WorkerId(worker), 1, number as u32));
         let flow = Flow { listener, remote: seen, connection };
         let domain = self.settings.tenants[0].realm().to_owned();
         let random = Random::new(seed_of(self.blueprint.seed, number as u64 + 1));
@@ -81,6 +81,15 @@ impl Office {
     /// A phone seen at this address from now on.
     pub fn seen_at(&mut self, name: &str, address: &str) -> &mut Self {
         self[name].flow.remote = address.parse().expect("an address");
+        self
+    }
+
+    /// A phone that speaks TLS from now on, and registers contacts of this scheme.
+    pub fn over_tls(&mut self, name: &str, scheme: &'static str) -> &mut Self {
+        let (number, worker) = (self.names[name] as u32, self[name].worker);
+        let connection = Some(ConnectionId::new(WorkerId(worker), 1, number));
+        let phone = &mut self[name];
+        (phone.flow.listener, phone.flow.connection, phone.scheme) = (TLS, connection, scheme);
         self
     }
 

@@ -104,8 +104,7 @@ impl Phone {
     }
 
     pub(super) fn via(&self, branch: &str) -> String {
-        let transport = if self.flow.is_reliable() { "TCP" } else { "UDP" };
-        format!("SIP/2.0/{transport} {};rport;branch={branch}", self.address)
+        format!("SIP/2.0/{} {};rport;branch={branch}", self.transport(), self.address)
     }
 
     pub(super) fn token(&mut self) -> String {

@@ -104,7 +104,11 @@ pub struct Phone {
     pub wrong_password: Option<String>,
     /// Every digest answer it gave, for tests that look where they must not appear.
     pub responses: Vec<String>,
+    /// The MAC that its certificate names, if it shows one.
+    pub certified: Option<[u8; 6]>,
     pub(super) flow: Flow,
+    /// Of its contacts.
+    pub(super) scheme: &'static str,
     pub(super) worker: u8,
     pub(super) plugged_in: bool,
     pub(super) outgoing: Vec<String>,
@@ -133,7 +137,9 @@ impl Phone {
             door: None,
             wrong_password: None,
             responses: Vec::new(),
+            certified: None,
             flow,
+            scheme: "sip",
             worker: 0,
             plugged_in: true,
             outgoing: Vec::new(),
@@ -209,8 +215,16 @@ impl Phone {
 
     /// Its contact for `user`.
     pub fn contact(&self, user: &str) -> String {
-        let transport = if self.flow.is_reliable() { ";transport=tcp" } else { "" };
-        format!("sip:{user}@{}{transport}", self.address)
+        let transport = match self.transport() {
+            "UDP" => String::new(),
+            stream => format!(";transport={}", stream.to_lowercase()),
+        };
+        format!("{}:{user}@{}{transport}", self.scheme, self.address)
+    }
+
+    /// As Via names it.
+    pub(super) fn transport(&self) -> &'static str {
+        ["UDP", "TCP", "TLS"][usize::from(self.flow.listener.0)]
     }
 
     /// The account it speaks as; empty without one.

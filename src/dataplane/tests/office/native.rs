@@ -399,3 +399,29 @@ fn phone_with_a_persons_account_is_free_when_either_side_hangs_up() {
         }
     }
 }
+
+#[test]
+fn the_certificate_says_which_phone_it_is_before_anything_else() {
+    let mut office = three_desks();
+    let mac = |office: &Office, desk| office.settings().tenants[0].device(desk).and_then(|device| device.mac);
+    office.unbox("phone", "desk-2").over_tls("phone", "sip");
+    office["phone"].certified = mac(&office, "desk-3");
+    assert_eq!(office.register("phone"), Some(200));
+
+    // Over this flow desk-2 has registered, yet the certificate is that of desk-3.
+    assert_eq!(office.native_log_in("phone", "1001"), Some(200));
+
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-3"));
+}
+
+#[test]
+fn a_certificate_stands_for_no_password() {
+    let mut office = three_desks();
+    office.unbox("phone", "1001").over_tls("phone", "sip");
+    office["phone"].certified = office.settings().tenants[0].device("desk-1").and_then(|device| device.mac);
+    office["phone"].wrong_password = Some("guessed".into());
+
+    assert_eq!(office.register("phone"), Some(401));
+
+    assert_eq!(office.device_of("1001"), None);
+}
