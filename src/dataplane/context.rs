@@ -12,7 +12,7 @@ use crate::location::Upkeep;
 use crate::now::Now;
 use crate::output::Outbox;
 use crate::print::{Print, TAG_LENGTH};
-use crate::proxy::ProxyKey;
+use crate::proxy::{ProxyKey, is_sips};
 use crate::random::Random;
 use crate::return_path::RoutingKeys;
 use crate::settings::{Listener, Protocol, Settings, Tenant};
@@ -98,7 +98,7 @@ impl Context {
     pub(crate) fn is_ours(&self, uri: &sip::Uri<'_>, tenant: &Tenant) -> bool {
         uri.host.raw().is_empty()
             || tenant.domains.iter().any(|domain| domain.as_bytes().eq_ignore_ascii_case(uri.host.raw()))
-            || self.settings.is_own_address(&uri.host, uri.port)
+            || self.settings.is_own_address(uri)
     }
 
     /// The first listener that can send datagrams to `remote`.
@@ -127,9 +127,15 @@ impl Context {
         self.settings.via(flow.listener).expect(LISTENER_IS_THERE)
     }
 
-    /// `sip:host:port` of the listener of `flow`, with `;transport=tcp` where it is that.
-    pub(crate) fn own_uri(&self, flow: &Flow) -> &str {
-        self.settings.own_uri(flow.listener).expect(LISTENER_IS_THERE)
+    /// `sip:host:port` of the listener of `flow`, with its `transport` where that is not UDP; in the scheme of a dialog
+    /// whose first request was for `uri` (RFC 5630 §5.3).
+    pub(crate) fn own_uri(&self, flow: &Flow, uri: &[u8]) -> &str {
+        self.settings.own_uri(flow.listener, is_sips(uri)).expect(LISTENER_IS_THERE)
+    }
+
+    /// True if nobody can read along on `flow`.
+    pub(crate) fn is_secure(&self, flow: &Flow) -> bool {
+        self.listener(flow).protocol == Protocol::Tls
     }
 }
 

@@ -85,11 +85,12 @@ impl Notifier {
     ) -> Option<Eviction> {
         let notify = self.notifies.get(key)?;
         let account = notify.target.account.as_ref().map_or("", Place::name);
-        let (via, own_uri) = (work.ctx.via(&notify.target.flow), work.ctx.own_uri(&notify.target.flow));
+        let (uri, flow) = (&notify.target.uri, &notify.target.flow);
+        let (via, own_uri) = (work.ctx.via(flow), work.ctx.own_uri(flow, uri));
         let realm = notify.tenant.realm().as_bytes();
         let begun = work.transactions.begin_client(
             work.now.mono,
-            notify.target.flow,
+            *flow,
             false,
             Owner::Notifier(key),
             0,
@@ -97,7 +98,7 @@ impl Notifier {
             work.out,
             |buffer, branch| {
                 let account = account.as_bytes();
-                let mut compose = sip::Compose::request(buffer, "NOTIFY", &notify.target.uri);
+                let mut compose = sip::Compose::request(buffer, "NOTIFY", uri);
                 compose
                     .header_parts(sip::Name::Via, &[via, b";branch=", branch])
                     .header(sip::Name::MaxForwards, b"70")

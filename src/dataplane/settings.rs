@@ -226,9 +226,11 @@ impl Settings {
         self.faces.get(usize::from(id.0)).map(|face| &*face.via)
     }
 
-    /// `sip:host:port` of a listener, with `;transport=tcp` where it is that.
-    pub fn own_uri(&self, id: ListenerId) -> Option<&str> {
-        self.faces.get(usize::from(id.0)).map(|face| &*face.uri)
+    /// `sip:host:port` of a listener, with its `transport` where that is not UDP; for a dialog that `is_sips`,
+    /// `sips:host:port` of one that speaks TLS.
+    pub fn own_uri(&self, id: ListenerId, is_sips: bool) -> Option<&str> {
+        let face = self.faces.get(usize::from(id.0))?;
+        Some(if is_sips { &face.sips_uri } else { &face.uri })
     }
 
     /// What stands behind the URI of a listener in a Route, which begins with `<` and that URI as a Record-Route of ours
@@ -244,9 +246,14 @@ impl Settings {
         self.tenant(self.listener(id)?.tenant.as_deref()?)
     }
 
-    /// True if `host` and `port` are this edge itself: a listener's address or what it advertises.
-    pub fn is_own_address(&self, host: &sip::Host<'_>, port: Option<u16>) -> bool {
-        let port = port.unwrap_or(5060);
+    /// True if `uri` names this edge itself: a listener's address or what it advertises.
+    pub fn is_own_address(&self, uri: &sip::Uri<'_>) -> bool {
+        let host = &uri.host;
+        // RFC 3261 §19.1.2; for `transport=tls` RFC 3263 §4.2 has it.
+        let is_tls =
+            || uri.params.get("transport").flatten().is_some_and(|it| it.eq_ignore_ascii_case(b"tls"));
+        let port =
+            uri.port.unwrap_or_else(|| if uri.scheme == sip::Scheme::Sips || is_tls() { 5061 } else { 5060 });
         self.listeners.iter().any(|listener| {
             let bound = listener.local.port() == port
                 && host

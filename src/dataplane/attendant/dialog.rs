@@ -60,7 +60,7 @@ pub(super) fn accept(
     body: &str,
     timer: Option<SessionTimer>,
 ) {
-    let contact = format!("<{}>", work.ctx.own_uri(&call.flow));
+    let contact = format!("<{}>", work.ctx.own_uri(&call.flow, request.request_uri()));
     work.transactions.respond_reliably(work.now.mono, server, 200, work.out, |buffer| {
         write(buffer, call, request, &contact, Some(body), timer);
     });
@@ -75,7 +75,7 @@ pub(super) fn answer_update(
     body: Option<&str>,
     timer: Option<SessionTimer>,
 ) {
-    let contact = format!("<{}>", work.ctx.own_uri(&call.flow));
+    let contact = format!("<{}>", work.ctx.own_uri(&call.flow, request.request_uri()));
     work.transactions.respond(work.now.mono, server, 200, work.out, |buffer| {
         write(buffer, call, request, &contact, body, timer);
     });

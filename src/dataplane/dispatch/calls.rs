@@ -70,6 +70,10 @@ impl Rooms {
         if invite && self.takes_emergency(work, flow, request, headers, key, &tenant) {
             return;
         }
+        if uri.scheme == sip::Scheme::Sips && !work.ctx.is_secure(flow) {
+            // Its first hop has given away already what the scheme was to keep (RFC 3261 §26.2.2).
+            return work.answer(flow, request, Answer::new(403, "SIPS Over TLS Only"));
+        }
         if request.header(sip::Name::ProxyRequire).is_some() {
             return refuse_extensions(work, flow, request, sip::Name::ProxyRequire);
         }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::forward::{self, Outgoing};
-use super::{Branch, Call, EMERGENCY_WARNING, Emergency, From, Plan, ProxyKey, Target, emergency, peer};
+use super::{
+    Branch, Call, EMERGENCY_WARNING, Emergency, From, Plan, ProxyKey, Target, emergency, peer, sips,
+};
 use crate::context::{Answer, Owner, Work};
 use crate::flow::Flow;
 use crate::hotdesk::{Named, Place};
@@ -80,6 +82,10 @@ pub(super) fn answer(work: &mut Work<'_>, call: &Call, request: &sip::Message<'_
         let answer = Answer::with(code, "Forbidden", sip::Name::Warning, peer::WARNING);
         return work.respond(call.server, request, answer);
     }
+    if code == 480 && call.branches.is_empty() && sips::is_sips(request.request_uri()) {
+        let answer = Answer::with(480, "Temporarily Unavailable", sip::Name::Warning, sips::NOT_ALLOWED);
+        return work.respond(call.server, request, answer);
+    }
     // Within a dialog it is not the person who cannot be had, but the phone that has not answered in time.
     let code = if call.plan.in_dialog && call.best.is_silence() { 408 } else { code };
     let reason = match code {
@@ -102,7 +108,8 @@ pub(super) fn start_branch(
     headers: &sip::Mandatory<'_>,
     target: Target,
 ) -> bool {
-    if call.branches.len() >= BRANCHES_MAX {
+    let full = call.branches.len() >= BRANCHES_MAX;
+    if full || !sips::may_go(work.ctx, &call.plan, request.request_uri(), &target) {
         return false;
     }
     let (attempt, no_answer) = (target.first_attempt(), patience(work, call, &target));
@@ -166,7 +173,7 @@ fn send(
     attempt: u8,
     no_answer: Option<Duration>,
 ) -> Option<ClientId> {
-    let plan = &call.plan;
+    let (plan, uri) = (&call.plan, request.request_uri());
     let opens_dialog = !plan.in_dialog && opens_dialog(request);
     let for_peer = peer::request(work, plan, target, attempt, request, headers);
     let renumbered = for_peer.as_ref().map(|for_peer| Renumbered::Opener(for_peer.numbering));
@@ -175,15 +182,22 @@ fn send(
         false => Vec::new(),
     };
     // One Record-Route where both sides can use it, else one for each side (RFC 5658 §4).
-    let sides = [work.ctx.own_uri(&call.flow), work.ctx.own_uri(&target.flow)];
+    let sides = [work.ctx.own_uri(&call.flow, uri), work.ctx.own_uri(&target.flow, uri)];
     let record_route = match opens_dialog {
         true if call.flow.listener == target.flow.listener => &sides[1..],
         true => &sides,
         false => &[],
     };
     let via = work.ctx.via(&target.flow);
+    let contact = sips::contact(uri, target);
     let common = outgoing(plan, call.flow, target, via);
-    let outgoing = Outgoing { record_route, sealed: &sealed, for_peer: for_peer.as_ref(), ..common };
+    let outgoing = Outgoing {
+        uri: common.uri.map(|_| &*contact),
+        record_route,
+        sealed: &sealed,
+        for_peer: for_peer.as_ref(),
+        ..common
+    };
     let begun = work.transactions.begin_client(
         work.now.mono,
         target.flow,

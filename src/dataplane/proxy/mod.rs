@@ -20,6 +20,7 @@ mod peer;
 mod pidf_lo;
 mod response;
 mod route;
+mod sips;
 mod target;
 
 use std::collections::VecDeque;
@@ -36,6 +37,7 @@ pub(crate) use identity::{From, addr, decide, of_place, of_user};
 pub(crate) use outside::{of_route, refused as refused_outside};
 pub(crate) use pidf_lo::located;
 pub(crate) use route::{InDialog, in_dialog, own_routes};
+pub(crate) use sips::is_sips;
 pub(crate) use target::{Target, of_device, of_extension};
 
 use crate::context::{Answer, Owner, Work};
@@ -561,6 +563,9 @@ impl Proxy {
         plan: &Plan,
     ) {
         let Some(target) = plan.targets.first() else { return };
+        if !sips::may_go(work.ctx, plan, ack.request_uri(), target) {
+            return;
+        }
         let branch = transaction::branch::stateless(&work.ctx.tables.branch_key, ack, headers);
         work.ctx.counters.requests_forwarded += 1;
         let for_peer = peer::acknowledgement(work, plan, target, headers);

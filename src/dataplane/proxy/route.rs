@@ -48,7 +48,7 @@ fn own_param<'a>(ctx: &Context, route: &'a [u8]) -> Option<Option<&'a [u8]>> {
         return Some(recorded);
     }
     let uri = sip::NameAddr::parse(route).ok()?.uri().ok()?;
-    let is_own = ctx.settings.is_own_address(&uri.host, uri.port);
+    let is_own = ctx.settings.is_own_address(&uri);
     is_own.then(|| uri.params.get(return_path::PARAM).flatten())
 }
 

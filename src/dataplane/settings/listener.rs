@@ -59,6 +59,8 @@ pub struct Listener {
 pub(super) struct Face {
     pub(super) via: Box<[u8]>,
     pub(super) uri: Box<str>,
+    /// In a dialog that was asked for as `sips:` (RFC 5630 §5.3); the same where the listener speaks no TLS.
+    pub(super) sips_uri: Box<str>,
 }
 
 impl Face {
@@ -69,9 +71,14 @@ impl Face {
             stream => format!(";transport={}", stream.param()),
         };
         let uri = format!("sip:{advertise_host}:{advertise_port}{transport}");
+        let sips_uri = match protocol {
+            Protocol::Tls => format!("sips:{advertise_host}:{advertise_port}"),
+            _ => uri.clone(),
+        };
         Self {
             via: format!("SIP/2.0/{} {advertise_host}:{advertise_port}", protocol.via()).into_bytes().into(),
             uri: uri.into(),
+            sips_uri: sips_uri.into(),
         }
     }
 }

@@ -62,7 +62,7 @@ impl EventNotifier {
             work.ctx.counters.tables_full += 1;
             return Some(());
         };
-        let (via, own_uri) = (work.ctx.via(&flow), work.ctx.own_uri(&flow));
+        let (via, own_uri) = (work.ctx.via(&flow), work.ctx.own_uri(&flow, &dialog.target));
         let begun = work.transactions.begin_client(
             work.now.mono,
             flow,

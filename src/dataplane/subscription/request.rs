@@ -78,7 +78,7 @@ pub(super) fn accept(
     tag: &Tag,
 ) {
     let Subscribe { flow, request, .. } = *subscribe;
-    let contact = format!("<{}>", work.ctx.own_uri(flow));
+    let contact = format!("<{}>", work.ctx.own_uri(flow, request.request_uri()));
     work.transactions.respond(work.now.mono, server, 200, work.out, |buffer| {
         let options =
             sip::ResponseOptions { source: Some(flow.remote), to_tag: Some(tag), record_route: true };

@@ -20,6 +20,7 @@ mod pins;
 mod policies;
 mod registrations;
 mod routes;
+mod sips;
 mod store;
 mod strangers;
 mod surfaces;
