@@ -1216,6 +1216,12 @@ fn guest_keys_take_pins_that_they_can_prove() {
     let policy = served.tenants().next().unwrap().seats.hoteling.unwrap();
     assert_eq!((policy.expires_max, policy.challenge), (600, true));
     assert!(warnings(served).concat().contains("guest keys cross the network unencrypted"));
+    let over_tls = small_with("[tenant.seats]\nhoteling = true\n").replacen(
+        "[[listen]]\nprotocol = \"udp\"\naddress = \"127.0.0.1:0\"\n",
+        &tls_listener("edge.pem", "edge.key", ""),
+        1,
+    );
+    assert_eq!(warnings(parse_in(folder.path(), &over_tls).unwrap()), <[String; 0]>::default());
     let refused = with(on, "", [&sealed, &hashed]).unwrap_err();
     assert!(refused.lines().any(|line| line.contains("the PIN of 1002 is hashed: with the backend `file`")));
     let refused = with(on, "", [&hashed, &hashed]).unwrap_err();

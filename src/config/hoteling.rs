@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use dataplane::settings::{Extension, HotelingPolicy};
+use dataplane::settings::{Extension, HotelingPolicy, Protocol};
 
 use super::read::Table;
 use super::report::{Problem, Span};
+use super::server::Server;
 use crate::backend::pin::desk::{BackendPlan, Plan};
 use crate::backend::pin::key::Keys;
 use crate::backend::pin::stored::{self, Form};
@@ -33,7 +34,7 @@ pub(super) fn check(
     seats: &Table<'_>,
     policy: HotelingPolicy,
     pins: &Plan,
-    keys: &Keys,
+    server: &Server,
     extensions: &[(Extension, Span)],
 ) {
     if !policy.challenge {
@@ -43,17 +44,19 @@ pub(super) fn check(
         seats.add(problem.at(&seats.place("hoteling_challenge"), "this").help("hoteling_challenge = true"));
         return;
     }
-    let problem = Problem::warning(
-        "guest keys cross the network unencrypted: one log-in that is overheard tells its PIN at once",
-    );
-    let help = "only where nobody else is in the phones' network: TLS is not available in this version";
-    seats.add(problem.at(&seats.place("hoteling"), "switched on here").help(help));
+    if server.listeners.iter().any(|listen| listen.protocol != Protocol::Tls) {
+        let problem = Problem::warning(
+            "guest keys cross the network unencrypted: one log-in that is overheard tells its PIN at once",
+        );
+        let help = "only where nobody else is in the phones' network, or where phones reach listeners that speak TLS";
+        seats.add(problem.at(&seats.place("hoteling"), "switched on here").help(help));
+    }
     if pins.fallback.is_some() {
         let problem = Problem::warning("whoever has no PIN but the fallback cannot log in by a guest key");
         seats.add(problem.at(&seats.place("hoteling"), "switched on here").help("pin = { sealed = \"…\" }"));
     }
     if pins.backends.iter().any(|backend| matches!(backend, BackendPlan::File)) {
-        refuse_hashed(seats, keys, extensions);
+        refuse_hashed(seats, &server.keys, extensions);
     }
 }
 

@@ -127,7 +127,7 @@ fn tenant(
     warn_of_unknown_places(table, &emergency.emergency, &sites);
     warn_of_uneven_pins(table, &server.keys, &accounts);
     if let (Some(table), Some(hoteling)) = (&seats_table, seats.hoteling) {
-        hoteling::check(table, hoteling, &pins, &server.keys, &accounts.extensions);
+        hoteling::check(table, hoteling, &pins, server, &accounts.extensions);
     }
     let registrar = table
         .table("registration", &keys::REGISTRATION)
