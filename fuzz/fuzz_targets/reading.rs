@@ -45,7 +45,7 @@ fuzz_target!(|octets: &[u8]| {
             value.iter().map(|octet| if matches!(octet, b'\r' | b'\n') { b' ' } else { *octet }).collect();
         again.extend([name.as_bytes(), b": ", &value, b"\r\n"].concat());
     };
-    message.values(Name::Via).for_each(|via| line("Via", via));
+    message.vias().map_while(Result::ok).for_each(|via| line("Via", via.raw));
     line("From", headers.from.raw);
     line("To", headers.to.raw);
     line("Call-ID", headers.call_id);
@@ -59,8 +59,11 @@ fuzz_target!(|octets: &[u8]| {
     if let Some(expires) = message.header(Name::Expires) {
         line("Expires", expires);
     }
-    message.values(Name::Route).for_each(|route| line("Route", route));
-    message.values(Name::Contact).for_each(|contact| line("Contact", contact));
+    message.routes().map_while(Result::ok).for_each(|route| line("Route", route.raw));
+    message.contacts().map_while(Result::ok).for_each(|contact| match contact {
+        ContactValue::Star => line("Contact", b"*"),
+        ContactValue::Contact(contact) => line("Contact", contact.addr.raw),
+    });
     line("Content-Length", message.body().len().to_string().as_bytes());
     again.extend_from_slice(b"\r\n");
     again.extend_from_slice(message.body());
