@@ -114,11 +114,11 @@ mod tests {
 
     /// Instant and count of each.
     fn told(notes: &[Note]) -> Vec<(u64, Option<&str>)> {
-        let told = |note| match note {
+        let told = notes.iter().map(|note| match note {
             Note::Event(event) => (event.at, event.details.first().map(|(_, more)| &**more)),
             Note::Change(_) => panic!("there are no changes"),
-        };
-        notes.iter().map(told).collect()
+        });
+        told.collect()
     }
 
     #[test]
