@@ -11,7 +11,7 @@ use super::read::{Choice, Table, Text};
 use super::report::Problem;
 use super::secret::Secrets;
 use super::server::Server;
-use crate::transport::tls::{self, Acceptor, Certificate, Chain, Clients, MacPattern};
+use crate::transport::tls::{Acceptor, Authorities, Certificate, Chain, Clients, MacPattern};
 
 /// Patterns of one listener: the brands of one edge.
 const PATTERNS_MAX: usize = 16;
@@ -107,10 +107,14 @@ fn clients(listen: &Table<'_>, secrets: &Secrets<'_>) -> Option<Option<Clients>>
     let patterns = patterns(listen);
     let text =
         listen.required("client_ca", "name the PEM file with the certificates of the makers' authorities")?;
-    let octets = secrets.whole(&text, false)?;
-    let authorities = refused(&text, listen, secrets, tls::authorities(&octets))?;
-    let clients = Clients::new(authorities, shown == Shown::Required, patterns?);
-    refused(&text, listen, secrets, clients).map(Some)
+    let authorities = authorities(&text, listen, secrets)?;
+    Some(Some(Clients::new(authorities, shown == Shown::Required, patterns?)))
+}
+
+/// The authorities in the file that `text` of `table` names.
+pub(super) fn authorities(text: &Text<'_>, table: &Table<'_>, secrets: &Secrets<'_>) -> Option<Authorities> {
+    let octets = secrets.whole(text, false)?;
+    refused(text, table, secrets, Authorities::read(&octets))
 }
 
 fn patterns(listen: &Table<'_>) -> Option<Vec<MacPattern>> {

@@ -4,6 +4,7 @@
 //! socket and waits for nothing; [`super::tcp`] does both. [`Acceptor`] is how TLS is spoken on a listener.
 
 mod acceptor;
+mod authorities;
 mod certificate;
 mod subject;
 
@@ -11,8 +12,9 @@ use std::io::{BufRead as _, Write as _};
 
 use rustls::{HandshakeKind, ServerConnection};
 
-pub use acceptor::{Acceptor, Clients, ClientsError};
-pub use certificate::{Certificate, Chain, ChainError, KeyError, authorities};
+pub use acceptor::{Acceptor, Clients};
+pub use authorities::{Authorities, AuthoritiesError};
+pub use certificate::{Certificate, Chain, ChainError, KeyError};
 pub use subject::{MacPattern, PatternError};
 
 /// One session. After the handshake it owns a read buffer of 4 kB, its keys, and what the peer proved.

@@ -4,15 +4,14 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{
-    ClientHello, NoServerSessionStorage, ResolvesServerCert, VerifierBuilderError, WebPkiClientVerifier,
-};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{RootCertStore, ServerConfig};
 
+use super::authorities::Authorities;
 use super::certificate::Certificate;
 use super::subject::{self, MacPattern};
 
@@ -40,50 +39,21 @@ struct Makings {
 /// Which certificates of phones count.
 #[derive(Clone)]
 pub struct Clients {
-    authorities: Vec<CertificateDer<'static>>,
+    authorities: Authorities,
     required: bool,
     patterns: Vec<MacPattern>,
     verifier: Arc<dyn ClientCertVerifier>,
 }
 
-/// Why certificates of phones cannot be checked.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ClientsError {
-    /// A certificate of an authority is none.
-    #[error("certificate {number} is no authority's: {source}")]
-    Authority {
-        /// Which of them, from 1.
-        number: usize,
-        /// Why.
-        source: rustls::Error,
-    },
-    /// There is no authority at all.
-    #[error("there is no certificate in it")]
-    Nobody(#[source] VerifierBuilderError),
-}
-
 impl Clients {
     /// Certificates of phones count that one of `authorities` vouches for; whoever has none is served unless one is
     /// `required`. `patterns` say where the MAC stands in it; the first that fits decides.
-    ///
-    /// # Errors
-    /// See [`ClientsError`].
-    pub fn new(
-        authorities: Vec<CertificateDer<'static>>,
-        required: bool,
-        patterns: Vec<MacPattern>,
-    ) -> Result<Self, ClientsError> {
-        let mut roots = RootCertStore::empty();
-        for (number, authority) in (1..).zip(&authorities) {
-            let added = roots.add(authority.clone());
-            added.map_err(|source| ClientsError::Authority { number, source })?;
-        }
+    pub fn new(authorities: Authorities, required: bool, patterns: Vec<MacPattern>) -> Self {
         let provider = Arc::new(ring::default_provider());
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        let verifier = WebPkiClientVerifier::builder_with_provider(authorities.roots(), provider);
         let verifier = if required { verifier } else { verifier.allow_unauthenticated() };
-        let verifier = verifier.build().map_err(ClientsError::Nobody)?;
-        Ok(Self { authorities, required, patterns, verifier })
+        let verifier = verifier.build().expect("there is an authority, and no revocation list");
+        Self { authorities, required, patterns, verifier }
     }
 }
 
@@ -99,7 +69,7 @@ impl Eq for Clients {}
 impl fmt::Debug for Clients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Clients")
-            .field("authorities", &self.authorities.len())
+            .field("authorities", &self.authorities)
             .field("required", &self.required)
             .field("patterns", &self.patterns)
             .finish_non_exhaustive()

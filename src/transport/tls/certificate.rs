@@ -60,21 +60,14 @@ pub enum KeyError {
     Unusable(rustls::Error),
 }
 
-/// The certificates in a PEM file, in its order; there may be none.
-///
-/// # Errors
-/// [`ChainError::Pem`].
-pub fn authorities(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, ChainError> {
-    CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(ChainError::Pem)
-}
-
 impl Chain {
     /// Reads a PEM file.
     ///
     /// # Errors
     /// See [`ChainError`].
     pub fn read(pem: &[u8]) -> Result<Self, ChainError> {
-        let certificates = authorities(pem)?;
+        let certificates = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
+        let certificates = certificates.map_err(ChainError::Pem)?;
         let own = certificates.first().ok_or(ChainError::Empty)?;
         let own = x509_cert::Certificate::from_der(own).map_err(ChainError::Unreadable)?;
         let own = own.tbs_certificate();

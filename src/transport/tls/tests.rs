@@ -21,7 +21,7 @@ fn edge(clients: Option<Clients>) -> (Authority, Acceptor) {
 
 fn clients(of: &Authority, required: bool) -> Clients {
     let patterns = vec!["CN={mac}".parse().unwrap()];
-    Clients::new(authorities(of.pem().as_bytes()).unwrap(), required, patterns).unwrap()
+    Clients::new(Authorities::read(of.pem().as_bytes()).unwrap(), required, patterns)
 }
 
 /// Both ends of a session, as far as they came with one another.
