@@ -160,6 +160,7 @@ fn complete_folder() -> TempDir {
     write_certificate(&folder, "tls/edge", &authority.host(&["edge.example"]));
     write_certificate(&folder, "tls/acme", &authority.host(&["acme.example"]));
     write(&folder, "tls/makers.pem", authority.pem(), 0o644);
+    write(&folder, "tls/portal-ca.pem", authority.pem(), 0o644);
     folder
 }
 
@@ -756,7 +757,11 @@ fn each_of_these_is_refused_for_its_reason() {
         ("[audit]\nrecords_max = 10", "`records_max` is out of bounds"),
         ("[audit]\nfile = \"\"", "`file` is empty"),
         ("[[hook]]\nname = \"a\"", "`url` is missing in [[hook]]"),
-        ("[[hook]]\nname = \"a\"\nurl = \"https://127.0.0.1/\"", "https is not built yet"),
+        ("[[hook]]\nname = \"a\"\nurl = \"https://a..b/\"", "no certificate can be for this host"),
+        (
+            "[[hook]]\nname = \"a\"\nurl = \"https://127.0.0.1/\"\nca = \"x.pem\"",
+            "/nonexistent/x.pem cannot be read",
+        ),
         ("[[hook]]\nname = \"a\"\nurl = \"ftp://127.0.0.1/\"", "not an http URL"),
         ("[[hook]]\nname = \"a\"\nurl = \"/hotdesk\"", "not a URL"),
         (
@@ -1237,6 +1242,10 @@ fn guest_keys_take_pins_that_they_can_prove() {
     assert!(off.warnings.lines().next().is_none());
 }
 
+fn hook(url: &str, ca: &str) -> String {
+    format!("[[hook]]\nname = \"a\"\nurl = \"{url}\"\nca = \"tls/{ca}\"\n")
+}
+
 /// A listener that speaks TLS, with a certificate out of these files and more lines.
 fn tls_listener(chain: &str, key: &str, more: &str) -> String {
     let certificate = format!("certificate = {{ chain = \"tls/{chain}\", key = \"tls/{key}\" }}");
@@ -1262,6 +1271,8 @@ fn certificate_that_cannot_be_used_is_refused_with_its_file_and_the_reason() {
         (tls_listener("cut.pem", "edge.key", ""), "tls/cut.pem: it is not PEM"),
         (tls_listener("edge.pem", "edge.pem", ""), "tls/edge.pem: there is no private key in it"),
         (tls_listener("edge.pem", "acme.key", ""), "tls/acme.key: it is the key of another certificate"),
+        (hook("https://127.0.0.1/", "edge.key"), "tls/edge.key: there is no certificate in it"),
+        (hook("https://127.0.0.1/", "cut.pem"), "tls/cut.pem: it is not PEM"),
         (of_tenant("nameless"), "the certificate names no host"),
         (format!("{}{twin}", of_tenant("acme")), "two tenants have a certificate for acme.example"),
         (optional("client_certificates = \"required\""), "`client_ca` is missing"),
@@ -1286,7 +1297,9 @@ fn certificate_that_expires_and_a_key_that_others_may_read_are_warnings() {
     let authority = Authority::new("us");
     write_certificate(&folder, "tls/old", &authority.expired_host(&["edge.example"]));
     write(&folder, "tls/old.key", &fs::read_to_string(folder.path().join("tls/old.key")).unwrap(), 0o604);
-    let text = small_with(&tls_listener("old.pem", "old.key", "client_ca = \"tls/makers.pem\""));
+    let listener = tls_listener("old.pem", "old.key", "client_ca = \"tls/makers.pem\"");
+    let secret = "secret = { file = \"secrets/hook\" }\n";
+    let text = small_with(&format!("{listener}{}{secret}", hook("http://127.0.0.1/", "makers.pem")));
 
     let loaded = parse_in(folder.path(), &text).unwrap();
 
@@ -1295,5 +1308,6 @@ fn certificate_that_expires_and_a_key_that_others_may_read_are_warnings() {
     assert!(says("tls/old.pem has expired: phones refuse it"), "{warnings:?}");
     assert!(says("tls/old.key is a secret that everybody on this machine may read"), "{warnings:?}");
     assert!(says("`client_ca` has no effect where phones show no certificates"), "{warnings:?}");
-    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    assert!(says("`ca` has no effect without TLS"), "{warnings:?}");
+    assert_eq!(warnings.len(), 4, "{warnings:?}");
 }

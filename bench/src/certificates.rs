@@ -9,7 +9,7 @@ use rcgen::{
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 const MADE_HERE: &str = "what is made here can be read here";
 
@@ -88,6 +88,17 @@ pub fn phone_believing(authority: &str, own: Option<&Issued>) -> ClientConfig {
             config.with_client_auth_cert(vec![der(&own.chain)], key).expect(MADE_HERE)
         }
     }
+}
+
+/// What a server goes by that shows `own` to whoever asks.
+pub fn host_showing(own: &Issued) -> ServerConfig {
+    let key = PrivateKeyDer::from_pem_slice(own.key.as_bytes()).expect(MADE_HERE);
+    ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring has suites for each version")
+        .with_no_client_auth()
+        .with_single_cert(vec![der(&own.chain)], key)
+        .expect(MADE_HERE)
 }
 
 fn host(names: &[&str]) -> CertificateParams {

@@ -21,6 +21,7 @@ use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use sha2::Sha256;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
@@ -28,11 +29,11 @@ use tracing::{debug, info, warn};
 
 use super::follower::Follower;
 use super::record::Record;
-use super::{Progress, hook_key};
+use super::{Progress, hook_key, tls};
 use crate::backend::store::{End, SaveError, StoreHandle, Trail};
 use crate::config::{Hook, HookSecret};
 
-/// For a connection to come up.
+/// For a connection to come up, with its TLS.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// From a request to the status of its answer.
@@ -229,16 +230,32 @@ impl Line {
     }
 
     async fn connect(&self) -> Result<SendRequest<Body>, String> {
-        let host = self.hook.url.host().unwrap_or_default().trim_matches(['[', ']']);
-        let stream = TcpStream::connect((host, self.hook.url.port_u16().unwrap_or(80)));
-        let stream = timeout(CONNECT_TIME_MAX, stream).await.map_err(|_| "no connection in time")?;
-        let stream = stream.map_err(|error| error.to_string())?;
-        let (sender, connection) =
-            handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
-        // It ends with its sender; what went wrong with it the request says.
-        tokio::spawn(async move { drop(connection.await) });
-        Ok(sender)
+        timeout(CONNECT_TIME_MAX, self.connected()).await.map_err(|_| "no connection in time")?
     }
+
+    async fn connected(&self) -> Result<SendRequest<Body>, String> {
+        let url = &self.hook.url;
+        let is_secure = url.scheme_str() == Some("https");
+        let host = self.hook.host();
+        let port = url.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
+        let stream = TcpStream::connect((host, port)).await.map_err(|error| error.to_string())?;
+        if is_secure {
+            let stream = tls::connect(stream, host, self.hook.ca.as_ref()).await;
+            speak(stream.map_err(|error| format!("TLS: {error}"))?).await
+        } else {
+            speak(stream).await
+        }
+    }
+}
+
+/// HTTP over a connection that is up.
+async fn speak(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+) -> Result<SendRequest<Body>, String> {
+    let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+    // It ends with its sender; what went wrong with it the request says.
+    tokio::spawn(async move { drop(connection.await) });
+    Ok(sender)
 }
 
 /// `v1=` and the HMAC-SHA-256 of `timestamp.body` in hexadecimal digits.
@@ -263,12 +280,17 @@ fn wall_seconds() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use bench::certificates::{Authority, Issued, host_showing};
     use dataplane::audit::Kind;
+    use hyper::Uri;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
+    use tokio::time::Instant;
+    use tokio_rustls::TlsAcceptor;
 
     use super::*;
     use crate::backend::store::{Note, StoreKind};
+    use crate::transport::tls::Authorities;
 
     /// Longer than anything here takes; only a test that fails waits for it.
     const DEADLINE: Duration = Duration::from_secs(20);
@@ -310,15 +332,80 @@ mod tests {
             // Until the connection is given up.
             while stream.read(&mut octets).await.is_ok_and(|count| count > 0) {}
         });
-        let hook = Hook { name: "pager".into(), url, events: Vec::new(), secret: None };
-        let mut line = Line { hook, connection: None };
+        let mut line = line(url, None);
 
-        let event = Event::new(Kind::Refusal, "credentials", "demo", 7);
-        let outcome = line.post(1, &event, b"{}".to_vec()).await;
+        let outcome = post(&mut line).await;
 
         assert!(matches!(outcome, Outcome::Taken), "{outcome:?}");
         assert!(line.connection.is_none());
         timeout(DEADLINE, server).await.expect("the connection is closed").unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_server_is_told_over_tls_if_its_certificate_is_believed_and_its_own() {
+        let (ours, another) = (Authority::new("ours"), Authority::new("another"));
+
+        let told = post_over_tls(&ours.host(&["127.0.0.1"]), Some(&ours)).await;
+        let misnamed = post_over_tls(&ours.host(&["pager.example"]), Some(&ours)).await;
+        let expired = post_over_tls(&ours.expired_host(&["127.0.0.1"]), Some(&ours)).await;
+        let unknown = post_over_tls(&another.host(&["127.0.0.1"]), Some(&ours)).await;
+        let of_nobody = post_over_tls(&ours.host(&["127.0.0.1"]), None).await;
+
+        assert!(matches!(told, Outcome::Taken), "{told:?}");
+        for (outcome, reason) in [
+            (misnamed, "certificate not valid for name \"127.0.0.1\""),
+            (expired, "certificate expired"),
+            (unknown, "UnknownIssuer"),
+            (of_nobody, "TLS: "),
+        ] {
+            let Outcome::Failed(said) = outcome else { panic!("{reason}: {outcome:?}") };
+            assert!(said.starts_with("TLS: ") && said.contains(reason), "{said}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handshake_that_never_ends_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        let start = Instant::now();
+
+        let outcome = post(&mut line(url, Some(&Authority::new("ours")))).await;
+
+        assert!(
+            matches!(&outcome, Outcome::Failed(reason) if reason == "no connection in time"),
+            "{outcome:?}"
+        );
+        assert_eq!(start.elapsed().as_secs(), CONNECT_TIME_MAX.as_secs());
+    }
+
+    /// What becomes of a record for a server that shows `own`.
+    async fn post_over_tls(own: &Issued, believed: Option<&Authority>) -> Outcome {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(host_showing(own)));
+        let server = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            // Where the certificate is not believed there is nothing to read.
+            let Ok(mut stream) = acceptor.accept(stream).await else { return };
+            let mut octets = [0; 2048];
+            if stream.read(&mut octets).await.is_ok_and(|count| count > 0) {
+                stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+            }
+        });
+        let outcome = post(&mut line(url, believed)).await;
+        timeout(DEADLINE, server).await.expect("the connection is closed").unwrap();
+        outcome
+    }
+
+    fn line(url: Uri, believed: Option<&Authority>) -> Line {
+        let ca = believed.map(|authority| Authorities::read(authority.pem().as_bytes()).unwrap());
+        let hook = Hook { name: "pager".into(), url, ca, events: Vec::new(), secret: None };
+        Line { hook, connection: None }
+    }
+
+    async fn post(line: &mut Line) -> Outcome {
+        let event = Event::new(Kind::Refusal, "credentials", "demo", 7);
+        line.post(1, &event, b"{}".to_vec()).await
     }
 
     #[test]

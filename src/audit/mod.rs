@@ -13,6 +13,7 @@ mod file;
 pub mod follower;
 mod hook;
 pub mod record;
+mod tls;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;

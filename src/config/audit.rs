@@ -7,14 +7,17 @@ use std::time::Duration;
 
 use dataplane::audit::Kind;
 use hyper::Uri;
+use rustls::pki_types::ServerName;
 use zeroize::Zeroizing;
 
 use super::keys;
 use super::name;
-use super::read::Table;
+use super::read::{Table, Text};
 use super::report::{Problem, Span};
 use super::secret::Secrets;
+use super::tls;
 use crate::backend::store::Retention;
+use crate::transport::tls::Authorities;
 
 /// Most hooks: each has a task and a connection of its own.
 pub const HOOKS_MAX: usize = 16;
@@ -53,8 +56,10 @@ impl Audit {
 pub struct Hook {
     /// What metrics and logs call it; under this name it is kept what it has been told.
     pub name: Box<str>,
-    /// Where to; `http` with a host.
+    /// Where to; `http` or `https`, with a host.
     pub url: Uri,
+    /// Who vouches for the server's certificate; `None`: whoever the system believes.
+    pub ca: Option<Authorities>,
     /// What it is told of; empty: everything.
     pub events: Vec<Kind>,
     /// The key that requests are signed with.
@@ -75,6 +80,17 @@ impl HookSecret {
     pub fn octets(&self) -> &[u8] {
         &self.0
     }
+}
+
+impl Hook {
+    /// The host of its URL, an IPv6 address without brackets.
+    pub fn host(&self) -> &str {
+        host(&self.url)
+    }
+}
+
+fn host(url: &Uri) -> &str {
+    url.host().unwrap_or_default().trim_matches(['[', ']'])
 }
 
 impl fmt::Debug for Hook {
@@ -116,6 +132,10 @@ fn hook(table: &Table<'_>, secrets: &Secrets<'_>) -> Option<(Hook, Span)> {
     let name = table.required("name", "add name = \"…\": metrics tell hooks apart by it");
     let name = name.and_then(|text| Some((name::name(&text, table.findings())?, text.span)));
     let url = url(table);
+    let ca = match table.text("ca") {
+        Some(text) => Some(authorities(&text, table, url.as_ref(), secrets)?),
+        None => None,
+    };
     let events = table.texts("events", Kind::ALL.len()).unwrap_or_default();
     let events = events.iter().filter_map(|text| {
         let kind = Kind::of_code(text.value);
@@ -144,11 +164,11 @@ fn hook(table: &Table<'_>, secrets: &Secrets<'_>) -> Option<(Hook, Span)> {
         }
     };
     let (name, span) = name?;
-    Some((Hook { name, url: url?, events, secret }, span))
+    Some((Hook { name, url: url?, ca, events, secret }, span))
 }
 
 fn url(table: &Table<'_>) -> Option<Uri> {
-    let text = table.required("url", "add url = \"http://…\"")?;
+    let text = table.required("url", "add url = \"https://…\"")?;
     let refuse = |fault: &str, help: &str| {
         table.add(Problem::error(fault.to_owned()).at(&text.span, "this").help(help.to_owned()));
         None
@@ -162,12 +182,23 @@ fn url(table: &Table<'_>) -> Option<Uri> {
     }
     match url.scheme_str() {
         Some("http") => Some(url),
-        Some("https") => refuse(
-            "https is not built yet",
-            "put a proxy that speaks TLS on this machine and name it with http://",
-        ),
+        Some("https") if ServerName::try_from(host(&url)).is_ok() => Some(url),
+        Some("https") => refuse("no certificate can be for this host", "a host name, or an address"),
         _ => refuse("not an http URL", "such as \"http://127.0.0.1:9000/hotdesk\""),
     }
+}
+
+fn authorities(
+    text: &Text<'_>,
+    table: &Table<'_>,
+    url: Option<&Uri>,
+    secrets: &Secrets<'_>,
+) -> Option<Authorities> {
+    if url.is_some_and(|url| url.scheme_str() == Some("http")) {
+        let problem = Problem::warning("`ca` has no effect without TLS").at(&text.span, "this");
+        table.add(problem.help("url = \"https://…\""));
+    }
+    tls::authorities(text, table, secrets)
 }
 
 fn key(table: &Table<'_>, secrets: &Secrets<'_>) -> Option<HookSecret> {

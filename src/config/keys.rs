@@ -73,7 +73,7 @@ pub(super) static MEDIA: Section =
         "dscp",
     ]);
 pub(super) static AUDIT: Section = Section::one("audit", &["keep", "records_max", "file"]);
-pub(super) static HOOK: Section = Section::many("hook", &["name", "url", "events", "secret"]);
+pub(super) static HOOK: Section = Section::many("hook", &["name", "url", "ca", "events", "secret"]);
 pub(super) static HOOK_SECRET: Section = Section::one("hook.secret", &["file"]);
 pub(super) static LOG: Section = Section::one("log", &["level", "format"]).at_start(&["level", "format"]);
 pub(super) static TENANT: Section = Section::many(

@@ -1,11 +1,14 @@
 //! The audit trail from outside: asked for, followed, delivered, there after `kill -9`, and without a secret in it.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
+use bench::certificates::{Authority, host_showing};
 use bench::phone::Transport;
+use rustls::{ServerConnection, StreamOwned};
 use serde_json::Value;
 
 use crate::edge::{Edge, PATIENCE, PEOPLE, Plan, desk, log_in_code, person, pin, pin_hash};
@@ -28,20 +31,28 @@ fn kinds(records: &[Value]) -> Vec<&str> {
 
 /// A server that takes whatever it is sent; the requests, whole.
 fn hook_server(address: &str) -> (SocketAddr, Receiver<String>) {
+    hook_server_over(address, |_, stream| stream)
+}
+
+/// The same over what `over` makes of each connection, numbered from 0.
+fn hook_server_over<S: Read + Write>(
+    address: &str,
+    over: impl Fn(usize, TcpStream) -> S + Clone + Send + 'static,
+) -> (SocketAddr, Receiver<String>) {
     let listener = TcpListener::bind(address).unwrap();
     let address = listener.local_addr().unwrap();
     let (sender, requests) = mpsc::channel();
     thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
+        for (number, stream) in listener.incoming().map_while(Result::ok).enumerate() {
             let sender = sender.clone();
-            thread::spawn(move || serve(stream, |request| sender.send(request).is_ok()));
+            let over = over.clone();
+            thread::spawn(move || serve(over(number, stream), |request| sender.send(request).is_ok()));
         }
     });
     (address, requests)
 }
 
-fn serve(stream: TcpStream, mut take: impl FnMut(String) -> bool) {
-    let mut answers = stream.try_clone().unwrap();
+fn serve(stream: impl Read + Write, mut take: impl FnMut(String) -> bool) {
     let mut requests = BufReader::new(stream);
     loop {
         let (mut head, mut line) = (String::new(), String::new());
@@ -58,7 +69,7 @@ fn serve(stream: TcpStream, mut take: impl FnMut(String) -> bool) {
         });
         let mut body = vec![0; length.unwrap()];
         requests.read_exact(&mut body).unwrap();
-        let answered = answers.write_all(b"HTTP/1.1 204 No Content\r\n\r\n");
+        let answered = requests.get_mut().write_all(b"HTTP/1.1 204 No Content\r\n\r\n");
         if answered.is_err() || !take(head + str::from_utf8(&body).unwrap()) {
             return;
         }
@@ -79,8 +90,13 @@ fn feed(address: SocketAddr, query: &str) -> impl Iterator<Item = Value> + use<>
 
 /// With a file and a hook, from the next reload on.
 fn tell(edge: &mut Edge, hook: SocketAddr) {
+    tell_at(edge, &format!("url = \"http://{hook}/told\""));
+}
+
+/// The same, with lines that say where the hook is.
+fn tell_at(edge: &mut Edge, place: &str) {
     edge.rewrite(|text| {
-        format!("[audit]\nfile = \"audit.jsonl\"\n[[hook]]\nname = \"test\"\nurl = \"http://{hook}/told\"\n\n{text}")
+        format!("[audit]\nfile = \"audit.jsonl\"\n[[hook]]\nname = \"test\"\n{place}\n\n{text}")
     });
     edge.signal("HUP");
     edge.wait_for_log("configuration reloaded");
@@ -149,6 +165,28 @@ fn a_hook_that_was_down_is_told_in_order_also_after_a_restart() {
         assert!(request.starts_with("POST /told HTTP/1.1\r\n"), "{request}");
         assert!(request.contains(&format!("\"kind\":\"{kind}\"")), "{request}");
     }
+}
+
+#[test]
+fn a_hook_over_tls_is_told_once_its_certificate_is_its_own() {
+    let authority = Authority::new("ours");
+    let shown = [authority.host(&["pager.example"]), authority.host(&["127.0.0.1"])];
+    let shown = shown.map(|own| Arc::new(host_showing(&own)));
+    let (hook, requests) = hook_server_over("127.0.0.1:0", move |number, stream| {
+        let tls = ServerConnection::new(Arc::clone(&shown[number.min(1)])).unwrap();
+        StreamOwned::new(tls, stream)
+    });
+    let mut edge = Edge::start(durable());
+    edge.write("ca.pem", authority.pem());
+
+    tell_at(&mut edge, &format!("url = \"https://{hook}/told\"\nca = \"ca.pem\""));
+    edge.control.log_in("demo", "desk-1", "1001").unwrap();
+    let line = edge.wait_for_log("the hook does not take a record: tried again");
+    edge.wait_for_metric("hotdesk_hook_failed_total", 1.0);
+    let told = requests.recv_timeout(PATIENCE).expect("it is told");
+
+    assert!(line.contains("certificate not valid for name"), "{line}");
+    assert!(told.starts_with("POST /told HTTP/1.1\r\n") && told.contains("\"kind\":\"log-in\""), "{told}");
 }
 
 #[test]
