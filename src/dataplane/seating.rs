@@ -34,6 +34,7 @@ use crate::tables::{self, Tables};
 pub(crate) use last_desk::{forget_desks, keep_desk};
 pub(crate) use last_user::{forget_some, last_user, remember};
 pub(crate) use new_pin::{change_pin, on_pin_changed};
+pub(crate) use permission::home_of_speaker;
 use permission::{extension_of, is_protected, may_log_in, may_sit};
 pub(crate) use typed::extension_typed;
 

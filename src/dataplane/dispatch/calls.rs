@@ -14,6 +14,7 @@ use crate::phone;
 use crate::proxy::{self, InDialog, Plan};
 use crate::refusal::Refusal;
 use crate::return_path::ORIGINAL_LENGTH_MAX;
+use crate::seating;
 use crate::settings::{Account, Device, Extension, HomePhones, Tenant};
 use crate::transaction::{self, Key};
 
@@ -192,9 +193,8 @@ impl Rooms {
             return work.answer(flow, request, Answer::new(403, reason));
         }
         // Dial plan, routes, limits and domain are those of where the person is at home.
-        let visitor = seat.as_ref().filter(|seat| *seat.extension.tenant() != *tenant.id);
-        let home = match visitor {
-            Some(seat) => work.ctx.settings.tenant(seat.extension.tenant()).cloned(),
+        let home = match &seat {
+            Some(seat) => seating::home_of_speaker(&work.ctx.settings, seat).cloned(),
             None => Some(Arc::clone(&tenant)),
         };
         let Some(home) = home else {

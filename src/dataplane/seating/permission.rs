@@ -1,7 +1,9 @@
 //! Who may take a seat where, by the settings of today.
 
+use std::sync::Arc;
+
 use crate::effect::LogIn;
-use crate::hotdesk::{Place, Surface};
+use crate::hotdesk::{Place, Seat, Surface};
 use crate::refusal::Refusal;
 use crate::settings::{Device, Extension, Settings, Tenant};
 
@@ -27,9 +29,26 @@ pub(super) fn may_log_in<'s>(
 
 /// The extension of a log-in, if it belongs to the customer of the device.
 pub(super) fn extension_of<'s>(settings: &'s Settings, log_in: &LogIn) -> Option<&'s Extension> {
-    let customer = &settings.tenant(log_in.device.tenant())?.customer;
-    let home = settings.tenant(log_in.extension.tenant()).filter(|home| home.customer == *customer)?;
-    home.extension(log_in.extension.name())
+    let (_, extension) = at_home(settings, &log_in.device, &log_in.extension)?;
+    Some(extension)
+}
+
+/// Where the person of a seat is at home, if he may begin a call at it. A seat whose extension was switched off, deleted or
+/// given to another customer stands until its calls are over, and begins none.
+pub(crate) fn home_of_speaker<'s>(settings: &'s Settings, seat: &Seat) -> Option<&'s Arc<Tenant>> {
+    let (home, extension) = at_home(settings, &seat.device, &seat.extension)?;
+    extension.enabled.then_some(home)
+}
+
+/// An extension and the tenant it is of, if that is of the customer of the device.
+fn at_home<'s>(
+    settings: &'s Settings,
+    device: &Place,
+    extension: &Place,
+) -> Option<(&'s Arc<Tenant>, &'s Extension)> {
+    let customer = &settings.tenant(device.tenant())?.customer;
+    let home = settings.tenant(extension.tenant()).filter(|home| home.customer == *customer)?;
+    Some((home, home.extension(extension.name())?))
 }
 
 /// Whether this extension of `home` may take a seat here at all. Only who has proved to be it is told.

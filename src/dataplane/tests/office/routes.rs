@@ -367,3 +367,16 @@ fn end_of_a_call_inside_makes_no_room_for_one_outside() {
     assert_eq!(office.outcome(again), Some(482));
     assert_eq!(outcome(&mut office, "desk-1", "02125557002"), Some(403));
 }
+
+#[test]
+fn extension_that_was_switched_off_makes_no_new_calls_while_its_seat_waits_for_a_call_to_end() {
+    let mut office = office_with(|_| {});
+    let call = office.call("desk-1", "02125557000");
+    assert_eq!(office.outcome(call), Some(200));
+
+    office.reconfigure(|blueprint| blueprint.extension("1001").enabled = false);
+    office.advance(seconds(5));
+
+    assert_eq!(outcome(&mut office, "desk-1", "02125557001"), Some(403));
+    assert_eq!(outcome(&mut office, "desk-1", "*12"), Some(200), "whoever sits there may leave");
+}

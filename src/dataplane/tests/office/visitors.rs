@@ -794,3 +794,31 @@ fn phone_of_home_that_is_carried_along_is_no_device_of_the_place() {
     let events = office.events(Kind::EmergencyCall);
     assert_eq!(events.first().and_then(|event| event.device.as_deref()), None);
 }
+
+/// While an old call keeps a seat that is to end, nobody is called from there on the account of where its person was at home.
+#[test]
+fn visitor_whose_seat_waits_for_a_call_to_end_makes_no_new_calls() {
+    let changes: [fn(&mut Blueprint); 3] = [
+        |it| it.tenants[1].extensions[0].enabled = false,
+        |it| it.tenants[1].customer = "".into(),
+        |it| it.tenants[1].extensions.retain(|extension| *extension.number != *"1001"),
+    ];
+    for (index, change) in changes.into_iter().enumerate() {
+        let mut office = office_that(|it| {
+            it.tenants[0].base.may_call = vec![dataplane::settings::Pattern::new("0.").unwrap()];
+            it.tenants[0].routes = vec![route("here", 1, "+12125550100")];
+            it.tenants[1].routes = vec![route("home", 2, "+13105550100")];
+        });
+        office.peer("here", "198.51.100.1:5060").peer("home", "198.51.100.2:5060");
+        assert_eq!(dial(&mut office, "desk-1", LOG_IN), Some(200));
+        let call = office.call("desk-1", "03105557000");
+        assert_eq!(office.outcome(call), Some(200));
+
+        office.reconfigure(change);
+        office.advance(seconds(5));
+        let refused = office.call("desk-1", "03105557001");
+
+        assert_eq!(office.outcome(refused), Some(403), "change {index}");
+        assert_eq!(office["home"].calls().len(), 1, "change {index}");
+    }
+}
