@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::Rooms;
 use super::credentials::authenticate;
 use super::emergency;
 use super::goal::{self, Goal, NoGoal};
+use super::{Incoming, Rooms};
 use crate::attendant::Caller;
 use crate::context::{Answer, Owner, Work};
 use crate::flow::Flow;
@@ -16,7 +16,7 @@ use crate::refusal::Refusal;
 use crate::return_path::ORIGINAL_LENGTH_MAX;
 use crate::seating;
 use crate::settings::{Account, Device, Extension, HomePhones, Tenant};
-use crate::transaction::{self, Key};
+use crate::transaction;
 
 /// The methods the edge takes outside dialogs (RFC 3261 §20.5).
 pub(super) const ALLOW: &str =
@@ -33,19 +33,13 @@ struct Opener {
 }
 
 impl Rooms {
-    pub(super) fn on_new_request(
-        &mut self,
-        work: &mut Work<'_>,
-        flow: &Flow,
-        request: &sip::Message<'_>,
-        headers: &sip::Mandatory<'_>,
-        key: Key,
-    ) {
+    pub(super) fn on_new_request(&mut self, work: &mut Work<'_>, incoming: &Incoming<'_>) {
+        let Incoming { flow, request, headers, .. } = *incoming;
         if let Some(answer) = refused_by_proxy_rules(work, request, headers) {
             return work.answer(flow, request, answer);
         }
         if headers.to.tag().is_some() {
-            return self.on_in_dialog_request(work, flow, request, headers, key);
+            return self.on_in_dialog_request(work, incoming);
         }
         let uri = headers.request_uri.expect("a request has a Request-URI");
         if !matches!(uri.scheme, sip::Scheme::Sip | sip::Scheme::Sips | sip::Scheme::Tel)
@@ -59,8 +53,7 @@ impl Rooms {
         let invite = request.method() == Some(sip::Method::Invite);
         // The emergency service may know us by a name of its own, and so may a peer.
         if invite
-            && (self.takes_call_back(work, flow, request, headers, key, &user)
-                || self.takes_call_of_peer(work, flow, request, headers, key, &user))
+            && (self.takes_call_back(work, incoming, &user) || self.takes_call_of_peer(work, incoming, &user))
         {
             return;
         }
@@ -68,7 +61,7 @@ impl Rooms {
             return work.answer(flow, request, Answer::new(403, "Unknown Domain"));
         };
 
-        if invite && self.takes_emergency(work, flow, request, headers, key, &tenant) {
+        if invite && self.takes_emergency(work, incoming, &tenant) {
             return;
         }
         if uri.scheme == sip::Scheme::Sips && !work.ctx.is_secure(flow) {
@@ -84,7 +77,7 @@ impl Rooms {
         }
         match request.method() {
             Some(sip::Method::Subscribe) => {
-                return self.on_subscribe(work, flow, request, headers, key, &tenant);
+                return self.on_subscribe(work, incoming, &tenant);
             }
             Some(sip::Method::Bye | sip::Method::Update | sip::Method::Prack | sip::Method::Notify) => {
                 return work.answer(flow, request, Answer::new(481, "Call/Transaction Does Not Exist"));
@@ -127,21 +120,15 @@ impl Rooms {
         let dialled = read(&here, device.as_ref().and_then(|device| here.device(device.name())));
         if dialled == Dialled::NotACode {
             let caller = Opener { tenant, account, place: opener, device };
-            self.on_call(work, flow, request, headers, key, caller, &user, own_routes);
+            self.on_call(work, incoming, caller, &user, own_routes);
         } else {
             let caller = device.map_or(Caller::Extension(opener), Caller::Device);
-            self.on_code(work, flow, request, key, &here, caller, dialled);
+            self.on_code(work, incoming, &here, caller, dialled);
         }
     }
 
-    fn on_in_dialog_request(
-        &mut self,
-        work: &mut Work<'_>,
-        flow: &Flow,
-        request: &sip::Message<'_>,
-        headers: &sip::Mandatory<'_>,
-        key: Key,
-    ) {
+    fn on_in_dialog_request(&mut self, work: &mut Work<'_>, incoming: &Incoming<'_>) {
+        let Incoming { flow, request, headers, key } = *incoming;
         if let Some(call) = self.attendant.call_of(headers) {
             let Ok(server) = work.transactions.begin_server(work.now.mono, key, flow, request, Owner::Nobody)
             else {
@@ -149,13 +136,11 @@ impl Rooms {
             };
             return self.attendant.on_request(work, call, server, request, &mut self.effects);
         }
-        if request.method() == Some(sip::Method::Subscribe)
-            && self.takes_subscribe_within(work, flow, request, headers, key)
-        {
+        if request.method() == Some(sip::Method::Subscribe) && self.takes_subscribe_within(work, incoming) {
             return;
         }
         match proxy::in_dialog(work.ctx, flow, request, headers, work.now) {
-            InDialog::Ours(plan) => self.forward(work, flow, request, headers, key, *plan),
+            InDialog::Ours(plan) => self.forward(work, incoming, *plan),
             InDialog::Foreign => work.answer(flow, request, Answer::new(403, "Not Your Dialog")),
             InDialog::Unknown => {
                 work.answer(flow, request, Answer::new(481, "Call/Transaction Does Not Exist"));
@@ -164,21 +149,15 @@ impl Rooms {
     }
 
     /// A request of an authenticated account for an extension.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the facts of one request, each found once on the way here"
-    )]
     fn on_call(
         &mut self,
         work: &mut Work<'_>,
-        flow: &Flow,
-        request: &sip::Message<'_>,
-        headers: &sip::Mandatory<'_>,
-        key: Key,
+        incoming: &Incoming<'_>,
         opener: Opener,
         user: &[u8],
         own_routes: usize,
     ) {
+        let Incoming { flow, request, headers, .. } = *incoming;
         let Opener { tenant, account, place, device } = opener;
         if matches!(account, Account::Extension(index) if !tenant.extensions[index as usize].enabled) {
             return work.answer(flow, request, Answer::new(403, "Switched Off"));
@@ -264,32 +243,19 @@ impl Rooms {
             opener_device: device,
             outside,
             extension,
-            emergency: None,
-            targets,
             from,
-            to: None,
             asserted,
-            own_routes,
-            in_dialog: false,
-            numbering: None,
-            tenant: Arc::clone(&home),
+            ..Plan::new(&home, targets, own_routes)
         };
         work.ctx.counters.invites += u64::from(invite);
         work.ctx.counters.outside_calls += u64::from(plan.outside);
-        self.forward(work, flow, request, headers, key, plan);
+        self.forward(work, incoming, plan);
     }
 
     /// A call from an address that a route leads to: it rings extensions by the numbers they have outside, and goes on to
     /// nobody else. False: it is none.
-    fn takes_call_of_peer(
-        &mut self,
-        work: &mut Work<'_>,
-        flow: &Flow,
-        request: &sip::Message<'_>,
-        headers: &sip::Mandatory<'_>,
-        key: Key,
-        user: &[u8],
-    ) -> bool {
+    fn takes_call_of_peer(&mut self, work: &mut Work<'_>, incoming: &Incoming<'_>, user: &[u8]) -> bool {
+        let Incoming { flow, request, .. } = *incoming;
         if work.ctx.settings.tenants_of_peer(flow).next().is_none() {
             return false;
         }
@@ -314,36 +280,15 @@ impl Rooms {
                 return true;
             }
         };
-        let plan = Plan {
-            opener: None,
-            opener_device: None,
-            extension: Some(callee.number.clone()),
-            targets,
-            from: proxy::From::Kept,
-            to: None,
-            asserted: None,
-            emergency: None,
-            outside: false,
-            own_routes,
-            in_dialog: false,
-            numbering: None,
-            tenant: Arc::clone(tenant),
-        };
+        let plan = Plan { extension: Some(callee.number.clone()), ..Plan::new(tenant, targets, own_routes) };
         work.ctx.counters.invites += 1;
-        self.forward(work, flow, request, headers, key, plan);
+        self.forward(work, incoming, plan);
         true
     }
 
     /// Begins the server transaction and forwards.
-    pub(super) fn forward(
-        &mut self,
-        work: &mut Work<'_>,
-        flow: &Flow,
-        request: &sip::Message<'_>,
-        headers: &sip::Mandatory<'_>,
-        key: Key,
-        plan: Plan,
-    ) {
+    pub(super) fn forward(&mut self, work: &mut Work<'_>, incoming: &Incoming<'_>, plan: Plan) {
+        let Incoming { flow, request, headers, key } = *incoming;
         let Ok(server) = work.transactions.begin_server(work.now.mono, key, flow, request, Owner::Nobody)
         else {
             proxy::emergency_failed(work, &plan, "unreachable", 500);

@@ -4,17 +4,15 @@
 
 use std::sync::Arc;
 
-use super::Rooms;
+use super::{Incoming, Rooms};
 use crate::attendant::{self, Caller, Wish};
 use crate::context::{Answer, Owner, Work};
 use crate::effect::{Asker, Effect, LogIn};
-use crate::flow::Flow;
 use crate::hotdesk::{Dialled, Origin, Place, Seat, Surface, Typed};
 use crate::query::{Pin, Proof};
 use crate::refusal::Refusal;
 use crate::seating;
 use crate::settings::{CodesFrom, Tenant};
-use crate::transaction::Key;
 
 /// What a code leads to.
 enum Plan<'a> {
@@ -37,20 +35,15 @@ enum Plan<'a> {
 
 impl Rooms {
     /// A call to a code of `here`, where the caller's phone stands.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the facts of one request, each found once on the way here"
-    )]
     pub(super) fn on_code(
         &mut self,
         work: &mut Work<'_>,
-        flow: &Flow,
-        request: &sip::Message<'_>,
-        key: Key,
+        incoming: &Incoming<'_>,
         here: &Tenant,
         caller: Caller,
         dialled: Dialled<'_>,
     ) {
+        let Incoming { flow, request, key, .. } = *incoming;
         if let Caller::Device(device) = &caller {
             work.ctx.tables.timeouts.used(device, work.now.mono);
         }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::Rooms;
 use super::calls::can_come_back;
 use super::credentials::{authenticate, prove};
+use super::{Incoming, Rooms};
 use crate::audit::{Event, Kind};
 use crate::context::{Answer, Work};
 use crate::flow::Flow;
@@ -15,7 +15,6 @@ use crate::hotdesk::{self, CalledForHelp, Caller, Origin, Place};
 use crate::output::{Output, Report};
 use crate::proxy::{self, Emergency, EmergencyCaller, ForHelp, Plan, Target};
 use crate::settings::{Account, LocationForm, Tenant};
-use crate::transaction::Key;
 
 /// True for `urn:service:sos` and its sub-services (RFC 5031 §4.2).
 pub(super) fn is_service_sos(uri: &sip::Uri<'_>) -> bool {
@@ -47,12 +46,10 @@ impl Rooms {
     pub(super) fn takes_emergency(
         &mut self,
         work: &mut Work<'_>,
-        flow: &Flow,
-        request: &sip::Message<'_>,
-        headers: &sip::Mandatory<'_>,
-        key: Key,
+        incoming: &Incoming<'_>,
         home: &Arc<Tenant>,
     ) -> bool {
+        let Incoming { flow, headers, .. } = *incoming;
         let uri = &headers.request_uri.expect("a request has a Request-URI");
         // A visitor knows the numbers of where he is at home, and reads those of where he is on the wall.
         let here = number(home, uri);
@@ -63,25 +60,19 @@ impl Rooms {
         let from_user = headers.from_uri.user_unescaped();
         let visited = proxy::tenant_visited(work.ctx, home, flow, &from_user, work.now);
         let Some(number) = number(&visited, uri).or(here) else { return false };
-        self.on_emergency(work, flow, request, headers, key, home, &visited, &number);
+        self.on_emergency(work, incoming, home, &visited, &number);
         true
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the facts of one request, each found once on the way here"
-    )]
     fn on_emergency(
         &mut self,
         work: &mut Work<'_>,
-        flow: &Flow,
-        request: &sip::Message<'_>,
-        headers: &sip::Mandatory<'_>,
-        key: Key,
+        incoming: &Incoming<'_>,
         home: &Arc<Tenant>,
         visited: &Arc<Tenant>,
         number: &str,
     ) {
+        let Incoming { flow, request, headers, .. } = *incoming;
         let from_user = headers.from_uri.user_unescaped();
         // Right credentials tell which phone it is; from a known place the call must not fail over wrong ones.
         let proved = prove(work, request, home).ok().map(|(account, _)| account);
@@ -103,9 +94,9 @@ impl Rooms {
             work.answer(flow, request, answer);
         } else {
             let shown = shown(&help);
-            let call = called_for_help(work, flow, request, headers, &help, shown);
-            let plan = plan(work, request, headers, &help, call, shown, targets, event.clone());
-            self.forward(work, flow, request, headers, key, plan);
+            let call = called_for_help(work, incoming, &help, shown);
+            let plan = plan(work, incoming, &help, call, shown, targets, event.clone());
+            self.forward(work, incoming, plan);
         }
         // Whoever is told must not keep the call waiting.
         self.alarms.raise(work, visited, &event);
@@ -115,12 +106,10 @@ impl Rooms {
     pub(super) fn takes_call_back(
         &mut self,
         work: &mut Work<'_>,
-        flow: &Flow,
-        request: &sip::Message<'_>,
-        headers: &sip::Mandatory<'_>,
-        key: Key,
+        incoming: &Incoming<'_>,
         called: &[u8],
     ) -> bool {
+        let Incoming { flow, request, headers, .. } = *incoming;
         let tables = Arc::clone(&work.ctx.tables);
         if tables.call_backs.is_empty() {
             return false;
@@ -154,21 +143,10 @@ impl Rooms {
             called_back(work, flow, headers, phone, of_service(&phone));
         }
         let plan = Plan {
-            opener: None,
-            opener_device: None,
-            extension: None,
-            targets,
-            from: proxy::From::Kept,
-            to: None,
-            asserted: None,
             emergency: is_of(&service, &tenant.id).then_some(Emergency::CallBack),
-            outside: false,
-            own_routes: proxy::own_routes(work.ctx, request),
-            in_dialog: false,
-            numbering: None,
-            tenant: Arc::clone(tenant),
+            ..Plan::new(tenant, targets, proxy::own_routes(work.ctx, request))
         };
-        self.forward(work, flow, request, headers, key, plan);
+        self.forward(work, incoming, plan);
         true
     }
 }
@@ -272,12 +250,11 @@ fn shown<'a>(help: &Help<'a>) -> Option<&'a str> {
 /// What is remembered of the phone, for a call-back to `shown`; without it only that it called.
 fn called_for_help(
     work: &Work<'_>,
-    flow: &Flow,
-    request: &sip::Message<'_>,
-    headers: &sip::Mandatory<'_>,
+    incoming: &Incoming<'_>,
     help: &Help<'_>,
     shown: Option<&str>,
 ) -> CalledForHelp {
+    let Incoming { flow, request, headers, .. } = *incoming;
     let Help { home, visited, caller, .. } = help;
     let who = match (caller.device, caller.account) {
         (Some(device), _) => Caller::Device(Place::new(&visited.id, &device.id)),
@@ -303,17 +280,16 @@ fn called_for_help(
 }
 
 /// Where a call for help goes and what it says.
-#[expect(clippy::too_many_arguments, reason = "the facts of one request, each found once on the way here")]
 fn plan(
     work: &mut Work<'_>,
-    request: &sip::Message<'_>,
-    headers: &sip::Mandatory<'_>,
+    incoming: &Incoming<'_>,
     help: &Help<'_>,
     call: CalledForHelp,
     shown: Option<&str>,
     targets: Vec<Target>,
     event: Event<'static>,
 ) -> Plan {
+    let Incoming { request, headers, .. } = *incoming;
     let Help { home, visited, caller, .. } = help;
     // A call for help is not refused for its From: the number to call back is asserted all the same.
     let replacing = shown.filter(|_| can_come_back(headers));
@@ -324,24 +300,18 @@ fn plan(
         let token = std::str::from_utf8(&token).expect("a token is ASCII");
         proxy::located(request, site, caller.device, visited.realm(), token)
     });
+    let own_routes = proxy::own_routes(work.ctx, request);
     Plan {
         opener: caller.account.map(|account| Place::new(&home.id, home.credentials(account).0)),
         opener_device: caller.device.map(|device| Place::new(&visited.id, &device.id)),
-        extension: None,
-        targets,
         asserted: shown.map(|shown| proxy::addr("", shown, home.realm())),
         from,
-        to: None,
         emergency: Some(Emergency::Call(Box::new(ForHelp {
             no_answer: emergency.no_answer,
             located,
             event,
             call,
         }))),
-        outside: false,
-        own_routes: proxy::own_routes(work.ctx, request),
-        in_dialog: false,
-        numbering: None,
-        tenant: Arc::clone(home),
+        ..Plan::new(home, targets, own_routes)
     }
 }

@@ -32,7 +32,7 @@ use crate::registrar::Granted;
 use crate::seating::{self, Ending, Seating, customer_of};
 use crate::slots::SlotKey;
 use crate::subscription::EventNotifier;
-use crate::transaction::{self, Event, Reception, Response};
+use crate::transaction::{self, Event, Key, Reception, Response};
 
 /// Calls of the attendant that are looked after in one go: each may play a prompt or hang up.
 const TALKS_MAX: usize = 256;
@@ -42,6 +42,16 @@ pub(crate) struct Leaving {
     end: DeferredEnd,
     /// It does not wait for the calls at the device.
     now: bool,
+}
+
+/// A request that no transaction knows yet.
+#[derive(Clone, Copy)]
+struct Incoming<'a> {
+    flow: &'a Flow,
+    request: &'a sip::Message<'a>,
+    headers: &'a sip::Mandatory<'a>,
+    /// Of the server transaction it is to have.
+    key: Key,
 }
 
 /// The cores of one worker.
@@ -146,7 +156,9 @@ impl Rooms {
             }
             _ => match work.transactions.receive_request(work.now.mono, flow, request, headers, work.out) {
                 Reception::Absorbed => {}
-                Reception::New(key) => self.on_new_request(work, flow, request, headers, key),
+                Reception::New(key) => {
+                    self.on_new_request(work, &Incoming { flow, request, headers, key });
+                }
                 Reception::Cancels(invite) => self.on_cancel(work, flow, request, invite),
                 Reception::AckToCore(_) | Reception::NoMatch => self.on_ack(work, flow, request, headers),
             },

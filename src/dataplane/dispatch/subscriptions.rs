@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use super::Rooms;
 use super::calls::{refuse_extensions, table_full};
 use super::credentials::authenticate;
+use super::{Incoming, Rooms};
 use crate::context::{Answer, Owner, Work};
 use crate::flow::Flow;
 use crate::hotdesk::Place;
 use crate::settings::{Account, HotelingPolicy, Tenant};
 use crate::subscription::{self, Subscribe};
-use crate::transaction::Key;
 
 /// The packages there are, each for a shared phone's own account alone.
 #[derive(Clone, Copy)]
@@ -24,12 +23,10 @@ impl Rooms {
     pub(super) fn on_subscribe(
         &mut self,
         work: &mut Work<'_>,
-        flow: &Flow,
-        request: &sip::Message<'_>,
-        headers: &sip::Mandatory<'_>,
-        key: Key,
+        incoming: &Incoming<'_>,
         tenant: &Arc<Tenant>,
     ) {
+        let Incoming { flow, request, headers, .. } = *incoming;
         let Some(package) = package(request, tenant) else {
             return refuse_package(work, flow, request, tenant);
         };
@@ -55,18 +52,12 @@ impl Rooms {
         if !user.is_empty() && *user != *device.name().as_bytes() {
             return work.answer(flow, request, Answer::new(404, "Not Found"));
         }
-        self.take_subscribe(work, flow, request, headers, key, &home, &device, package);
+        self.take_subscribe(work, incoming, &home, &device, package);
     }
 
     /// A SUBSCRIBE within a dialog. False: the dialog is none of the edge's own subscriptions.
-    pub(super) fn takes_subscribe_within(
-        &mut self,
-        work: &mut Work<'_>,
-        flow: &Flow,
-        request: &sip::Message<'_>,
-        headers: &sip::Mandatory<'_>,
-        key: Key,
-    ) -> bool {
+    pub(super) fn takes_subscribe_within(&mut self, work: &mut Work<'_>, incoming: &Incoming<'_>) -> bool {
+        let Incoming { flow, request, headers, .. } = *incoming;
         let Some((tenant, device)) = subscription::claimed_device(work.ctx, flow, headers) else {
             return false;
         };
@@ -92,25 +83,19 @@ impl Rooms {
                 return true;
             }
         }
-        self.take_subscribe(work, flow, request, headers, key, &tenant, &device, package);
+        self.take_subscribe(work, incoming, &tenant, &device, package);
         true
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the facts of one request, each found once on the way here"
-    )]
     fn take_subscribe(
         &mut self,
         work: &mut Work<'_>,
-        flow: &Flow,
-        request: &sip::Message<'_>,
-        headers: &sip::Mandatory<'_>,
-        key: Key,
+        incoming: &Incoming<'_>,
         tenant: &Tenant,
         device: &Place,
         package: Package,
     ) {
+        let Incoming { flow, request, headers, key } = *incoming;
         if request.has(sip::Name::Require) {
             return refuse_extensions(work, flow, request, sip::Name::Require);
         }

@@ -89,6 +89,27 @@ pub(crate) struct Plan {
     pub(crate) numbering: Option<Numbering>,
 }
 
+impl Plan {
+    /// A call of a configured peer that changes nothing.
+    pub(crate) fn new(tenant: &Arc<Tenant>, targets: Vec<Target>, own_routes: usize) -> Self {
+        Self {
+            tenant: Arc::clone(tenant),
+            opener: None,
+            opener_device: None,
+            extension: None,
+            targets,
+            from: From::Kept,
+            to: None,
+            asserted: None,
+            emergency: None,
+            outside: false,
+            own_routes,
+            in_dialog: false,
+            numbering: None,
+        }
+    }
+}
+
 /// One forwarded request.
 struct Call {
     server: ServerId,

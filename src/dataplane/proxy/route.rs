@@ -114,17 +114,11 @@ pub(crate) fn in_dialog(
     InDialog::Ours(Box::new(Plan {
         opener,
         opener_device,
-        tenant,
-        extension: None,
-        targets: vec![target],
         from: from_out,
         to: to_out,
-        asserted: None,
-        emergency: None,
-        outside: false,
-        own_routes,
         in_dialog: true,
         numbering,
+        ..Plan::new(&tenant, vec![target], own_routes)
     }))
 }
 
