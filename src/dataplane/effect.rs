@@ -9,8 +9,8 @@ use crate::notifier::Eviction;
 use crate::query::{Pin, Proof};
 use crate::refusal::Refusal;
 
-/// Who asked for a change of seats and hears what became of it.
-#[derive(Clone, Debug)]
+/// Who asked for a change of seats and hears what became of it. It may hold a request with its credentials: never printed.
+#[derive(Clone)]
 pub(crate) enum Asker {
     /// A call to a code.
     Attendant(crate::attendant::CallKey),
@@ -31,8 +31,8 @@ pub(crate) enum Asker {
     Nobody,
 }
 
-/// A log-in whose proof is given or not needed.
-#[derive(Clone, Debug)]
+/// A log-in whose proof is given or not needed. What was typed as extension may be a PIN: never printed.
+#[derive(Clone)]
 pub(crate) struct LogIn {
     pub(crate) asker: Asker,
     pub(crate) device: Place,
@@ -61,8 +61,7 @@ impl LogIn {
     }
 }
 
-/// What one core wants of the others.
-#[derive(Debug)]
+/// What one core wants of the others. Never printed, for what [`Asker`] and [`LogIn`] hold.
 pub(crate) enum Effect {
     /// Check this proof, then seat the extension.
     CheckPin(LogIn, Proof),
