@@ -309,32 +309,14 @@ fn documentation_describes_every_key() {
 fn documentation_of_the_trail_names_every_kind_surface_and_cause() {
     let text = fs::read_to_string(Path::new(ROOT).join("docs/audit.md")).unwrap();
     let kinds = Kind::ALL.map(Kind::code);
-    let surfaces = [
-        Surface::Dialled,
-        Surface::Attendant,
-        Surface::Native,
-        Surface::Api,
-        Surface::Configuration,
-        Surface::Clock,
-        Surface::Hoteling,
-    ];
-    let surfaces = surfaces.map(|surface| serde_json::to_value(surface).unwrap());
-    let causes = [
-        Cause::LogIn,
-        Cause::LogOut,
-        Cause::Forced,
-        Cause::Removed,
-        Cause::Idle,
-        Cause::Absolute,
-        Cause::TimeOfDay,
-        Cause::Booking,
-    ];
+    let (surfaces, causes) = (Surface::ALL.map(Surface::code), Cause::ALL.map(Cause::code));
 
     assert!(
         kinds.iter().all(|kind| text.contains(&format!("\"kind\":\"{kind}\""))),
         "an example of each kind"
     );
-    for code in surfaces.iter().filter_map(|surface| surface.as_str()).chain(causes.map(Cause::code)) {
+    assert_eq!(serde_json::json!(Surface::ALL), serde_json::json!(surfaces), "records have the same codes");
+    for code in surfaces.into_iter().chain(causes) {
         assert!(text.contains(&format!("`{code}`")), "{code}");
     }
 }

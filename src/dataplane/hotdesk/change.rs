@@ -27,6 +27,32 @@ pub enum Surface {
     Hoteling,
 }
 
+impl Surface {
+    /// All of them, in the order of [`Self::code`].
+    pub const ALL: [Self; 7] = [
+        Self::Dialled,
+        Self::Native,
+        Self::Api,
+        Self::Configuration,
+        Self::Attendant,
+        Self::Clock,
+        Self::Hoteling,
+    ];
+
+    /// The stable code in the audit trail.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Dialled => "dialled",
+            Self::Native => "native",
+            Self::Api => "api",
+            Self::Configuration => "configuration",
+            Self::Attendant => "attendant",
+            Self::Clock => "clock",
+            Self::Hoteling => "hoteling",
+        }
+    }
+}
+
 /// Why a change happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -51,6 +77,18 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// All of them, in the order of [`Self::code`].
+    pub const ALL: [Self; 8] = [
+        Self::LogIn,
+        Self::LogOut,
+        Self::Forced,
+        Self::Removed,
+        Self::Idle,
+        Self::Absolute,
+        Self::TimeOfDay,
+        Self::Booking,
+    ];
+
     /// The stable code in the audit trail.
     pub fn code(self) -> &'static str {
         match self {
