@@ -40,6 +40,10 @@ pub(super) const GROUP_WORTH: usize = 128;
 /// Events for the trail that may wait: a quarter of a second of the most log-ins a second that any machine has shown.
 pub(super) const NOTES_MAX: usize = 16_384;
 
+/// With so many waiting no further refusal does: whoever makes refusals without end, which any peer can, leaves a quarter
+/// of the room to log-ins and to calls for help.
+const NOTES_MAX_FOR_REFUSALS: usize = NOTES_MAX / 4 * 3;
+
 /// How long refreshes are collected, so that a burst of them is one group. The dataplane has kept them for up to
 /// four seconds already, and a restore adds five.
 const BEHIND_DELAY: Duration = Duration::from_millis(250);
@@ -166,7 +170,8 @@ impl Queue {
 
     pub(super) fn push_note(&self, note: Note) {
         let mut state = self.lock();
-        if state.closed || state.notes.len() >= NOTES_MAX {
+        let room = if note.is_refusal() { NOTES_MAX_FOR_REFUSALS } else { NOTES_MAX };
+        if state.closed || state.notes.len() >= room {
             state.health.notes_dropped += 1;
             return;
         }
@@ -300,6 +305,8 @@ mod tests {
     use std::sync::Arc;
     use std::thread;
 
+    use dataplane::audit::{Event, Kind};
+
     use super::*;
 
     /// Longer than any test.
@@ -347,6 +354,26 @@ mod tests {
         let taken = taking(&queue, now() + Duration::from_millis(20));
 
         assert_eq!(taken.join().unwrap(), 3);
+    }
+
+    #[test]
+    fn refusals_without_end_leave_room_for_everything_else() {
+        let queue = Queue::new();
+        let note = |kind| Note::Event(Box::new(Event::new(kind, "routed", "demo", 1)));
+        let others = [Kind::EmergencyCall, Kind::LockOut];
+        let wait = |kind| {
+            let waits = |note: &&Note| matches!(note, Note::Event(event) if event.kind == kind);
+            queue.lock().notes.iter().filter(waits).count()
+        };
+
+        (0..2 * NOTES_MAX).for_each(|_| queue.push_note(note(Kind::Refusal)));
+        (0..1_000).for_each(|number| queue.push_note(note(others[number % 2])));
+        queue.push_note(note(Kind::Refusal));
+
+        assert_eq!([Kind::Refusal, others[0], others[1]].map(wait), [NOTES_MAX_FOR_REFUSALS, 500, 500]);
+        assert_eq!(queue.health().notes_dropped as usize, 2 * NOTES_MAX - NOTES_MAX_FOR_REFUSALS + 1);
+        (0..2 * NOTES_MAX).for_each(|_| queue.push_note(note(Kind::LockOut)));
+        assert_eq!(queue.lock().notes.len(), NOTES_MAX, "and that has a bound too");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use dataplane::audit::{self, Event};
+use dataplane::audit::{self, Event, Kind};
 use dataplane::hotdesk::SeatChange;
 use dataplane::settings::Settings;
 #[cfg(test)]
@@ -48,6 +48,13 @@ pub enum Note {
     Change(Arc<SeatChange>),
     /// Anything else.
     Event(Box<Event<'static>>),
+}
+
+impl Note {
+    /// True of what any peer can cause as often as it likes.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Event(event) if event.kind == Kind::Refusal)
+    }
 }
 
 /// The trail of one edge.
@@ -267,7 +274,6 @@ impl std::fmt::Debug for Trail {
 mod tests {
     use std::sync::mpsc;
 
-    use dataplane::audit::Kind;
     use dataplane::hotdesk::{Cause, Origin, Place, Seat, Surface};
     use dataplane::query::{Record, SaveVerdict};
     use tempfile::TempDir;
