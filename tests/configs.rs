@@ -873,6 +873,22 @@ fn one_emergency_caller_at_two_sites_is_a_warning() {
 }
 
 #[test]
+fn number_of_a_person_that_emergency_calls_show_is_a_warning() {
+    let site = "[[tenant.site]]\nid = \"a\"\nemergency_caller = \"+12125550100\"\n";
+    let with = |number: &str| {
+        let person = format!("[[tenant.extension]]\nnumber = \"4001\"\nnumbers = [\"{number}\"]\n");
+        parse(&small_with(&format!("{site}{person}"))).unwrap().warnings
+    };
+    let fault = "emergency calls from a show +12125550100, a number of 4001";
+
+    let shared = [with("+12125550100"), with("12125550100")];
+    let own = with("+12125550101");
+
+    assert!(shared.iter().all(|warnings| warnings.lines().any(|line| line.contains(fault))), "{shared:?}");
+    assert!(!own.lines().any(|line| line.contains("emergency calls from a")), "{own}");
+}
+
+#[test]
 fn secrets_that_others_may_read_are_a_warning() {
     let folder = complete_folder();
     write(&folder, "secrets/desk-1", "one-two-three\nand a comment\n", 0o644);

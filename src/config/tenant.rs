@@ -108,6 +108,7 @@ fn tenant(
     let mut accounts = account::Accounts::read(table, &parts, &sites, secrets, server, macs);
     route::check_numbers(table, &accounts.extensions);
     inherit_codes(&codes, &mut sites, &mut accounts);
+    warn_of_numbers_of_places(table, &sites, &accounts);
     clash::check(table, &codes, emergency.table.as_ref(), &sites, &accounts);
     emergency.check_told(|number| accounts.extensions.iter().any(|(known, _)| *known.number == *number));
 
@@ -435,6 +436,25 @@ fn warn_of_gaps(
         |who| format!("no emergency caller: call-backs do not reach {who}"),
         "emergency_caller = \"+…\"",
     );
+}
+
+/// Warns of places whose calls for help show the number of a person.
+fn warn_of_numbers_of_places(tenant: &Table<'_>, sites: &[(Site, Span)], accounts: &account::Accounts) {
+    for (site, place) in sites {
+        let Some(shown) = &site.emergency_caller else { continue };
+        // A peer may leave the plus away: with and without it, it is one number.
+        let is_shown = |number: &str| number.trim_start_matches('+') == shown.trim_start_matches('+');
+        let owner =
+            accounts.extensions.iter().find(|(owner, _)| owner.numbers.iter().any(|number| is_shown(number)));
+        if let Some((extension, span)) = owner {
+            let fault =
+                format!("emergency calls from {} show {shown}, a number of {}", site.id, extension.number);
+            let problem = Problem::warning(fault).at(place, "this site").at(span, "this extension");
+            tenant.add(
+                problem.help("give the place a number of its own: a call-back is for whoever stands there"),
+            );
+        }
+    }
 }
 
 /// Warns of PIN hashes that do not all take the same time. An extension that does not exist is checked against the
