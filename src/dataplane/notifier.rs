@@ -136,46 +136,18 @@ impl Notifier {
         if code < 200 {
             return None;
         }
-        if matches!(code, 401 | 407)
-            && let Some((name, value)) = self.credentials(work, key, code, response)
+        if let Some(notify) = self.notifies.get_mut(key).filter(|notify| notify.cseq == 1)
+            && let Some(account) = &notify.target.account
+            && let Some((name, value)) =
+                credentials(work, &notify.tenant, account.name(), &notify.target.uri, response)
         {
+            notify.cseq = 2;
             return self.send(work, key, Some((name, &value)));
         }
         if code >= 300 {
             work.ctx.counters.notifies_failed += 1;
         }
         self.notifies.remove(key).and_then(|notify| notify.eviction)
-    }
-
-    /// The answer to a phone's challenge; `None` where it was answered before, is not for our realm, or cannot be.
-    fn credentials(
-        &mut self,
-        work: &mut Work<'_>,
-        key: NotifyKey,
-        code: u16,
-        response: &sip::Message<'_>,
-    ) -> Option<(sip::Name, Vec<u8>)> {
-        let notify = self.notifies.get_mut(key)?;
-        if notify.cseq > 1 {
-            return None;
-        }
-        notify.cseq += 1;
-        let (asks, answers) = if code == 401 {
-            (sip::Name::WwwAuthenticate, sip::Name::Authorization)
-        } else {
-            (sip::Name::ProxyAuthenticate, sip::Name::ProxyAuthorization)
-        };
-        let user = notify.target.account.as_ref()?.name();
-        let account = notify.tenant.account(user.as_bytes())?;
-        let (_, secret) = notify.tenant.credentials(account);
-        let cnonce = work.ctx.random.token::<16>();
-        let cnonce = std::str::from_utf8(&cnonce).expect("a token is ASCII");
-        let uri = std::str::from_utf8(&notify.target.uri).ok()?;
-        let realm = notify.tenant.realm();
-        response.challenges(asks).filter_map(Result::ok).find_map(|challenge| {
-            let value = auth::answer(&challenge, (user, secret), realm, ("NOTIFY", uri), cnonce, 1)?;
-            Some((answers, value.into_bytes()))
-        })
     }
 
     /// The phone said nothing, or its connection is gone.
@@ -189,4 +161,28 @@ impl Notifier {
             _ => None,
         }
     }
+}
+
+/// The answer to a phone that challenges a NOTIFY for `uri`, as the account `user` of `tenant` that is registered there.
+/// `None`: it is not for our realm, or cannot be answered.
+pub(crate) fn credentials(
+    work: &mut Work<'_>,
+    tenant: &Tenant,
+    user: &str,
+    uri: &[u8],
+    response: &sip::Message<'_>,
+) -> Option<(sip::Name, Vec<u8>)> {
+    let (asks, answers) = match response.status()? {
+        401 => (sip::Name::WwwAuthenticate, sip::Name::Authorization),
+        407 => (sip::Name::ProxyAuthenticate, sip::Name::ProxyAuthorization),
+        _ => return None,
+    };
+    let (_, secret) = tenant.credentials(tenant.account(user.as_bytes())?);
+    let cnonce = work.ctx.random.token::<16>();
+    let cnonce = std::str::from_utf8(&cnonce).expect("a token is ASCII");
+    let uri = std::str::from_utf8(uri).ok()?;
+    response.challenges(asks).filter_map(Result::ok).find_map(|challenge| {
+        let value = auth::answer(&challenge, (user, secret), tenant.realm(), ("NOTIFY", uri), cnonce, 1)?;
+        Some((answers, value.into_bytes()))
+    })
 }

@@ -237,7 +237,7 @@ impl EventNotifier {
         let seat = seat_at(work.ctx, device);
         let body = who(work, seat.as_deref()).to_string();
         let (dialog, flow, cseq, _) = ended.next();
-        self.notify(work, device, (&dialog, flow), cseq, state, (CONTENT_TYPE, &body));
+        self.notify(work, device, (dialog, flow), cseq, state, (CONTENT_TYPE, body));
     }
 
     fn say_who(&mut self, work: &mut Work<'_>, device: &Place, facts: Option<Facts>, seat: Option<&Seat>) {
@@ -249,8 +249,9 @@ impl EventNotifier {
         let Some((dialog, flow, cseq, expires_at)) = facts else { return };
         let state = State::Active(expires_at.since(work.now.mono));
         let body = event.to_string();
-        if self.notify(work, device, (&dialog, flow), cseq, state, (CONTENT_TYPE, &body)).is_none() {
-            work.ctx.tables.subscriptions.end(device, &dialog.tag);
+        let tag = dialog.tag;
+        if self.notify(work, device, (dialog, flow), cseq, state, (CONTENT_TYPE, body)).is_none() {
+            work.ctx.tables.subscriptions.end(device, &tag);
         }
     }
 }

@@ -1,10 +1,11 @@
 //! The `message-summary` package (RFC 3842) for a shared phone's own account: nothing ever waits for a phone, so it is told
 //! "no", and its lamp of before goes out.
 //!
-//! Nothing is kept. The tag of the dialog is made under a key of what else names the dialog, and a NOTIFY has the CSeq of
-//! the SUBSCRIBE that it answers: both grow. After a restart a phone hears 481 and subscribes anew (RFC 6665 §4.1.2.2).
+//! Nothing is kept. The tag of the dialog is made under a key of what else names the dialog, and the CSeq of a NOTIFY of that
+//! of the SUBSCRIBE that it answers: both grow. After a restart a phone hears 481 and subscribes anew (RFC 6665 §4.1.2.2).
 
 use std::hash::Hasher as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use siphasher::sip::SipHasher13;
@@ -46,7 +47,7 @@ impl EventNotifier {
         }
         let tag = tag_of(work.ctx, device, headers);
         let dialog = match Dialog::of(request, headers, tag) {
-            Ok(dialog) => dialog,
+            Ok(dialog) => Arc::new(dialog),
             Err(answer) => return work.respond(server, request, answer),
         };
         accept(work, server, subscribe, expires, &tag);
@@ -54,8 +55,10 @@ impl EventNotifier {
             0 => State::TimedOut,
             expires => State::Active(Duration::from_secs(expires.into())),
         };
-        let body = (CONTENT_TYPE, "Messages-Waiting: no\r\n");
-        self.notify(work, device, (&dialog, *flow), headers.cseq.number, state, body);
+        let body = (CONTENT_TYPE, "Messages-Waiting: no\r\n".to_owned());
+        // Two for each SUBSCRIBE: the second answers a challenge. All are below 2³¹ (RFC 3261 §8.1.1.5).
+        let cseq = headers.cseq.number % (1 << 30) * 2;
+        self.notify(work, device, (dialog, *flow), cseq, state, body);
     }
 }
 

@@ -1,11 +1,13 @@
 //! NOTIFYs within subscriptions: written, sent, and taken or not (RFC 6665 §4.2.2).
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::dialog::{Dialog, Tag};
+use super::dialog::Dialog;
 use crate::context::{Context, Owner, Work};
 use crate::flow::Flow;
 use crate::hotdesk::Place;
+use crate::notifier;
 use crate::now::Now;
 use crate::slots::{SlotKey, Slots};
 use crate::transaction::Event;
@@ -21,7 +23,14 @@ const NOTIFIES_MAX: usize = 16_384;
 #[derive(Debug)]
 struct Sent {
     device: Place,
-    tag: Tag,
+    dialog: Arc<Dialog>,
+    flow: Flow,
+    cseq: u32,
+    state: State,
+    /// Content type and body.
+    content: (&'static str, Box<str>),
+    /// It has answered a challenge, and will not answer another.
+    is_proved: bool,
 }
 
 /// What a NOTIFY says of its subscription.
@@ -51,21 +60,28 @@ impl EventNotifier {
         &mut self,
         work: &mut Work<'_>,
         device: &Place,
-        (dialog, last): (&Dialog, Flow),
+        (dialog, last): (Arc<Dialog>, Flow),
         cseq: u32,
         state: State,
-        (kind, body): (&str, &str),
+        (kind, body): (&'static str, String),
     ) -> Option<()> {
         let flow = way(work.ctx, device, last, work.now)?;
-        let sent = Sent { device: device.clone(), tag: dialog.tag };
-        let Some(key) = self.notifies.insert(sent) else {
-            work.ctx.counters.tables_full += 1;
-            return Some(());
-        };
-        let (via, own_uri) = (work.ctx.via(&flow), work.ctx.own_uri(&flow, &dialog.target));
+        let content = (kind, body.into());
+        let sent = Sent { device: device.clone(), dialog, flow, cseq, state, content, is_proved: false };
+        match self.notifies.insert(sent) {
+            Some(key) => self.send(work, key, None),
+            None => work.ctx.counters.tables_full += 1,
+        }
+        Some(())
+    }
+
+    fn send(&mut self, work: &mut Work<'_>, key: NotifyKey, credentials: Option<(sip::Name, &[u8])>) {
+        let Some(sent) = self.notifies.get(key) else { return };
+        let Sent { dialog, flow, cseq, state, content: (kind, body), .. } = sent;
+        let (via, own_uri) = (work.ctx.via(flow), work.ctx.own_uri(flow, &dialog.target));
         let begun = work.transactions.begin_client(
             work.now.mono,
-            flow,
+            *flow,
             false,
             Owner::Subscription(key),
             0,
@@ -85,6 +101,9 @@ impl EventNotifier {
                     .header_fmt(sip::Name::CSeq, format_args!("{cseq} NOTIFY"))
                     .header_parts(sip::Name::Contact, &[b"<", own_uri.as_bytes(), b">"])
                     .header(sip::Name::Event, &dialog.event);
+                if let Some((name, value)) = credentials {
+                    compose.header(name, value);
+                }
                 match state {
                     State::Active(left) => {
                         let seconds = left.as_secs();
@@ -109,7 +128,6 @@ impl EventNotifier {
             work.ctx.counters.tables_full += 1;
             self.notifies.remove(key);
         }
-        Some(())
     }
 
     /// The phone answered.
@@ -117,9 +135,39 @@ impl EventNotifier {
         match response.status() {
             Some(..200) | None => {}
             Some(200..300) => drop(self.notifies.remove(key)),
+            Some(401 | 407) => self.on_challenge(work, key, response),
+            // §4.2.2: no failure; its next refresh is answered with what it misses. Where it knows no subscription, there is none.
+            Some(code) if code != 481 && response.has(sip::Name::RetryAfter) => {
+                work.ctx.counters.notifies_failed += 1;
+                self.notifies.remove(key);
+            }
             // §4.2.2: 481, or whatever else it is not taken for: nobody is told in there any more.
             Some(_) => self.not_taken(work, key),
         }
+    }
+
+    /// Answers a challenge, once, as the account of the device: that is who is registered where it was sent.
+    fn on_challenge(&mut self, work: &mut Work<'_>, key: NotifyKey, response: &sip::Message<'_>) {
+        let Some(sent) = self.notifies.get_mut(key) else { return };
+        let tenant = work.ctx.settings.tenant(sent.device.tenant()).filter(|_| !sent.is_proved).cloned();
+        let credentials = tenant.and_then(|tenant| {
+            notifier::credentials(work, &tenant, sent.device.name(), &sent.dialog.target, response)
+        });
+        let Some((name, value)) = credentials else { return self.not_taken(work, key) };
+        // It takes the next CSeq. One that was sent since says more, and what this says must not come after it.
+        let is_last = work.ctx.tables.subscriptions.update(&sent.device, |subscription| {
+            let is_its = subscription.dialog.tag == sent.dialog.tag;
+            let is_last = !is_its || subscription.said == sent.cseq;
+            subscription.said += u32::from(is_its && is_last);
+            is_last
+        });
+        if is_last == Some(false) {
+            self.notifies.remove(key);
+            return;
+        }
+        sent.cseq += 1;
+        sent.is_proved = true;
+        self.send(work, key, Some((name, &value)));
     }
 
     /// The phone said nothing, or its connection is gone.
@@ -132,9 +180,9 @@ impl EventNotifier {
     }
 
     fn not_taken(&mut self, work: &mut Work<'_>, key: NotifyKey) {
-        let Some(Sent { device, tag }) = self.notifies.remove(key) else { return };
+        let Some(Sent { device, dialog, .. }) = self.notifies.remove(key) else { return };
         work.ctx.counters.notifies_failed += 1;
-        work.ctx.tables.subscriptions.end(&device, &tag);
+        work.ctx.tables.subscriptions.end(&device, &dialog.tag);
     }
 }
 

@@ -96,6 +96,8 @@ pub struct Phone {
     pub manner: Manner,
     /// It challenges NOTIFYs with this nonce and takes none without its own account's credentials.
     pub notify_nonce: Option<String>,
+    /// It answers every NOTIFY with this status and these headers.
+    pub notify_refusal: Option<(u16, &'static [(&'static str, &'static str)])>,
     /// The CSeq of its calls' INVITEs.
     pub first_cseq: u32,
     /// A peer that asks who sends it requests.
@@ -133,6 +135,7 @@ impl Phone {
         Self {
             manner: Manner::Answers,
             notify_nonce: None,
+            notify_refusal: None,
             first_cseq: 1,
             door: None,
             wrong_password: None,

@@ -41,6 +41,9 @@ impl Phone {
                 self.served.iter_mut().filter(|it| it.call == Some(call)).for_each(|it| it.resend_at = NEVER);
                 self.respond(now, text, 200, &headers);
             }
+            ("NOTIFY", _) if let Some((code, headers)) = self.notify_refusal => {
+                self.respond(now, text, code, headers);
+            }
             ("NOTIFY", _) => {
                 let nonce = self.notify_nonce.clone();
                 let passes = nonce.as_deref().is_none_or(|nonce| self.is_from_edge(text, nonce));

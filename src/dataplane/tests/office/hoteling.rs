@@ -595,10 +595,9 @@ fn phone_in_an_emergency_call_keeps_its_guest() {
 fn notify_that_is_not_taken_ends_the_subscription() {
     let mut office = office();
     let mut key = GuestKey::subscribed(&mut office, "desk-1");
-    // It challenges what no subscription of its own is.
-    office["desk-1"].notify_nonce = Some("who-are-you".into());
+    office["desk-1"].notify_refusal = Some((489, &[]));
     log_in_by_api(&mut office, "1001", "desk-1");
-    office["desk-1"].notify_nonce = None;
+    office["desk-1"].notify_refusal = None;
     assert_eq!(key.subscribe(&mut office, ""), Some(481), "refused");
 
     let mut key = GuestKey::subscribed(&mut office, "desk-1");
@@ -608,6 +607,54 @@ fn notify_that_is_not_taken_ends_the_subscription() {
     office.reboot("desk-1");
     assert_eq!(key.subscribe(&mut office, ""), Some(481), "never answered");
     assert_eq!(GuestKey::of("desk-1").subscribe(&mut office, ""), Some(200));
+}
+
+/// RULES §3, and RFC 6665 §4.2.2: a challenge is no failure of a NOTIFY that can answer it.
+#[test]
+fn phone_that_challenges_notifies_keeps_its_guest_key() {
+    let mut office = office();
+    office["desk-1"].notify_nonce = Some("who-are-you".into());
+    let mut key = GuestKey::subscribed(&mut office, "desk-1");
+    assert_eq!(key.subscribe(&mut office, ""), Some(200), "the subscription is still there");
+    log_in_by_api(&mut office, "1001", "desk-1");
+
+    assert_eq!(guest_told(&office, "desk-1").as_deref(), Some("1001"));
+    let told = notifies(&office, "desk-1").into_iter();
+    let told = told.map(|it| (it.header("CSeq").unwrap(), it.header("Authorization").is_some()));
+    let each_twice = ["1", "2", "3", "4", "5", "6"].map(|number| format!("{number} NOTIFY"));
+    let is_proved = [false, true, false, true, false, true];
+    assert!(told.eq(each_twice.iter().map(String::as_str).zip(is_proved)));
+}
+
+#[test]
+fn challenge_of_a_notify_is_answered_once() {
+    const CHALLENGE: &str = "Digest realm=\"demo.hotdesk\", nonce=\"another\", qop=\"auth\", algorithm=MD5";
+    let mut office = office();
+    let mut key = GuestKey::subscribed(&mut office, "desk-1");
+    let before = notifies(&office, "desk-1").len();
+    office["desk-1"].notify_refusal = Some((407, &[("Proxy-Authenticate", CHALLENGE)]));
+    log_in_by_api(&mut office, "1001", "desk-1");
+
+    assert_eq!(notifies(&office, "desk-1").len(), before + 2);
+    assert!(last_told(&office, "desk-1").header("Proxy-Authorization").is_some());
+    assert_eq!(key.subscribe(&mut office, ""), Some(481));
+}
+
+#[test]
+fn phone_that_is_busy_for_a_notify_keeps_its_guest_key() {
+    let mut office = office();
+    let mut key = GuestKey::subscribed(&mut office, "desk-1");
+    office["desk-1"].notify_refusal = Some((480, &[("Retry-After", "5")]));
+    log_in_by_api(&mut office, "1001", "desk-1");
+    office["desk-1"].notify_refusal = None;
+
+    assert_eq!(key.subscribe(&mut office, ""), Some(200));
+    assert_eq!(guest_told(&office, "desk-1").as_deref(), Some("1001"));
+
+    office["desk-1"].notify_refusal = Some((481, &[("Retry-After", "5")]));
+    office.force_out("desk-1", true);
+    office["desk-1"].notify_refusal = None;
+    assert_eq!(key.subscribe(&mut office, ""), Some(481), "it knows of none");
 }
 
 #[test]

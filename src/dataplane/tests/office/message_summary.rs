@@ -48,12 +48,25 @@ fn it_is_told_so_again_with_every_refresh_and_at_the_end_whoever_sits_there() {
     office.log_in("1001", "desk-1");
 
     assert_eq!(again(&mut office, "70", "600"), Some(200));
-    assert_eq!(told(&office), ["70 NOTIFY", "active;expires=600"]);
+    assert_eq!(told(&office), ["140 NOTIFY", "active;expires=600"]);
     assert_eq!(last_answer(&office, "desk-1", "SUBSCRIBE").header("To"), Some(&*dialog[2]));
     assert_eq!(again(&mut office, "71", "0"), Some(200));
-    assert_eq!(told(&office), ["71 NOTIFY", "terminated;reason=timeout"]);
+    assert_eq!(told(&office), ["142 NOTIFY", "terminated;reason=timeout"]);
     office.kill_and_restart();
     assert_eq!(again(&mut office, "72", "600"), Some(481), "a phone subscribes anew after a restart");
+}
+
+#[test]
+fn phone_that_challenges_is_told_all_the_same() {
+    let mut office = three_desks();
+    office["desk-1"].notify_nonce = Some("who-are-you".into());
+
+    assert_eq!(subscribe(&mut office, "desk-1", |_| {}), Some(200));
+
+    let told = office["desk-1"].requests("NOTIFY");
+    let proved = told.iter().map(|notify| notify.header("Authorization").is_some());
+    assert_eq!(proved.collect::<Vec<_>>(), [false, true]);
+    assert!(told.iter().all(|notify| notify.text.ends_with("Messages-Waiting: no\r\n")));
 }
 
 #[test]
