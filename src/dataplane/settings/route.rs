@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::hash::Hash;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,25 +60,28 @@ impl fmt::Debug for PeerAccount {
     }
 }
 
-/// Who the edge is at peers that ask, by their addresses: for each tenant that sends calls there, in file order.
+/// Who the edge is at peers that ask, for each tenant that sends calls there, in file order.
 #[derive(Debug, Default)]
-pub(super) struct PeerAccounts(HashMap<SocketAddr, Vec<(TenantIndex, Arc<PeerAccount>)>>);
+pub(super) struct PeerAccounts {
+    by_address: HashMap<SocketAddr, Vec<(TenantIndex, Arc<PeerAccount>)>>,
+    /// An emergency service is believed whatever port it calls back from, and it asks there as anywhere.
+    by_emergency_service: HashMap<IpAddr, Vec<(TenantIndex, Arc<PeerAccount>)>>,
+}
 
 impl PeerAccounts {
-    /// Adds those of a tenant: of its routes, then for emergency calls. Of two at one address the first counts.
+    /// Adds those of a tenant: of its routes, then for emergency calls. Of two at one address, which `config/` refuses, the
+    /// first counts.
     pub(super) fn add(&mut self, index: TenantIndex, tenant: &Tenant) {
         for route in &tenant.routes {
-            route.addresses().for_each(|address| self.put(address, index, route.account.as_ref()));
+            let account = route.account.as_ref();
+            route
+                .addresses()
+                .for_each(|address| put(&mut self.by_address, canonical(*address), index, account));
         }
         let account = tenant.emergency.account.as_ref();
-        tenant.emergency_services().for_each(|address| self.put(address, index, account));
-    }
-
-    fn put(&mut self, address: &SocketAddr, index: TenantIndex, account: Option<&Arc<PeerAccount>>) {
-        let Some(account) = account else { return };
-        let known = self.0.entry(canonical(*address)).or_default();
-        if known.last().is_none_or(|(last, _)| *last != index) {
-            known.push((index, Arc::clone(account)));
+        for address in tenant.emergency_services() {
+            put(&mut self.by_address, canonical(*address), index, account);
+            put(&mut self.by_emergency_service, address.ip().to_canonical(), index, account);
         }
     }
 
@@ -88,8 +92,26 @@ impl PeerAccounts {
         is_meant: impl Fn(TenantIndex) -> bool,
     ) -> Option<&Arc<PeerAccount>> {
         // Where nobody asks, nothing is looked up.
-        let known = if self.0.is_empty() { None } else { self.0.get(&canonical(address)) };
-        known?.iter().find(|(index, _)| is_meant(*index)).map(|(_, account)| account)
+        if self.by_address.is_empty() {
+            return None;
+        }
+        let at_address = self.by_address.get(&canonical(address)).into_iter().flatten();
+        let of_service = self.by_emergency_service.get(&address.ip().to_canonical()).into_iter().flatten();
+        at_address.chain(of_service).find(|(index, _)| is_meant(*index)).map(|(_, account)| account)
+    }
+}
+
+/// Adds the account of a tenant at `key`, if it has none there.
+fn put<K: Eq + Hash>(
+    accounts: &mut HashMap<K, Vec<(TenantIndex, Arc<PeerAccount>)>>,
+    key: K,
+    index: TenantIndex,
+    account: Option<&Arc<PeerAccount>>,
+) {
+    let Some(account) = account else { return };
+    let known = accounts.entry(key).or_default();
+    if known.last().is_none_or(|(last, _)| *last != index) {
+        known.push((index, Arc::clone(account)));
     }
 }
 

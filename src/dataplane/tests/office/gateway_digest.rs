@@ -561,3 +561,20 @@ fn peers_without_an_account_get_every_call_as_before() {
     office.hang_up(call);
     assert_eq!(last_heard(&office, "first", "BYE").header("CSeq"), Some(&*format!("{} BYE", sent + 1)));
 }
+
+/// The emergency service is known by its address alone, and may call back from another port.
+#[test]
+fn call_back_from_another_port_is_hung_up_by_a_bye_that_is_challenged() {
+    let mut office = office();
+    office.peer("psap-out", "198.51.100.112:40000");
+    office["psap-out"].door = Some(Door::new("acme", "secret"));
+    let call = office.call("desk-1", "112");
+    office.hang_up(call);
+
+    let call = office.call("psap-out", "+12125550100");
+    assert_eq!(office.outcome(call), Some(200));
+    let there = office.last_call("desk-1");
+    office.hang_up(there);
+
+    assert_eq!(office.leg(call).state, CallState::Over);
+}
