@@ -693,6 +693,11 @@ fn each_of_these_is_refused_for_its_reason() {
             "route = [{ prefix = \"0\", peers = [\"sip:127.0.0.1\"] }, { prefix = \"0\", peers = [\"sip:127.0.0.2\"] }]",
             "two routes are for what begins with \"0\"",
         ),
+        (
+            "route = [{ prefix = \"0\", peers = [\"sip:127.0.0.1\"], trust = \"digest\", username = \"a\", password = \"x\" }, \
+             { prefix = \"1\", peers = [\"sip:127.0.0.2\", \"sip:127.0.0.1\"], trust = \"digest\", username = \"b\", password = \"x\" }]",
+            "the edge has two accounts at 127.0.0.1:5060",
+        ),
         ("outside = { barred = [\"\"] }", "this bars every number"),
         ("outside = { calls_max = 200000 }", "`calls_max` is out of bounds"),
         (
@@ -1308,4 +1313,24 @@ fn certificate_that_expires_and_a_key_that_others_may_read_are_warnings() {
     assert!(says("`client_ca` has no effect where phones show no certificates"), "{warnings:?}");
     assert!(says("`ca` has no effect without TLS"), "{warnings:?}");
     assert_eq!(warnings.len(), 4, "{warnings:?}");
+}
+
+#[test]
+fn account_for_emergency_calls_is_the_one_that_a_route_has_at_their_address() {
+    let emergency =
+        "route = \"sip:127.0.0.1:5070\", trust = \"digest\", username = \"acme\", password = \"x\"";
+    let with = |username: &str, port: u16| {
+        let text = SMALL.replace("route = \"sip:127.0.0.1:5070\"", emergency);
+        let route =
+            format!("peers = [\"sip:127.0.0.1:{port}\"]\ntrust = \"digest\"\nusername = \"{username}\"\n");
+        parse(&format!("{text}\n[[tenant.route]]\n{route}password = \"x\"\n"))
+            .err()
+            .map(|report| drawn(&report))
+    };
+
+    let found = with("sales", 5070).expect("refused");
+
+    assert!(found.contains("the edge has two accounts at 127.0.0.1:5070"), "{found}");
+    assert!(found.contains("give one of them another address"), "{found}");
+    assert_eq!((with("acme", 5070), with("sales", 5071)), (None, None));
 }

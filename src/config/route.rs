@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dataplane::settings::{Extension, OutsidePolicy, Peer, Route};
+use dataplane::settings::{Extension, OutsidePolicy, Peer, Route, Tenant};
 
 use super::account::Seen;
 use super::emergency::{self, Resolve};
@@ -28,8 +28,8 @@ const PREFIX_LENGTH_MAX: usize = 16;
 /// Most calls that are counted for a tenant.
 const CALLS_MAX: u32 = 100_000;
 
-/// The routes of a tenant.
-pub(super) fn routes(tenant: &Table<'_>, secrets: &Secrets<'_>, resolve: Resolve<'_>) -> Vec<Route> {
+/// The routes of a tenant, each with its place.
+pub(super) fn routes(tenant: &Table<'_>, secrets: &Secrets<'_>, resolve: Resolve<'_>) -> Vec<(Route, Span)> {
     let mut prefixes = Seen::default();
     let mut any = None::<Span>;
     let mut routes = Vec::new();
@@ -45,9 +45,34 @@ pub(super) fn routes(tenant: &Table<'_>, secrets: &Secrets<'_>, resolve: Resolve
             None if route.prefix.is_empty() => any = Some(span),
             _ => prefixes.once(&route.prefix, &span, table.findings(), fault),
         }
-        routes.push(route);
+        routes.push((route, table.place("peers")));
     }
     routes
+}
+
+/// Reports accounts of which another is at the same address: what is sent within a call goes to an address, and nothing there
+/// says by which route the call went. `places` are those of the routes, `emergency` that of the account for emergency calls.
+pub(super) fn check_accounts(table: &Table<'_>, tenant: &Tenant, places: &[Span], emergency: Option<&Span>) {
+    let of_routes = tenant.routes.iter().zip(places).filter_map(|(route, place)| {
+        Some((route.account.as_ref()?, place, route.addresses().copied().collect::<Vec<_>>()))
+    });
+    let of_emergency = tenant.emergency.account.as_ref().zip(emergency);
+    let of_emergency =
+        of_emergency.map(|(account, place)| (account, place, tenant.emergency_services().copied().collect()));
+    let holders: Vec<_> = of_routes.chain(of_emergency).collect();
+    for (index, (account, place, addresses)) in holders.iter().enumerate() {
+        let clash =
+            holders[..index].iter().filter(|(other, ..)| other != account).find_map(|(_, first, known)| {
+                let address = known.iter().find(|known| addresses.contains(known))?;
+                Some((first, address))
+            });
+        let Some((first, address)) = clash else { continue };
+        let problem =
+            Problem::error(format!("the edge has two accounts at {address}")).at(first, "one leads there");
+        let help =
+            "give one of them another address: a call is hung up at an address, whichever route it went";
+        table.add(problem.at(place, "and another").help(help));
+    }
 }
 
 fn route(table: &Table<'_>, secrets: &Secrets<'_>, resolve: Resolve<'_>) -> Route {

@@ -133,6 +133,8 @@ fn tenant(
     let registrar = table
         .table("registration", &keys::REGISTRATION)
         .map_or_else(RegistrarPolicy::default, |table| registrar(&table));
+    let (routes, places): (Vec<_>, Vec<_>) = route::routes(table, secrets, resolve).into_iter().unzip();
+    let emergency_place = emergency.table.as_ref().map(|table| table.place("username"));
     let tenant = Tenant::new(TenantParts {
         customer: customer.unwrap_or_default(),
         codes,
@@ -141,7 +143,7 @@ fn tenant(
         seats,
         base: reach::base(table),
         absent: reach::absent(table, &keys::ABSENT).unwrap_or_default(),
-        routes: route::routes(table, secrets, resolve),
+        routes,
         outside: route::outside(table),
         registrar,
         time_zone: seats::time_zone(table),
@@ -151,6 +153,7 @@ fn tenant(
         extensions: accounts.extensions.into_iter().map(|(extension, _)| extension).collect(),
         ..parts
     });
+    route::check_accounts(table, &tenant, &places, emergency_place.as_ref());
     Read { tenant, pins, certificate: None }
 }
 

@@ -456,7 +456,7 @@ impl Tenant {
     }
 
     /// Everywhere its emergency calls go.
-    fn emergency_services(&self) -> impl Iterator<Item = &SocketAddr> {
+    pub fn emergency_services(&self) -> impl Iterator<Item = &SocketAddr> {
         let of_sites = self.sites.iter().flat_map(|site| &site.emergency_routes);
         self.emergency.routes.iter().chain(of_sites).flat_map(|peer| &peer.addresses)
     }
