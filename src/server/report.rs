@@ -17,17 +17,17 @@ pub(super) fn write(worker: WorkerId, report: &Report) {
 }
 
 fn seats_changed(change: &SeatChange) {
-    let (cause, surface, epoch) = (&change.cause, &change.surface, change.epoch);
+    let (cause, surface, epoch) = (change.cause.code(), &change.surface, change.epoch);
     for Seat { device, extension, .. } in &change.ended {
         info!(
             tenant = %device.tenant(), device = %device.name(), extension = %extension.name(),
-            ?cause, ?surface, epoch, "seat ended"
+            cause, ?surface, epoch, "seat ended"
         );
     }
     if let Some(Seat { device, extension, .. }) = &change.begun {
         info!(
             tenant = %device.tenant(), device = %device.name(), extension = %extension.name(),
-            ?cause, ?surface, epoch, "seat begun"
+            cause, ?surface, epoch, "seat begun"
         );
     }
 }
@@ -55,14 +55,18 @@ fn happened(event: &Event<'_>) {
                 }
                 _ => {
                     let status = detail("status");
-                    error!(%tenant, device, extension, site, number, shown, %reason, status, "emergency call WITHOUT A ROUTE");
+                    error!(%tenant, device, extension, site, number, shown, %reason, status, "emergency call REACHED NOBODY");
                 }
             }
         }
         Kind::Ending => {
             info!(%tenant, device, extension, %reason, seconds = detail("seconds"), "seat is about to end");
         }
-        Kind::LockOut => warn!(%tenant, device, extension, %reason, "locked out"),
+        Kind::LockOut if &**reason == "pair" => warn!(%tenant, device, extension, "locked out"),
+        Kind::LockOut => {
+            let source = event.source.map(|source| source.ip().to_string()).unwrap_or_default();
+            warn!(%tenant, source, %reason, wrong_pins = detail("wrong_pins"), "many wrong PINs");
+        }
         kind => info!(%tenant, device, extension, %reason, "{}", kind.code()),
     }
 }
