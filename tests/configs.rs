@@ -12,6 +12,7 @@ use std::time::Duration;
 use bench::certificates::{Authority, Issued};
 use dataplane::audit::Kind;
 use dataplane::hotdesk::{Cause, Surface};
+use dataplane::refusal::Refusal;
 use dataplane::settings::{LocationForm, Peer, Told};
 use hotdesk::backend::pin::hash;
 use hotdesk::backend::pin::key::Key;
@@ -306,7 +307,7 @@ fn documentation_describes_every_key() {
 }
 
 #[test]
-fn documentation_of_the_trail_names_every_kind_surface_and_cause() {
+fn documentation_of_the_trail_names_every_kind_surface_cause_and_refusal() {
     let text = fs::read_to_string(Path::new(ROOT).join("docs/audit.md")).unwrap();
     let kinds = Kind::ALL.map(Kind::code);
     let (surfaces, causes) = (Surface::ALL.map(Surface::code), Cause::ALL.map(Cause::code));
@@ -316,7 +317,8 @@ fn documentation_of_the_trail_names_every_kind_surface_and_cause() {
         "an example of each kind"
     );
     assert_eq!(serde_json::json!(Surface::ALL), serde_json::json!(surfaces), "records have the same codes");
-    for code in surfaces.into_iter().chain(causes) {
+    let refusals = Refusal::ALL.iter().map(|refusal| refusal.code());
+    for code in surfaces.into_iter().chain(causes).chain(refusals) {
         assert!(text.contains(&format!("`{code}`")), "{code}");
     }
 }
@@ -342,6 +344,7 @@ fn all_errors_are_shown_at_once_in_the_order_of_the_file() {
         ]
     );
     assert_eq!((report.errors(), report.warnings()), (7, 1));
+    assert_eq!(report.error_lines().count(), 7, "a reload says no more than why it failed");
 }
 
 #[test]

@@ -109,16 +109,23 @@ impl Report {
 
     /// The findings as a log takes them: `file:line: message` each.
     pub fn lines(&self) -> impl Iterator<Item = String> + '_ {
+        self.problems.iter().map(|problem| self.line(problem))
+    }
+
+    /// The same of those alone that forbid to use the file.
+    pub fn error_lines(&self) -> impl Iterator<Item = String> + '_ {
+        let errors = self.problems.iter().filter(|problem| problem.severity == Severity::Error);
+        errors.map(|problem| self.line(problem))
+    }
+
+    fn line(&self, problem: &Problem) -> String {
         let (name, text) = (self.source.name(), self.source.inner());
-        self.problems.iter().map(move |problem| {
-            let before = text.as_bytes().get(..problem.offset()).unwrap_or_default();
-            let line = 1 + before.iter().filter(|&&octet| octet == b'\n').count();
-            if problem.labels.is_empty() {
-                format!("{name}: {}", problem.message)
-            } else {
-                format!("{name}:{line}: {}", problem.message)
-            }
-        })
+        if problem.labels.is_empty() {
+            return format!("{name}: {}", problem.message);
+        }
+        let before = text.as_bytes().get(..problem.offset()).unwrap_or_default();
+        let line = 1 + before.iter().filter(|&&octet| octet == b'\n').count();
+        format!("{name}:{line}: {}", problem.message)
     }
 
     fn count(&self, severity: Severity) -> usize {

@@ -95,7 +95,7 @@ impl Edge {
         let loaded = match config::load(path) {
             Ok(loaded) => loaded,
             Err(report) => {
-                for line in report.lines() {
+                for line in report.error_lines() {
                     error!(reason = %line, "configuration not reloaded");
                 }
                 return;

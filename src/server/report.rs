@@ -17,17 +17,17 @@ pub(super) fn write(worker: WorkerId, report: &Report) {
 }
 
 fn seats_changed(change: &SeatChange) {
-    let (cause, surface, epoch) = (change.cause.code(), &change.surface, change.epoch);
+    let (cause, surface, epoch) = (change.cause.code(), change.surface.code(), change.epoch);
     for Seat { device, extension, .. } in &change.ended {
         info!(
             tenant = %device.tenant(), device = %device.name(), extension = %extension.name(),
-            cause, ?surface, epoch, "seat ended"
+            cause, surface, epoch, "seat ended"
         );
     }
     if let Some(Seat { device, extension, .. }) = &change.begun {
         info!(
             tenant = %device.tenant(), device = %device.name(), extension = %extension.name(),
-            cause, ?surface, epoch, "seat begun"
+            cause, surface, epoch, "seat begun"
         );
     }
 }

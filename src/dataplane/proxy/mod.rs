@@ -18,6 +18,7 @@ mod identity;
 mod outside;
 mod peer;
 mod pidf_lo;
+mod plan;
 mod response;
 mod route;
 mod sips;
@@ -36,6 +37,7 @@ pub(crate) use emergency::{
 pub(crate) use identity::{From, addr, decide, of_place, of_user};
 pub(crate) use outside::{of_route, refused as refused_outside};
 pub(crate) use pidf_lo::located;
+pub(crate) use plan::Plan;
 pub(crate) use route::{InDialog, in_dialog, own_routes};
 pub(crate) use sips::is_sips;
 pub(crate) use target::{Target, of_device, of_extension};
@@ -46,10 +48,8 @@ use crate::flow::Flow;
 use crate::hash::NameHasher;
 use crate::hotdesk::{Place, SeatChange};
 use crate::now::Mono;
-use crate::settings::Tenant;
 use crate::slots::{SlotKey, Slots};
 use crate::transaction::{self, ClientId, Event, ServerId};
-use crate::upstream::Numbering;
 use branch::{answer, close, help_failed, outgoing, pass_on, pass_on_best, refuses_place, start_branch};
 use forward::{Original, Outgoing};
 use response::Best;
@@ -59,56 +59,6 @@ pub(crate) type ProxyKey = SlotKey;
 
 /// Forwarded requests of one worker at a time: more than the transactions allow it cannot use.
 const CALLS_MAX: usize = 65_536;
-
-/// What to do with a request that may be forwarded.
-pub(crate) struct Plan {
-    /// Whose dial plan, routes and limits count: where whoever calls is at home, wherever his phone stands.
-    pub(crate) tenant: Arc<Tenant>,
-    /// The account that sent it; `None` for a configured peer.
-    pub(crate) opener: Option<Place>,
-    /// The hot-desk device it came from, if it is one.
-    pub(crate) opener_device: Option<Place>,
-    /// The extension it is for: what rings follows its seat.
-    pub(crate) extension: Option<Box<str>>,
-    pub(crate) targets: Vec<Target>,
-    /// What From says.
-    pub(crate) from: From,
-    /// Display name and URI of To, where it must be put back.
-    pub(crate) to: Option<Vec<u8>>,
-    /// Number asserted to a trusted peer.
-    pub(crate) asserted: Option<Vec<u8>>,
-    /// It is a call for help, or a call-back.
-    pub(crate) emergency: Option<Emergency>,
-    /// A call by a route: it is counted.
-    pub(crate) outside: bool,
-    /// Route values on top that are ours.
-    pub(crate) own_routes: usize,
-    /// Already a dialog: no Record-Route, no identity to seal, no following of seats.
-    pub(crate) in_dialog: bool,
-    /// Within a dialog whose far end asks for a password: which number the request has there.
-    pub(crate) numbering: Option<Numbering>,
-}
-
-impl Plan {
-    /// A call of a configured peer that changes nothing.
-    pub(crate) fn new(tenant: &Arc<Tenant>, targets: Vec<Target>, own_routes: usize) -> Self {
-        Self {
-            tenant: Arc::clone(tenant),
-            opener: None,
-            opener_device: None,
-            extension: None,
-            targets,
-            from: From::Kept,
-            to: None,
-            asserted: None,
-            emergency: None,
-            outside: false,
-            own_routes,
-            in_dialog: false,
-            numbering: None,
-        }
-    }
-}
 
 /// One forwarded request.
 struct Call {
