@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::backend::pin::changed::fingerprint;
+use crate::backend::pin::changed::counts;
 use crate::backend::pin::desk::BackendPlan;
 use crate::backend::pin::hash::{self, PinHashError};
 use crate::backend::pin::key::Key;
@@ -211,13 +211,12 @@ fn print_chosen_pins(loaded: &Loaded) {
     for (extension, pin) in pins {
         let tenant = loaded.tenants().find(|tenant| *tenant.id == *extension.tenant());
         let known = tenant.and_then(|tenant| tenant.extension(extension.name()));
-        let operators = known.and_then(|extension| extension.pin.as_ref());
-        let counts = match operators {
-            Some(operators) if fingerprint(&operators.phc) == pin.replaces => "",
+        let note = match known {
+            Some(extension) if counts(&pin, extension) => "",
             _ => "; it counts no more, the one in the file is another since",
         };
         let (tenant, name, since) = (extension.tenant(), extension.name(), instant::text(pin.at));
-        println!("{tenant}: {name} has a PIN chosen at a phone, since {since}{counts}");
+        println!("{tenant}: {name} has a PIN chosen at a phone, since {since}{note}");
     }
 }
 

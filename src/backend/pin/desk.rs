@@ -11,8 +11,8 @@ use dataplane::query::{
 use dataplane::settings::{Settings, StoredPin, Tenant};
 use tracing::{debug, error};
 
-use super::changed::{Changed, fingerprint};
-use super::fallback::{FallbackPin, NO_PIN};
+use super::changed::{Changed, counts};
+use super::fallback::FallbackPin;
 use super::file::FilePins;
 use super::key::Keys;
 use super::rules::{self, PIN_DIGITS};
@@ -230,8 +230,7 @@ impl PinDesk {
         let gone = self.changed.retain(|extension, changed| {
             let tenant = settings.tenant(extension.tenant());
             let entry = tenant.and_then(|tenant| tenant.extension(extension.name()));
-            let operators = entry.map(|extension| extension.pin.as_ref().map_or(NO_PIN, |pin| &pin.phc));
-            operators.is_some_and(|phc| fingerprint(phc) == changed.replaces)
+            entry.is_some_and(|extension| counts(changed, extension))
         });
         gone.into_iter().map(|extension| Record::Pin { extension, pin: None }).collect()
     }
@@ -333,6 +332,7 @@ mod tests {
     use dataplane::query::Pin;
     use dataplane::settings::{Extension, StoredPin, TenantParts, Timers};
 
+    use super::super::changed::fingerprint;
     use super::super::hash::hash_argon2id;
     use super::*;
 

@@ -8,14 +8,10 @@ use dataplane::query::{ChangedPin, PinChangeVerdict, PinReject, Proof};
 use dataplane::settings::{StoredPin, Tenant};
 use tracing::error;
 
-use super::changed::{Changed, fingerprint};
+use super::changed::{Changed, NO_PIN, fingerprint};
 use super::key::Keys;
 use super::stored;
 use super::{Capabilities, Finding, PinBackend};
-
-/// What a PIN that was chosen by somebody who had none replaces: no PIN of the operator's. So it stays when the fallback
-/// becomes another.
-pub const NO_PIN: &str = "";
 
 /// The fallback of one tenant.
 #[derive(Debug)]
