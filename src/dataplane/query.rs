@@ -118,7 +118,10 @@ pub enum PinReject {
     /// It is another one.
     Wrong,
     /// It is the one, and good for nothing but choosing another.
-    MustChange,
+    MustChange {
+        /// It is that of all who have none, and says nothing about who gave it.
+        is_fallback: bool,
+    },
 }
 
 /// What became of a wish for another PIN.
@@ -132,7 +135,10 @@ pub enum PinChangeVerdict {
     /// The old one was not proved; nothing changed.
     Rejected(PinReject),
     /// The new one is too short, too easily guessed or no keypad can dial it; nothing changed.
-    TooSimple,
+    TooSimple {
+        /// The old one is that of all who have none.
+        is_fallback: bool,
+    },
     /// The PIN is kept where it cannot be changed from here, or the operator does not let it; nothing changed.
     Fixed,
     /// Nobody could tell, or the store did not take it; the old one stands.

@@ -128,8 +128,8 @@ impl Seating {
         let tables = &work.ctx.tables;
         let operator = match verdict {
             PinVerdict::Accepted { operator } => operator,
-            PinVerdict::Rejected(PinReject::MustChange) => {
-                tables.pins.right(&log_in.device, &log_in.extension);
+            PinVerdict::Rejected(PinReject::MustChange { is_fallback }) => {
+                was_right(tables, &log_in, !is_fallback);
                 return refused(log_in, Refusal::PinMustChange);
             }
             PinVerdict::Rejected(reject) => return wrong_pin(work, log_in, reject),
@@ -138,11 +138,7 @@ impl Seating {
                 return refused(log_in, Refusal::PinUnavailable);
             }
         };
-        match &operator {
-            None => tables.pins.right(&log_in.device, &log_in.extension),
-            // It says nothing about the person: the device is none where he is known.
-            Some(_) => tables.pins.void(&log_in.device, &log_in.extension),
-        }
+        was_right(tables, &log_in, operator.is_none());
         // Settings may have been reloaded meanwhile: a PIN that was changed is a wrong one (SEC-7).
         let extension = extension_of(&work.ctx.settings, &log_in);
         if extension.and_then(|extension| extension.pin.as_ref()) != stored {
@@ -485,9 +481,15 @@ fn wrong_pin(work: &mut Work<'_>, log_in: LogIn, reject: PinReject) -> Effect {
     let refusal = match reject {
         PinReject::UnknownExtension => Refusal::UnknownExtension,
         PinReject::NoPin => Refusal::NoPin,
-        PinReject::Wrong | PinReject::MustChange => Refusal::Credentials,
+        PinReject::Wrong | PinReject::MustChange { .. } => Refusal::Credentials,
     };
     refused(log_in, refusal)
+}
+
+/// A PIN was right. One that others know, too, says nothing about the person: the device is none where he is known.
+fn was_right(tables: &Tables, log_in: &LogIn, is_own: bool) {
+    let LogIn { device, extension, .. } = log_in;
+    if is_own { tables.pins.right(device, extension) } else { tables.pins.void(device, extension) }
 }
 
 /// An operator lets an extension's PIN be tried again at `device`, or at every device and every ordinary phone of its

@@ -356,7 +356,10 @@ mod tests {
         };
 
         assert_eq!(ask(b"7739", b"2468"), Answer::PinChanged(PinChangeVerdict::Rejected(PinReject::Wrong)));
-        assert_eq!(ask(b"7738", b"1234"), Answer::PinChanged(PinChangeVerdict::TooSimple));
+        assert_eq!(
+            ask(b"7738", b"1234"),
+            Answer::PinChanged(PinChangeVerdict::TooSimple { is_fallback: false })
+        );
         assert_eq!(ask(b"panic", b"2469"), Answer::PinChanged(PinChangeVerdict::Unavailable));
         assert_eq!(
             ask(b"7738", b"2469"),

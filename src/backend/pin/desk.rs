@@ -126,7 +126,8 @@ impl TenantPins {
                 break;
             }
         }
-        let is_proved = matches!(said, Some((_, Finding::Right | Finding::Rejected(PinReject::MustChange))));
+        let is_proved =
+            matches!(said, Some((_, Finding::Right | Finding::Rejected(PinReject::MustChange { .. }))));
         let Some(fallback) = self.fallback.as_ref().filter(|_| !is_proved) else { return said };
         // Tried for who has a PIN, too, so that it takes as long. A mailbox with an empty PIN is known: nothing opens it.
         let finding = fallback.verify(extension, proof);
@@ -145,13 +146,13 @@ impl TenantPins {
         match finding {
             Finding::Right if exists => return (PinVerdict::Accepted { operator: None }, name),
             Finding::Fallback if self.fallback.as_ref().is_some_and(FallbackPin::must_change) => {
-                return (PinVerdict::Rejected(PinReject::MustChange), name);
+                return (PinVerdict::Rejected(PinReject::MustChange { is_fallback: true }), name);
             }
             Finding::Fallback => {
                 return (PinVerdict::Accepted { operator: Some(FALLBACK_PIN.into()) }, name);
             }
-            Finding::Rejected(PinReject::MustChange) if exists => {
-                return (PinVerdict::Rejected(PinReject::MustChange), name);
+            Finding::Rejected(reject @ PinReject::MustChange { .. }) if exists => {
+                return (PinVerdict::Rejected(reject), name);
             }
             Finding::Unavailable => return (PinVerdict::Unavailable, name),
             Finding::Right | Finding::Rejected(_) => {}
@@ -283,7 +284,9 @@ impl PinDesk {
             None => return Err(unknown),
             Some((
                 backend,
-                finding @ (Finding::Right | Finding::Fallback | Finding::Rejected(PinReject::MustChange)),
+                finding @ (Finding::Right
+                | Finding::Fallback
+                | Finding::Rejected(PinReject::MustChange { .. })),
             )) => (backend, finding),
             Some((_, Finding::Rejected(PinReject::UnknownExtension))) => {
                 return Err(PinChangeVerdict::Rejected(PinReject::NoPin));
@@ -296,7 +299,7 @@ impl PinDesk {
         }
         // The old one again would change nothing, and a first PIN is known to whoever set it.
         if old == new || rules::check(new.reveal(), extension.name(), pins.length_min).is_err() {
-            return Err(PinChangeVerdict::TooSimple);
+            return Err(PinChangeVerdict::TooSimple { is_fallback: finding == Finding::Fallback });
         }
         let changed = backend.change(extension.name(), new.reveal(), at)?;
         Ok((changed, PinChangeVerdict::Changed { was_fallback: finding == Finding::Fallback }))

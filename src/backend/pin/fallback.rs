@@ -205,7 +205,10 @@ mod tests {
     #[test]
     fn fallback_that_must_change_opens_nothing_until_a_pin_is_chosen() {
         let house = House::new(true);
-        assert_eq!(house.dial("1004", "8080"), PinVerdict::Rejected(PinReject::MustChange));
+        assert_eq!(
+            house.dial("1004", "8080"),
+            PinVerdict::Rejected(PinReject::MustChange { is_fallback: true })
+        );
 
         let changed = house.change("1004", "8080", "1357");
 
@@ -213,7 +216,7 @@ mod tests {
         assert_eq!((house.dial("1004", "1357"), house.dial("1004", "8080")), (OWN, WRONG));
         assert_eq!(
             house.dial("1005", "8080"),
-            PinVerdict::Rejected(PinReject::MustChange),
+            PinVerdict::Rejected(PinReject::MustChange { is_fallback: true }),
             "1005 has chosen none"
         );
         assert_eq!(

@@ -62,7 +62,7 @@ impl PinBackend for FilePins {
         };
         match stored::is_proved(&phc, proof, &self.keys) {
             _ if !is_known => Finding::Rejected(PinReject::UnknownExtension),
-            Ok(true) if must_change => Finding::Rejected(PinReject::MustChange),
+            Ok(true) if must_change => Finding::Rejected(PinReject::MustChange { is_fallback: false }),
             Ok(true) => Finding::Right,
             Ok(false) => Finding::Rejected(PinReject::Wrong),
             Err(error) => {

@@ -6,7 +6,7 @@
 //!     └─ locked ────────────────────────────────────────────────────────────────► said why
 //! ```
 
-use super::{PIN_WITHIN, refused, wrong_pin};
+use super::{PIN_WITHIN, refused, was_right, wrong_pin};
 use crate::audit::{Event, Kind};
 use crate::context::Work;
 use crate::effect::{Effect, LogIn};
@@ -44,22 +44,21 @@ pub(crate) fn change_pin(
 
 /// The PIN backends answered to a wish for another PIN.
 pub(crate) fn on_pin_changed(work: &mut Work<'_>, mut by: LogIn, verdict: PinChangeVerdict) -> Effect {
-    let pins = &work.ctx.tables.pins;
-    let refusal = match verdict {
+    let tables = &work.ctx.tables;
+    let (refusal, is_own) = match verdict {
         PinChangeVerdict::Rejected(reject) => return wrong_pin(work, by, reject),
         PinChangeVerdict::Unavailable => {
-            pins.void(&by.device, &by.extension);
+            tables.pins.void(&by.device, &by.extension);
             return refused(by, Refusal::PinUnavailable);
         }
         PinChangeVerdict::Changed { was_fallback } => {
             by.origin.by = was_fallback.then(|| FALLBACK_PIN.into());
-            None
+            (None, true)
         }
-        PinChangeVerdict::TooSimple => Some(Refusal::PinTooSimple),
-        PinChangeVerdict::Fixed => Some(Refusal::PinFixed),
+        PinChangeVerdict::TooSimple { is_fallback } => (Some(Refusal::PinTooSimple), !is_fallback),
+        PinChangeVerdict::Fixed => (Some(Refusal::PinFixed), true),
     };
-    // The old one was the right one.
-    pins.right(&by.device, &by.extension);
+    was_right(tables, &by, is_own);
     match refusal {
         None => {
             record(work, &by);

@@ -41,11 +41,11 @@ impl Pins {
         };
         let pin = self.changed.get(extension).or(entry.pin.as_ref());
         if pin.is_none() && self.fallback.is_some_and(|fallback| proves(proof, fallback)) {
-            return PinVerdict::Rejected(PinReject::MustChange);
+            return PinVerdict::Rejected(PinReject::MustChange { is_fallback: true });
         }
         if pin.is_some_and(|pin| proves(proof, pin.phc.trim_start_matches("$office$"))) {
             return match pin.is_some_and(|pin| pin.must_change) {
-                true => PinVerdict::Rejected(PinReject::MustChange),
+                true => PinVerdict::Rejected(PinReject::MustChange { is_fallback: false }),
                 false => PinVerdict::Accepted { operator: None },
             };
         }
@@ -59,22 +59,21 @@ impl Pins {
         let PinChange { extension, old, new, device, surface, deadline } = change.clone();
         let proof = Proof::Clear(old);
         let request = PinRequest { extension: extension.clone(), proof, device, surface, deadline };
-        match self.verify(&request, settings) {
-            PinVerdict::Accepted { operator: None } | PinVerdict::Rejected(PinReject::MustChange) => {}
+        let is_fallback = match self.verify(&request, settings) {
+            PinVerdict::Accepted { operator: None } => false,
+            PinVerdict::Rejected(PinReject::MustChange { is_fallback }) => is_fallback,
             PinVerdict::Rejected(reject) => return PinChangeVerdict::Rejected(reject),
             PinVerdict::Accepted { operator: Some(_) } => {
                 return PinChangeVerdict::Rejected(PinReject::Wrong);
             }
             PinVerdict::Unavailable => return PinChangeVerdict::Unavailable,
-        }
+        };
         let new = String::from_utf8_lossy(new.reveal()).into_owned();
         if new.len() < 4 || new == extension.name() {
-            return PinChangeVerdict::TooSimple;
+            return PinChangeVerdict::TooSimple { is_fallback };
         }
-        let entry = settings.tenant(extension.tenant()).and_then(|tenant| tenant.extension(extension.name()));
-        let has_none = entry.is_none_or(|extension| extension.pin.is_none());
-        let before = self.changed.insert(extension, pin_hash(&new));
-        PinChangeVerdict::Changed { was_fallback: has_none && before.is_none() }
+        self.changed.insert(extension, pin_hash(&new));
+        PinChangeVerdict::Changed { was_fallback: is_fallback }
     }
 }
 
