@@ -37,6 +37,7 @@ pub mod return_path;
 mod seating;
 mod secret;
 pub mod settings;
+mod sharded;
 mod slots;
 mod subscription;
 mod tables;

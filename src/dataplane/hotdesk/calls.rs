@@ -10,8 +10,9 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::place::{Named, Place};
-use super::sharded::{NameHasher, Sharded};
+use crate::hash::NameHasher;
 use crate::now::Mono;
+use crate::sharded::Sharded;
 
 /// A desk phone holds a handful of calls; a busy reception desk a dozen. Beyond, the oldest ordinary call is
 /// forgotten, so a phone that never ends its calls costs no more than this.

@@ -13,8 +13,9 @@ use std::collections::HashMap;
 
 use super::change::Seat;
 use super::place::{Named, Place};
-use super::sharded::{NameHasher, Sharded};
+use crate::hash::NameHasher;
 use crate::now::Mono;
+use crate::sharded::Sharded;
 
 /// One desk an extension and one extension a desk at most: as many as are configured.
 #[derive(Debug)]

@@ -6,7 +6,8 @@ use std::collections::HashMap;
 
 use super::change::Seat;
 use super::place::{Named, Place};
-use super::sharded::{NameHasher, Sharded};
+use crate::hash::NameHasher;
+use crate::sharded::Sharded;
 
 /// The last seat of each device, as far as any is remembered: one entry a device at most, so as many as are configured.
 #[derive(Debug)]

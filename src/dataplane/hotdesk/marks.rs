@@ -10,8 +10,9 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::place::Place;
-use super::sharded::{NameHasher, Sharded};
+use crate::hash::NameHasher;
 use crate::now::Mono;
+use crate::sharded::Sharded;
 
 /// People who lost a seat at one device within `native_silence` while its phone went on registering for them.
 /// A phone holds one native account at a time; a few more are left by people in a row. The oldest gives way.

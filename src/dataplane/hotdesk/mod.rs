@@ -23,7 +23,6 @@ mod place;
 mod proposal;
 mod reloads;
 mod seat;
-pub(crate) mod sharded;
 mod sync;
 mod timeouts;
 

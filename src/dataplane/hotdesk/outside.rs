@@ -6,9 +6,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::place::Place;
-use super::sharded::{NameHasher, Sharded};
+use crate::hash::NameHasher;
 use crate::now::Mono;
 use crate::settings::OutsidePolicy;
+use crate::sharded::Sharded;
 
 const MINUTE: Duration = Duration::from_secs(60);
 

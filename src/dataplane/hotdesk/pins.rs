@@ -15,8 +15,9 @@ use siphasher::sip::SipHasher13;
 use smallvec::SmallVec;
 
 use super::place::Place;
-use super::sharded::{NameHasher, Sharded};
+use crate::hash::NameHasher;
 use crate::now::Mono;
+use crate::sharded::Sharded;
 
 /// Wrong PINs of a pair before it is locked.
 const TRIES_FREE: u32 = 3;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::hash::NameHasher;
+use crate::hash::NameHasher;
 
 /// A name within a tenant: a device id or an extension number. Copies share its text.
 #[derive(Clone)]

@@ -8,7 +8,8 @@ use std::collections::HashMap;
 
 use super::change::{Cause, Origin, Surface};
 use super::place::Place;
-use super::sharded::{NameHasher, Sharded};
+use crate::hash::NameHasher;
+use crate::sharded::Sharded;
 
 /// The end of one sitting, kept until the device is idle. It is void if the epoch has changed by then: give it
 /// to `Seats::end_now` as `only_epoch`.

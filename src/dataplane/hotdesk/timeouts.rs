@@ -16,9 +16,10 @@ use std::time::Duration;
 
 use super::change::{Cause, Seat};
 use super::place::{Named, Place};
-use super::sharded::{NameHasher, Sharded};
+use crate::hash::NameHasher;
 use crate::now::{Mono, Now};
 use crate::settings::{Terms, TimeZone};
+use crate::sharded::Sharded;
 
 /// How soon a seat is looked at again that would be idle if no call were up at its device, or no hold.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::dialog::{Dialog, Tag};
 use crate::flow::Flow;
+use crate::hash::NameHasher;
 use crate::hotdesk::Place;
-use crate::hotdesk::sharded::{NameHasher, Sharded};
 use crate::now::Mono;
+use crate::sharded::Sharded;
 
 /// A challenge: 192 random bits.
 pub(super) type Nonce = [u8; 32];

@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, Hash};
 use std::sync::{Mutex, PoisonError};
 
-pub(crate) use super::hash::NameHasher;
+use crate::hash::NameHasher;
 
 /// A dozen workers seldom meet in one of 64.
 const SHARDS: usize = 64;
