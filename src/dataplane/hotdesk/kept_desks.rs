@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Every worker hears of a change of seats at a time of its own and asks here which calls are to stop ringing: so what is over
-//! is marked and not removed, and all are told the same.
+//! is marked and not removed, and all are told the same. An end may be told after the log-in that followed it, and keeps
+//! nothing then.
 
 use std::collections::HashMap;
 
@@ -26,7 +27,15 @@ pub struct KeptDesks {
     extensions: Sharded<Kept>,
 }
 
-type Kept = HashMap<Place, Tie, NameHasher>;
+type Kept = HashMap<Place, Side, NameHasher>;
+
+/// What is known of one desk or extension.
+#[derive(Debug, Default)]
+struct Side {
+    tie: Option<Tie>,
+    /// Epoch of the seat that began here last; 0: of none. Every seat before it is over.
+    begun: u64,
+}
 
 /// The other side of a seat that has ended.
 #[derive(Debug)]
@@ -34,7 +43,13 @@ struct Tie {
     other: Place,
     epoch: u64,
     until: Mono,
-    is_over: bool,
+}
+
+impl Side {
+    /// The tie, unless somebody has sat down since.
+    fn standing(&self) -> Option<&Tie> {
+        self.tie.as_ref().filter(|tie| tie.epoch >= self.begun)
+    }
 }
 
 impl Default for KeptDesks {
@@ -51,26 +66,33 @@ impl KeptDesks {
 
     /// A seat has ended and nobody has taken its place: its desk is kept until then.
     pub fn keep(&self, seat: &Seat, until: Mono) {
-        let tie = |other: &Place| Tie { other: other.clone(), epoch: seat.epoch, until, is_over: false };
-        self.devices.with(&seat.device, |kept| kept.insert(seat.device.clone(), tie(&seat.extension)));
-        self.extensions.with(&seat.extension, |kept| kept.insert(seat.extension.clone(), tie(&seat.device)));
+        let keep = |kept: &mut Kept, place: &Place, other: &Place| {
+            let side = kept.entry(place.clone()).or_default();
+            if side.tie.as_ref().is_none_or(|tie| tie.epoch <= seat.epoch) {
+                side.tie = Some(Tie { other: other.clone(), epoch: seat.epoch, until });
+            }
+        };
+        self.devices.with(&seat.device, |kept| keep(kept, &seat.device, &seat.extension));
+        self.extensions.with(&seat.extension, |kept| keep(kept, &seat.extension, &seat.device));
     }
 
     /// The desk that is kept for an extension.
     pub fn desk_of(&self, extension: &dyn Named, now: Mono) -> Option<Place> {
-        let stands = |tie: &&Tie| !tie.is_over && now < tie.until;
-        let (desk, epoch) = self.extensions.with(extension, |kept| {
-            kept.get(extension).filter(stands).map(|tie| (tie.other.clone(), tie.epoch))
-        })?;
-        let is_kept = |kept: &mut Kept| kept.get(&desk).filter(stands).is_some_and(|tie| tie.epoch == epoch);
+        let stands = |side: &Side| {
+            let tie = side.standing().filter(|tie| now < tie.until)?;
+            Some((tie.other.clone(), tie.epoch))
+        };
+        let (desk, epoch) = self.extensions.with(extension, |kept| kept.get(extension).and_then(stands))?;
+        let is_kept = |kept: &mut Kept| kept.get(&desk).and_then(stands).is_some_and(|tie| tie.1 == epoch);
         self.devices.with(&desk, is_kept).then_some(desk)
     }
 
     /// A seat has begun: its desk is kept for nobody any more, and no desk for its extension. For whom it was, and which.
     pub fn sat_down(&self, seat: &Seat) -> (Option<Place>, Option<Place>) {
         let end = |kept: &mut Kept, place: &Place| {
-            let tie = kept.get_mut(place).filter(|tie| tie.epoch < seat.epoch)?;
-            tie.is_over = true;
+            let side = kept.entry(place.clone()).or_default();
+            side.begun = side.begun.max(seat.epoch);
+            let tie = side.tie.as_ref().filter(|tie| tie.epoch < seat.epoch)?;
             Some(tie.other.clone())
         };
         let person = self.devices.with(&seat.device, |kept| end(kept, &seat.device));
@@ -81,7 +103,14 @@ impl KeptDesks {
     /// Forgets what is over, and all desks and extensions for which `exists` is false.
     pub fn retain(&self, exists: impl Fn(&Place) -> bool) {
         for side in [&self.devices, &self.extensions] {
-            side.each(|kept| kept.retain(|place, tie| !tie.is_over && exists(place) && exists(&tie.other)));
+            side.each(|kept| {
+                kept.retain(|place, _| exists(place));
+                for side in kept.values_mut() {
+                    if !side.standing().is_some_and(|tie| exists(&tie.other)) {
+                        side.tie = None;
+                    }
+                }
+            });
         }
     }
 }
@@ -159,8 +188,24 @@ mod tests {
         kept.retain(|place| place.name() != "1001");
 
         let mut left = 0;
-        kept.devices.each(|kept| left += kept.len());
-        kept.extensions.each(|kept| left += kept.len());
+        for side in [&kept.devices, &kept.extensions] {
+            side.each(|kept| left += kept.values().filter(|side| side.tie.is_some()).count());
+        }
         assert_eq!(left, 0);
+        kept.extensions.each(|kept| assert!(kept.keys().all(|place| place.name() != "1001")));
+    }
+
+    #[test]
+    fn desk_is_not_kept_by_an_end_that_is_told_after_the_next_log_in() {
+        let kept = KeptDesks::new();
+        // 1001 leaves by one worker, 1002 sits down by another, which is told first.
+        kept.sat_down(&seat("desk-1", "1002", 2));
+        kept.keep(&seat("desk-1", "1001", 1), until());
+        assert_eq!(desk_of(&kept, "1001", 1), None, "somebody has sat there since");
+
+        kept.keep(&seat("desk-2", "1003", 3), until());
+        kept.sat_down(&seat("desk-2", "1004", 5));
+        kept.keep(&seat("desk-2", "1003", 4), until());
+        assert_eq!(desk_of(&kept, "1003", 1), None, "nor after one of before");
     }
 }
