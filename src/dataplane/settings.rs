@@ -14,7 +14,8 @@ mod route;
 mod seats;
 mod timers;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasherDefault;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -22,7 +23,8 @@ use ipnet::IpNet;
 
 use crate::auth::RegistrarUris;
 use crate::flow::{Flow, ListenerId};
-use crate::hash::NameHasher;
+use crate::hash::{Identity, NameHasher};
+use crate::location::device_hash;
 use crate::media::MediaAddress;
 pub use crate::secret::{SipSecret, StoredPin};
 pub use account::{Device, Extension, Reload, Site};
@@ -60,6 +62,8 @@ pub struct Settings {
     by_domain: HashMap<Box<[u8]>, TenantIndex, NameHasher>,
     by_id: HashMap<Box<str>, TenantIndex, NameHasher>,
     by_customer: HashMap<Box<str>, OfCustomer, NameHasher>,
+    /// By [`device_hash`]: the tenant, and the index among its devices.
+    by_device_hash: HashMap<u64, (TenantIndex, u32), BuildHasherDefault<Identity>>,
     /// The tenants whose routes lead to an address, in file order.
     by_peer: HashMap<SocketAddr, Vec<TenantIndex>>,
     /// The tenants whose emergency calls go to an address, in file order.
@@ -75,6 +79,8 @@ pub struct Settings {
 struct OfCustomer {
     /// In file order.
     tenants: Vec<TenantIndex>,
+    /// Of the tenants with the same emergency numbers the first.
+    emergencies: Vec<TenantIndex>,
     has_devices: bool,
 }
 
@@ -96,6 +102,8 @@ impl Settings {
         let mut by_domain = HashMap::default();
         let mut by_id = HashMap::default();
         let mut by_customer: HashMap<Box<str>, OfCustomer, NameHasher> = HashMap::default();
+        let mut by_device_hash: HashMap<_, _, BuildHasherDefault<Identity>> = HashMap::default();
+        let mut emergencies = HashSet::new();
         let mut by_peer: HashMap<SocketAddr, Vec<TenantIndex>> = HashMap::new();
         let mut by_emergency_service: HashMap<IpAddr, Vec<TenantIndex>> = HashMap::new();
         let mut peer_accounts = PeerAccounts::default();
@@ -105,6 +113,12 @@ impl Settings {
             let of_customer = by_customer.entry(tenant.customer.clone()).or_default();
             of_customer.tenants.push(index);
             of_customer.has_devices |= !tenant.devices.is_empty();
+            if emergencies.insert((&tenant.customer, &tenant.emergency.numbers, &tenant.emergency.prefixes)) {
+                of_customer.emergencies.push(index);
+            }
+            for (number, device) in tenant.devices.iter().enumerate() {
+                by_device_hash.entry(device_hash(&tenant.id, &device.id)).or_insert((index, number as u32));
+            }
             for address in tenant.routes.iter().flat_map(Route::addresses) {
                 let served = by_peer.entry(canonical(*address)).or_default();
                 if served.last() != Some(&index) {
@@ -134,6 +148,7 @@ impl Settings {
             by_domain,
             by_id,
             by_customer,
+            by_device_hash,
             by_peer,
             by_emergency_service,
             peer_accounts,
@@ -165,6 +180,19 @@ impl Settings {
     pub fn tenants_of_customer(&self, tenant: &Tenant) -> impl ExactSizeIterator<Item = &Arc<Tenant>> {
         let of_customer = self.by_customer.get(&tenant.customer).map_or(&[][..], |known| &known.tenants);
         of_customer.iter().map(|index| &self.tenants[index.0 as usize])
+    }
+
+    /// What the tenants of the customer of `tenant` take for a call for help; those with the same numbers once.
+    pub fn emergencies_of_customer(&self, tenant: &Tenant) -> impl Iterator<Item = &Emergency> {
+        let of_customer = self.by_customer.get(&tenant.customer).map_or(&[][..], |known| &known.emergencies);
+        of_customer.iter().map(|index| &self.tenants[index.0 as usize].emergency)
+    }
+
+    /// The device with this [`device_hash`], and its tenant.
+    pub fn device_of_hash(&self, hash: u64) -> Option<(&Arc<Tenant>, &Device)> {
+        let (tenant, device) = *self.by_device_hash.get(&hash)?;
+        let tenant = self.tenants.get(tenant.0 as usize)?;
+        Some((tenant, tenant.devices.get(device as usize)?))
     }
 
     /// True if some tenant of `customer` has devices.
@@ -601,5 +629,32 @@ mod tests {
         for domain in ["", "demo.example.", "demo", &"D".repeat(256)] {
             assert!(settings.tenant_of_domain(domain.as_bytes()).is_none(), "{domain}");
         }
+    }
+
+    #[test]
+    fn emergency_numbers_of_a_customer_are_listed_once_and_its_devices_found_by_hash() {
+        let tenant = |id: &str, customer: &str, number: &str| {
+            let emergency = Emergency { numbers: vec![number.into()], ..Emergency::default() };
+            let devices = vec![Device { id: "desk-1".into(), ..Device::default() }];
+            let (id, customer) = (id.into(), customer.into());
+            Arc::new(Tenant::new(TenantParts { id, customer, emergency, devices, ..TenantParts::default() }))
+        };
+        let tenants = vec![
+            tenant("a", "x", "112"),
+            tenant("b", "x", "112"),
+            tenant("c", "x", "999"),
+            tenant("d", "y", "112"),
+        ];
+        let settings = Settings::new(1, "edge", Vec::new(), tenants, Timers::default(), false);
+
+        let numbers = |id: &str| {
+            let tenant = settings.tenant(id).unwrap();
+            let listed = settings.emergencies_of_customer(tenant);
+            listed.map(|emergency| emergency.numbers[0].to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!((numbers("b"), numbers("d")), (vec!["112".into(), "999".into()], vec!["112".to_owned()]));
+        let (tenant, device) = settings.device_of_hash(device_hash("b", "desk-1")).unwrap();
+        assert_eq!((&*tenant.id, &*device.id), ("b", "desk-1"));
+        assert!(settings.device_of_hash(device_hash("b", "desk-2")).is_none());
     }
 }

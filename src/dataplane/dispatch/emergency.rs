@@ -14,7 +14,7 @@ use crate::flow::Flow;
 use crate::hotdesk::{self, CalledForHelp, Caller, Origin, Place};
 use crate::output::{Output, Report};
 use crate::proxy::{self, Emergency, EmergencyCaller, ForHelp, Plan, Target};
-use crate::settings::{Account, LocationForm, Tenant};
+use crate::settings::{self, Account, LocationForm, Tenant};
 
 /// True for `urn:service:sos` and its sub-services (RFC 5031 §4.2).
 pub(super) fn is_service_sos(uri: &sip::Uri<'_>) -> bool {
@@ -23,8 +23,8 @@ pub(super) fn is_service_sos(uri: &sip::Uri<'_>) -> bool {
 }
 
 /// The number that is dialled, or the whole service URN, where `uri` asks for help.
-fn number(tenant: &Tenant, uri: &sip::Uri<'_>) -> Option<String> {
-    match hotdesk::emergency(&uri.user_unescaped(), &tenant.emergency) {
+fn number(emergency: &settings::Emergency, uri: &sip::Uri<'_>) -> Option<String> {
+    match hotdesk::emergency(&uri.user_unescaped(), emergency) {
         None if is_service_sos(uri) => Some(String::from_utf8_lossy(uri.raw).into_owned()),
         number => number.map(str::to_owned),
     }
@@ -51,15 +51,16 @@ impl Rooms {
     ) -> bool {
         let Incoming { flow, headers, .. } = *incoming;
         let uri = &headers.request_uri.expect("a request has a Request-URI");
-        // A visitor knows the numbers of where he is at home, and reads those of where he is on the wall.
-        let here = number(home, uri);
-        let may_visit = here.is_some() || work.ctx.settings.tenants_of_customer(home).len() > 1;
-        if !may_visit {
+        // A visitor knows the numbers of where he is at home, and reads those of where he is on the wall. Where he is takes a
+        // search, which no stranger's call is worth that is for no number of the kind.
+        let is_for_help = |emergency| number(emergency, uri).is_some();
+        if !work.ctx.settings.emergencies_of_customer(home).any(is_for_help) {
             return false;
         }
         let from_user = headers.from_uri.user_unescaped();
         let visited = proxy::tenant_visited(work.ctx, home, flow, &from_user, work.now);
-        let Some(number) = number(&visited, uri).or(here) else { return false };
+        let number = number(&visited.emergency, uri).or_else(|| number(&home.emergency, uri));
+        let Some(number) = number else { return false };
         self.on_emergency(work, incoming, home, &visited, &number);
         true
     }

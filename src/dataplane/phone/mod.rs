@@ -47,16 +47,13 @@ pub(crate) fn device_of_flow(
     });
     let held = held?;
     let is_it = |tenant: &str, device: &str| device_hash(tenant, device) == held.device;
-    // The holder is found by its seat; only one that has lost it is searched for.
+    // The holder is found by its seat; only one that has lost it by its hash.
     let seats = ctx.tables.seats.seats_of(&tenant.customer, &(&*tenant.id, user));
     if let Some(seat) = seats.iter().find(|seat| is_it(seat.device.tenant(), seat.device.name())) {
         return Some(seat.device.clone());
     }
-    let mut heres = ctx.settings.tenants_of_customer(tenant);
-    heres.find_map(|here| {
-        let device = here.devices.iter().find(|device| is_it(&here.id, &device.id))?;
-        Some(Place::new(&here.id, &device.id))
-    })
+    let (here, device) = ctx.settings.device_of_hash(held.device)?;
+    (here.customer == tenant.customer).then(|| Place::new(&here.id, &device.id))
 }
 
 /// Pieces between blanks, brackets and the marks makers put before a MAC.
