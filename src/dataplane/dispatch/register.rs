@@ -328,7 +328,7 @@ impl Rooms {
     ) -> bool {
         let (request, flow) = (register.message, &register.flow);
         let facts = (register.headers, register.print);
-        granted.package = package_for(registrant.tenant, registrant.sender);
+        granted.packages = packages_for(registrant.tenant, registrant.sender);
         match change_bindings(work, register, registrant, granted) {
             Outcome::Granted { added, removed, .. } => {
                 let is_kept = work.ctx.settings.durable && added + removed > 0;
@@ -379,7 +379,7 @@ impl Rooms {
             let location = &work.ctx.tables.location;
             let mut granted = Granted::now(location, (aor.tenant(), aor.name()), sender, work.now.mono);
             let tenant = work.ctx.settings.tenant(aor.tenant());
-            granted.package = tenant.and_then(|tenant| package_for(tenant, sender));
+            granted.packages = tenant.and_then(|tenant| packages_for(tenant, sender));
             answer_registered(work, flow, request, (headers, print), &granted);
         });
     }
@@ -484,8 +484,9 @@ fn change_bindings(
     outcome
 }
 
-/// The event package that whoever registers may subscribe to: a shared phone's guest key.
-fn package_for(tenant: &Tenant, sender: Sender) -> Option<&'static str> {
+/// The event packages a shared phone with a guest key is told that it may subscribe to. One without gets no Allow-Events: it
+/// may subscribe to `message-summary` all the same, and most refreshes stay as short as they can be.
+fn packages_for(tenant: &Tenant, sender: Sender) -> Option<&'static str> {
     (tenant.seats.hoteling.is_some() && sender == Sender::Device).then_some(subscription::PACKAGES)
 }
 

@@ -14,8 +14,8 @@ pub(crate) struct Granted {
     values: Vec<u8>,
     /// Where each value ends.
     ends: SmallVec<[usize; 2]>,
-    /// The event package that the sender may subscribe to, if there is one.
-    pub(crate) package: Option<&'static str>,
+    /// The event packages that the sender is told of, as Allow-Events lists them.
+    pub(crate) packages: Option<&'static str>,
 }
 
 impl Granted {
@@ -71,8 +71,8 @@ pub(crate) fn write_granted(
     for value in granted.values() {
         response.header(sip::Name::Contact, value);
     }
-    if let Some(package) = granted.package {
-        response.header(sip::Name::AllowEvents, package.as_bytes());
+    if let Some(packages) = granted.packages {
+        response.header(sip::Name::AllowEvents, packages.as_bytes());
     }
     response.finish();
 }
