@@ -38,10 +38,17 @@ impl Rooms {
         if let Some(answer) = refused_by_proxy_rules(work, request, headers) {
             return work.answer(flow, request, answer);
         }
-        if headers.to.tag().is_some() {
-            return self.on_in_dialog_request(work, incoming);
-        }
         let uri = headers.request_uri.expect("a request has a Request-URI");
+        // Its first hop has given away already what the scheme was to keep (RFC 3261 §26.2.2).
+        let in_clear = (uri.scheme == sip::Scheme::Sips && !work.ctx.is_secure(flow))
+            .then(|| Answer::new(403, "SIPS Over TLS Only"));
+        if headers.to.tag().is_some() {
+            // A call can be hung up all the same.
+            return match in_clear.filter(|_| request.method() != Some(sip::Method::Bye)) {
+                Some(answer) => work.answer(flow, request, answer),
+                None => self.on_in_dialog_request(work, incoming),
+            };
+        }
         if !matches!(uri.scheme, sip::Scheme::Sip | sip::Scheme::Sips | sip::Scheme::Tel)
             && !emergency::is_service_sos(&uri)
         {
@@ -64,9 +71,8 @@ impl Rooms {
         if invite && self.takes_emergency(work, incoming, &tenant) {
             return;
         }
-        if uri.scheme == sip::Scheme::Sips && !work.ctx.is_secure(flow) {
-            // Its first hop has given away already what the scheme was to keep (RFC 3261 §26.2.2).
-            return work.answer(flow, request, Answer::new(403, "SIPS Over TLS Only"));
+        if let Some(answer) = in_clear {
+            return work.answer(flow, request, answer);
         }
         if request.header(sip::Name::ProxyRequire).is_some() {
             return refuse_extensions(work, flow, request, sip::Name::ProxyRequire);

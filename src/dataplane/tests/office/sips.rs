@@ -1,5 +1,6 @@
 //! `sips:`: whoever asks for it is never carried over a hop that others can read (RFC 5630).
 
+use dataplane::settings::Peer;
 use dataplane::testing::Office;
 
 use crate::{SEED, last_answer, last_heard};
@@ -72,11 +73,36 @@ fn a_code_dialled_as_sips_is_answered_as_sips() {
 }
 
 #[test]
-fn help_is_called_whatever_the_scheme() {
+fn sips_that_comes_in_clear_within_a_call_is_refused_and_the_call_can_be_hung_up() {
     let mut office = office();
+    let call = office.call("desk-3", "1002");
+    office["desk-2"].forget();
 
-    let call = office.call_with("desk-1", "112", |invite| invite.uri = "sips:112@demo.hotdesk".into());
+    office.invite_again(call, |draft| draft.uri = draft.uri.replacen("sip:", "sips:", 1));
+    let answer = last_answer(&office, "desk-3", "INVITE");
+    assert!(answer.text.starts_with("SIP/2.0 403 "), "{}", answer.text);
+    assert!(office["desk-2"].requests("INVITE").is_empty());
 
-    // This tenant has no route for it, and says so; it is not the scheme that stops it.
-    assert_eq!(office.outcome(call), Some(500));
+    office.hang_up(call);
+    assert_eq!(office["desk-2"].up(), 0);
+}
+
+#[test]
+fn help_is_called_whatever_the_scheme() {
+    let mut office = Office::with(SEED, |blueprint| {
+        let addresses = vec!["198.51.100.112:5060".parse().expect("an address")];
+        blueprint.tenants[0].emergency.routes = vec![Peer { uri: "sip:psap.example".into(), addresses }];
+    });
+    office.peer("psap", "198.51.100.112:5060");
+    office.unbox("desk-1", "desk-1").over_tls("desk-1", "sips");
+    assert_eq!(office.register("desk-1"), Some(200));
+    office.plug_in("desk-3");
+
+    for desk in ["desk-1", "desk-3"] {
+        let call = office.call_with(desk, "112", |invite| invite.uri = "sips:112@demo.hotdesk".into());
+        assert_eq!(office.outcome(call), Some(200), "{desk}");
+        office.hang_up(call);
+        assert_eq!(office["psap"].up(), 0, "{desk} has hung up");
+    }
+    assert_eq!(office["psap"].requests("INVITE").len(), 2);
 }
