@@ -5,6 +5,7 @@
 mod account;
 mod calls;
 mod codes;
+mod customer;
 mod emergency;
 mod ends;
 mod listener;
@@ -30,6 +31,7 @@ pub use crate::secret::{SipSecret, StoredPin};
 pub use account::{Device, Extension, Reload, Site};
 pub use calls::{Absent, BasePolicy};
 pub use codes::{AttendantPolicy, Codes, CodesFrom};
+use customer::OfCustomer;
 pub use emergency::{Emergency, LocationForm, Peer, Told};
 pub use ends::{Ends, Limit, TERM_MAX, Terms, TimeOfDay, TimeZone};
 use listener::Face;
@@ -72,16 +74,6 @@ pub struct Settings {
     peer_accounts: PeerAccounts,
     /// How each listener names itself, by its index.
     faces: Vec<Face>,
-}
-
-/// What a customer has.
-#[derive(Debug, Default)]
-struct OfCustomer {
-    /// In file order.
-    tenants: Vec<TenantIndex>,
-    /// Of the tenants with the same emergency numbers the first.
-    emergencies: Vec<TenantIndex>,
-    has_devices: bool,
 }
 
 /// Index into [`Settings::tenants`]; of one generation of settings only.
@@ -176,28 +168,11 @@ impl Settings {
         self.tenants.get(self.by_id.get(id)?.0 as usize)
     }
 
-    /// The tenants of the customer of `tenant`, itself among them.
-    pub fn tenants_of_customer(&self, tenant: &Tenant) -> impl ExactSizeIterator<Item = &Arc<Tenant>> {
-        let of_customer = self.by_customer.get(&tenant.customer).map_or(&[][..], |known| &known.tenants);
-        of_customer.iter().map(|index| &self.tenants[index.0 as usize])
-    }
-
-    /// What the tenants of the customer of `tenant` take for a call for help; those with the same numbers once.
-    pub fn emergencies_of_customer(&self, tenant: &Tenant) -> impl Iterator<Item = &Emergency> {
-        let of_customer = self.by_customer.get(&tenant.customer).map_or(&[][..], |known| &known.emergencies);
-        of_customer.iter().map(|index| &self.tenants[index.0 as usize].emergency)
-    }
-
     /// The device with this [`device_hash`], and its tenant.
     pub fn device_of_hash(&self, hash: u64) -> Option<(&Arc<Tenant>, &Device)> {
         let (tenant, device) = *self.by_device_hash.get(&hash)?;
         let tenant = self.tenants.get(tenant.0 as usize)?;
         Some((tenant, tenant.devices.get(device as usize)?))
-    }
-
-    /// True if some tenant of `customer` has devices.
-    pub fn has_devices(&self, customer: &str) -> bool {
-        self.by_customer.get(customer).is_some_and(|known| known.has_devices)
     }
 
     /// What holds for the seat of an extension at a device: of device, extension, site and tenant the first that says
