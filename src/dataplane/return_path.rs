@@ -5,6 +5,10 @@
 //! make them: AES-256-GCM-SIV under a daily key, bound to the Call-ID and the opener's tag. Of the two ciphers that
 //! forgive a random nonce it is the one that processors have instructions for: 2,000 against 9,000 to seal or open.
 //!
+//! The callee's copy is in the request, which no tag of his is known of yet. The opener's is in the responses, where it is
+//! sealed anew with the tag that each has: it is good for that dialog and no other. All are sealed under one nonce, which
+//! SIV forgives too, so that a repeated response has the same octets.
+//!
 //! ```text
 //! hd = base64url( key id (1) | nonce (12) | sealed( version (1) | opener's tag hash (8) | fields ) | MAC (16) )
 //! field = tag (1) | length (2) | octets           unknown tags are passed over: the format can grow
@@ -35,7 +39,7 @@ pub const PARAM_LENGTH_MAX: usize = 1600;
 pub const ORIGINAL_LENGTH_MAX: usize = 384;
 
 const VERSION: u8 = 1;
-const NONCE_LENGTH: usize = 12;
+pub(crate) const NONCE_LENGTH: usize = 12;
 const MAC_LENGTH: usize = 16;
 
 /// What stands before the sealed octets: key id and nonce.
@@ -59,6 +63,8 @@ const OPENER_ACCOUNT_TENANT: u8 = 12;
 const OPENER_DEVICE_TENANT: u8 = 13;
 const CALLEE_ACCOUNT_TENANT: u8 = 14;
 const CALLEE_DEVICE_TENANT: u8 = 15;
+/// Hash of the callee's tag; where it is there, it stands first.
+const CALLEE_TAG: u8 = 16;
 
 /// Keys under which Record-Route parameters are sealed: the first seals, all open. One is made every day and
 /// an old one is kept as long as a call may last.
@@ -78,6 +84,17 @@ impl std::fmt::Debug for RoutingKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(self.keys.iter().map(|(id, _)| id)).finish()
     }
+}
+
+/// Which dialog it is (RFC 3261 §12).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DialogId<'a> {
+    /// Its Call-ID.
+    pub call_id: &'a [u8],
+    /// The tag of whoever sent the INVITE.
+    pub opener_tag: &'a [u8],
+    /// That of whoever answers it, once it is known.
+    pub callee_tag: Option<&'a [u8]>,
 }
 
 /// One end of a dialog as the edge knows it.
@@ -188,13 +205,13 @@ fn read_flow(value: &[u8]) -> Option<Flow> {
 }
 
 impl ReturnPath<'_> {
-    /// Appends the parameter's value to `out`. `nonce` must be random; `call_id` and `opener_tag` are those of the dialog.
+    /// Appends the parameter's value to `out`. `nonce` must be random, and is the same for one request's branches and
+    /// their answers.
     pub fn seal(
         &self,
         keys: &RoutingKeys,
         nonce: [u8; NONCE_LENGTH],
-        call_id: &[u8],
-        opener_tag: &[u8],
+        dialog: &DialogId<'_>,
         out: &mut Vec<u8>,
     ) {
         let (id, cipher) = keys.keys.first().expect("there is always a current key");
@@ -202,7 +219,10 @@ impl ReturnPath<'_> {
         octets.push(*id);
         octets.extend_from_slice(&nonce);
         octets.push(VERSION);
-        octets.extend_from_slice(&tag_hash(opener_tag).to_be_bytes());
+        octets.extend_from_slice(&tag_hash(dialog.opener_tag).to_be_bytes());
+        if let Some(tag) = dialog.callee_tag {
+            field(&mut octets, CALLEE_TAG, &tag_hash(tag).to_be_bytes());
+        }
         field(&mut octets, TENANT, self.tenant.as_bytes());
         for (party, account, device, flow) in [
             (
@@ -232,7 +252,7 @@ impl ReturnPath<'_> {
             field(&mut octets, RENUMBERED, &renumbered.write());
         }
         let mac = cipher
-            .encrypt_inout_detached(&nonce.into(), call_id, (&mut octets[OPEN_LENGTH..]).into())
+            .encrypt_inout_detached(&nonce.into(), dialog.call_id, (&mut octets[OPEN_LENGTH..]).into())
             .expect("a plaintext of some hundred octets is within the cipher's bounds");
         octets.extend_from_slice(&mac);
 
@@ -240,6 +260,13 @@ impl ReturnPath<'_> {
         out.resize(start + base64url::length(octets.len()), 0);
         base64url::encode(&octets, &mut out[start..]);
     }
+}
+
+/// The nonce under which a value was sealed, by whomever.
+pub(crate) fn nonce_of(value: &[u8]) -> Option<[u8; NONCE_LENGTH]> {
+    let mut octets = [0; 15];
+    let begin = value.get(..base64url::length(octets.len()))?;
+    base64url::decode(begin, &mut octets).then(|| octets[1..OPEN_LENGTH].try_into().ok())?
 }
 
 /// Opens a parameter that came back in a Route. `None`: it was made up, changed, belongs to another Call-ID, or its key is gone.
@@ -267,6 +294,12 @@ impl Opened {
     /// True if `tag` is the tag of whoever sent the INVITE.
     pub fn is_opener(&self, tag: &[u8]) -> bool {
         self.plain()[1..HEAD_LENGTH] == tag_hash(tag).to_be_bytes()
+    }
+
+    /// True if `tag` is the callee's; `None` in his own copy, in which it is not.
+    pub fn is_callee(&self, tag: &[u8]) -> Option<bool> {
+        let sealed = self.plain()[HEAD_LENGTH..].strip_prefix(&[CALLEE_TAG, 0, 8])?;
+        Some(sealed.starts_with(&tag_hash(tag).to_be_bytes()))
     }
 
     /// What was sealed: at least version and tag hash.
@@ -337,6 +370,8 @@ mod tests {
     use crate::upstream::Numbering;
 
     const CALL_ID: &[u8] = b"3848276298220188511@phone";
+    const OFFERED: DialogId<'_> = DialogId { call_id: CALL_ID, opener_tag: b"tag-a", callee_tag: None };
+    const ANSWERED: DialogId<'_> = DialogId { callee_tag: Some(b"tag-b"), ..OFFERED };
 
     fn keys() -> RoutingKeys {
         RoutingKeys::new(&[(7, [7; 32]), (6, [6; 32])])
@@ -370,7 +405,7 @@ mod tests {
 
     fn sealed() -> Vec<u8> {
         let mut out = Vec::new();
-        path().seal(&keys(), [1; 12], CALL_ID, b"tag-a", &mut out);
+        path().seal(&keys(), [1; 12], &OFFERED, &mut out);
         out
     }
 
@@ -384,12 +419,25 @@ mod tests {
     }
 
     #[test]
+    fn tag_of_the_callee_is_known_from_his_answer_on_and_under_the_same_nonce() {
+        let mut answered = Vec::new();
+        path().seal(&keys(), [1; 12], &ANSWERED, &mut answered);
+        let opened = open(&keys(), &answered, CALL_ID).unwrap();
+
+        assert_eq!(opened.path(), Some(path()));
+        assert_eq!((opened.is_callee(b"tag-b"), opened.is_callee(b"tag-c")), (Some(true), Some(false)));
+        assert_eq!(open(&keys(), &sealed(), CALL_ID).unwrap().is_callee(b"tag-b"), None);
+        assert_eq!((nonce_of(&answered), nonce_of(&sealed())), (Some([1; 12]), Some([1; 12])));
+        assert_eq!(nonce_of(b"made up"), None);
+    }
+
+    #[test]
     fn device_costs_nothing_where_it_is_the_account_and_is_read_from_it() {
         let length = |device| {
             let mut path = path();
             path.opener = Party { account: Some(("demo", "desk-1")), device, ..path.opener };
             let mut value = Vec::new();
-            path.seal(&keys(), [1; 12], CALL_ID, b"tag-a", &mut value);
+            path.seal(&keys(), [1; 12], &OFFERED, &mut value);
             let opened = open(&keys(), &value, CALL_ID).unwrap();
             assert_eq!(opened.path().unwrap().opener.device, Some(("demo", "desk-1")));
             value.len()
@@ -404,7 +452,7 @@ mod tests {
         let sealed = |account, device| {
             let path = ReturnPath { callee: Party { account, device, ..path().callee }, ..path() };
             let mut value = Vec::new();
-            path.seal(&keys(), [1; 12], CALL_ID, b"tag-a", &mut value);
+            path.seal(&keys(), [1; 12], &OFFERED, &mut value);
             assert_eq!(open(&keys(), &value, CALL_ID).unwrap().path(), Some(path));
             value.len()
         };
@@ -430,7 +478,7 @@ mod tests {
             ReturnPath { tenant: &name, opener: party, callee: party, identity: Some(identity), renumbered };
         let mut value = Vec::new();
 
-        path.seal(&keys(), [1; 12], CALL_ID, b"tag-a", &mut value);
+        path.seal(&keys(), [1; 12], &ANSWERED, &mut value);
 
         assert!(value.len() <= PARAM_LENGTH_MAX, "{}", value.len());
         assert_eq!(open(&keys(), &value, CALL_ID).unwrap().path(), Some(path));

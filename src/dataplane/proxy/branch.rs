@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::forward::{self, Outgoing};
+use super::forward::{self, Outgoing, Recorded};
 use super::{
-    Branch, Call, EMERGENCY_WARNING, Emergency, From, Plan, ProxyKey, Target, emergency, peer, sips,
+    Branch, Call, EMERGENCY_WARNING, Emergency, From, Plan, ProxyKey, Target, emergency, peer, route, sips,
 };
 use crate::context::{Answer, Owner, Work};
 use crate::flow::Flow;
 use crate::hotdesk::{Named, Place};
-use crate::return_path::{Identity, Party, ReturnPath};
+use crate::return_path::{DialogId, Identity, NONCE_LENGTH, Party, ReturnPath};
 use crate::transaction::ClientId;
 use crate::upstream::Renumbered;
 
@@ -29,17 +29,37 @@ pub(super) fn close(work: &mut Work<'_>, call: &mut Call) {
     }
 }
 
-/// Passes a response on to the caller.
+/// Passes a provisional answer or a 2xx of a branch on to the caller. Where it makes a dialog, our Record-Route tells him of
+/// that one alone.
 pub(super) fn pass_on(
+    work: &mut Work<'_>,
+    call: &Call,
+    branch: &Branch,
+    code: u16,
+    response: &sip::Message<'_>,
+    headers: &sip::Mandatory<'_>,
+) {
+    let mut recorded = Recorded::default();
+    if let (Some(nonce), Some(tag)) = (call.nonce, headers.to.tag()) {
+        recorded.spans = route::recorded(work.ctx, response, nonce).collect();
+        if !recorded.spans.is_empty() {
+            recorded.sealed = seal(work, call, nonce, &branch.target, branch.attempt, headers, Some(tag));
+        }
+    }
+    respond(work, call, code, response, headers, &recorded);
+}
+
+fn respond(
     work: &mut Work<'_>,
     call: &Call,
     code: u16,
     response: &sip::Message<'_>,
     headers: &sip::Mandatory<'_>,
+    recorded: &Recorded<'_>,
 ) {
     work.ctx.counters.responses_forwarded += 1;
     work.transactions.respond(work.now.mono, call.server, code, work.out, |buffer| {
-        forward::write_response(response, headers, &call.original, buffer);
+        forward::write_response(response, headers, &call.original, recorded, buffer);
     });
 }
 
@@ -49,7 +69,7 @@ pub(super) fn pass_on_best(work: &mut Work<'_>, call: &Call) -> bool {
     let response = octets.and_then(|octets| sip::Message::parse(octets, &sip::Limits::default()).ok());
     let Some(response) = response else { return false };
     let Ok(headers) = response.validate() else { return false };
-    pass_on(work, call, call.best.code(), &response, &headers);
+    respond(work, call, call.best.code(), &response, &headers, &Recorded::default());
     true
 }
 
@@ -174,19 +194,17 @@ fn send(
     no_answer: Option<Duration>,
 ) -> Option<ClientId> {
     let (plan, uri) = (&call.plan, request.request_uri());
-    let opens_dialog = !plan.in_dialog && opens_dialog(request);
     let for_peer = peer::request(work, plan, target, attempt, request, headers);
-    let renumbered = for_peer.as_ref().map(|for_peer| Renumbered::Opener(for_peer.numbering));
-    let sealed = match opens_dialog {
-        true => seal(work, plan, headers, call.flow, target, renumbered),
-        false => Vec::new(),
+    let sealed = match call.nonce {
+        Some(nonce) => seal(work, call, nonce, target, attempt, headers, None),
+        None => Vec::new(),
     };
     // One Record-Route where both sides can use it, else one for each side (RFC 5658 §4).
     let sides = [work.ctx.own_uri(&call.flow, uri), work.ctx.own_uri(&target.flow, uri)];
-    let record_route = match opens_dialog {
-        true if call.flow.listener == target.flow.listener => &sides[1..],
-        true => &sides,
-        false => &[],
+    let record_route = match call.nonce {
+        Some(_) if call.flow.listener == target.flow.listener => &sides[1..],
+        Some(_) => &sides,
+        None => &[],
     };
     let via = work.ctx.via(&target.flow);
     let contact = sips::contact(uri, target);
@@ -241,36 +259,43 @@ pub(super) fn outgoing<'a>(plan: &'a Plan, from: Flow, target: &'a Target, via: 
 }
 
 /// True for methods that make a dialog, and so need to come by here again.
-fn opens_dialog(request: &sip::Message<'_>) -> bool {
+pub(super) fn opens_dialog(request: &sip::Message<'_>) -> bool {
     matches!(
         request.method(),
         Some(sip::Method::Invite | sip::Method::Subscribe | sip::Method::Refer | sip::Method::Notify)
     )
 }
 
-/// The sealed facts of the dialog this branch may become.
+/// The sealed facts of the dialog that `target` may make of a request, or has made by a response with its tag. `message` is
+/// that request or response.
 fn seal(
-    work: &mut Work<'_>,
-    plan: &Plan,
-    headers: &sip::Mandatory<'_>,
-    from: Flow,
+    work: &Work<'_>,
+    call: &Call,
+    nonce: [u8; NONCE_LENGTH],
     target: &Target,
-    renumbered: Option<Renumbered>,
+    attempt: u8,
+    message: &sip::Mandatory<'_>,
+    callee_tag: Option<&[u8]>,
 ) -> Vec<u8> {
-    let original = headers.from.addr_raw;
+    let plan = &call.plan;
+    let original = call.original.from.as_deref().unwrap_or(message.from.addr_raw);
+    let numbering = peer::opened_as(target, call.original.cseq, attempt);
     let path = ReturnPath {
         tenant: &plan.tenant.id,
-        opener: party(plan.opener.as_ref(), plan.opener_device.as_ref(), from),
+        opener: party(plan.opener.as_ref(), plan.opener_device.as_ref(), call.flow),
         callee: party(target.account.as_ref(), target.device.as_ref(), target.flow),
         identity: match &plan.from {
             From::Replaced { user, epoch, .. } => Some(Identity { extension: user, epoch: *epoch, original }),
             From::Kept | From::Anonymous => None,
         },
-        renumbered: renumbered.or_else(|| peer::opened_by_peer(work.ctx, plan, &from)),
+        renumbered: numbering
+            .map(Renumbered::Opener)
+            .or_else(|| peer::opened_by_peer(work.ctx, plan, &call.flow)),
     };
+    let opener_tag = message.from.tag().unwrap_or_default();
+    let dialog = DialogId { call_id: message.call_id, opener_tag, callee_tag };
     let mut sealed = Vec::with_capacity(256);
-    let tag = headers.from.tag().unwrap_or_default();
-    path.seal(&work.ctx.keys, work.ctx.random.bytes(), headers.call_id, tag, &mut sealed);
+    path.seal(&work.ctx.keys, nonce, &dialog, &mut sealed);
     sealed
 }
 

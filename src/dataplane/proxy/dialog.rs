@@ -3,40 +3,24 @@
 
 use std::time::Duration;
 
-use super::{Call, Plan, emergency, outside};
+use super::{Call, emergency, outside};
 use crate::context::Work;
 use crate::effect::Effect;
 use crate::hotdesk::Place;
 
-/// A dialog ends by a BYE: its devices are free of it. A call by a route has a peer at one end.
-pub(super) fn is_ended(work: &mut Work<'_>, plan: &Plan, dialog: u64, effects: &mut Vec<Effect>) {
-    let far = plan.targets.iter().filter_map(|target| target.device.as_ref());
-    free(work, plan, far, dialog, effects);
-    if plan.opener.is_none() || plan.targets.iter().any(|target| target.account.is_none()) {
-        outside::over(work, &plan.tenant, dialog);
-    }
-}
-
-/// The devices at both ends of a dialog are free of it: it is no more.
+/// The far end has taken a BYE, or knows of no such dialog: the devices at both ends are free of it. A call by a route has a
+/// peer at one end.
 pub(super) fn is_gone(work: &mut Work<'_>, call: &Call, effects: &mut Vec<Effect>) {
-    let far = call.branches.iter().filter_map(|branch| branch.target.device.as_ref());
-    free(work, &call.plan, far, call.dialog, effects);
-    let mut to = call.branches.iter().map(|branch| &branch.target);
-    if call.plan.opener.is_none() || to.any(|target| target.account.is_none()) {
-        outside::over(work, &call.plan.tenant, call.dialog);
+    let plan = &call.plan;
+    let to = call.branches.iter().map(|branch| &branch.target);
+    if plan.opener.is_none() || to.clone().any(|target| target.account.is_none()) {
+        outside::over(work, &plan.tenant, call.dialog);
     }
-}
-
-/// A dialog is no more at the device that opened it, nor at those of the far end.
-fn free<'a>(
-    work: &mut Work<'_>,
-    plan: &'a Plan,
-    far: impl Iterator<Item = &'a Place>,
-    dialog: u64,
-    effects: &mut Vec<Effect>,
-) {
-    plan.opener_device.iter().chain(far).for_each(|device| freed(work, device, dialog, effects));
-    emergency::over(work, dialog);
+    let far = to.filter_map(|target| target.device.as_ref());
+    for device in plan.opener_device.iter().chain(far) {
+        freed(work, device, call.dialog, effects);
+    }
+    emergency::over(work, call.dialog);
 }
 
 /// A call is no more at a device; if it was the last one, what waited for that may happen.

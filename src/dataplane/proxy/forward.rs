@@ -103,9 +103,9 @@ impl Outgoing<'_> {
 /// its responses bring them back (§8.2.6.2).
 #[derive(Debug)]
 pub(crate) struct Original {
-    from: Option<Box<[u8]>>,
+    pub(super) from: Option<Box<[u8]>>,
     to: Option<Box<[u8]>>,
-    cseq: u32,
+    pub(super) cseq: u32,
 }
 
 impl Original {
@@ -116,16 +116,27 @@ impl Original {
     }
 }
 
+/// What our Record-Route says in a response that makes a dialog (§16.7 item 8), and where it stands.
+#[derive(Default)]
+pub(crate) struct Recorded<'m> {
+    pub(crate) spans: SmallVec<[&'m [u8]; 2]>,
+    pub(crate) sealed: Vec<u8>,
+}
+
 /// Writes `response` as the opener of the request expects it: our Via gone, From, To and CSeq as it sent them.
 pub(crate) fn write_response(
     response: &sip::Message<'_>,
     headers: &sip::Mandatory<'_>,
     original: &Original,
+    recorded: &Recorded<'_>,
     out: &mut Vec<u8>,
 ) {
     let cseq;
     let mut rewrite = sip::Rewrite::new(response);
     rewrite.remove_first_value(sip::Name::Via);
+    for span in &recorded.spans {
+        rewrite.replace_span(span, &recorded.sealed);
+    }
     if let Some(addr) = &original.from {
         rewrite.replace_span(headers.from.addr_raw, addr);
     }

@@ -48,9 +48,12 @@ use crate::flow::Flow;
 use crate::hash::NameHasher;
 use crate::hotdesk::{Place, SeatChange};
 use crate::now::Mono;
+use crate::return_path::NONCE_LENGTH;
 use crate::slots::{SlotKey, Slots};
 use crate::transaction::{self, ClientId, Event, ServerId};
-use branch::{answer, close, help_failed, outgoing, pass_on, pass_on_best, refuses_place, start_branch};
+use branch::{
+    answer, close, help_failed, opens_dialog, outgoing, pass_on, pass_on_best, refuses_place, start_branch,
+};
 use forward::{Original, Outgoing};
 use response::Best;
 
@@ -65,8 +68,11 @@ struct Call {
     server: ServerId,
     flow: Flow,
     invite: bool,
+    bye: bool,
     dialog: u64,
     loop_hash: u32,
+    /// Under which the facts of the dialog are sealed that it may open; `None`: it opens none.
+    nonce: Option<[u8; NONCE_LENGTH]>,
     plan: Plan,
     original: Original,
     branches: SmallVec<[Branch; 2]>,
@@ -145,16 +151,15 @@ impl Proxy {
         if let Err(refused) = outside::admit(work, &plan, dialog, &flow, headers.call_id) {
             return work.respond(server, request, refused);
         }
-        let bye = request.method() == Some(sip::Method::Bye);
-        if bye {
-            dialog::is_ended(work, &plan, dialog, effects);
-        }
+        let opens_dialog = !plan.in_dialog && opens_dialog(request);
         let call = Call {
             server,
             flow,
             invite,
+            bye: request.method() == Some(sip::Method::Bye),
             dialog,
             loop_hash: transaction::loop_hash(request, headers),
+            nonce: opens_dialog.then(|| work.ctx.random.bytes()),
             original: Original::of(headers, matches!(plan.from, From::Replaced { .. }), plan.to.is_some()),
             plan,
             branches: SmallVec::new(),
@@ -287,14 +292,17 @@ impl Proxy {
         match code {
             100 => return,
             101..=199 if call.answered || call.closed || call.branches[index].left => return,
-            101..=199 => return pass_on(work, call, code, response, headers),
+            101..=199 => return pass_on(work, call, &call.branches[index], code, response, headers),
             200..=299 => {
                 let repeated = call.branches[index].ended && call.answered;
                 call.branches[index].ended = true;
                 call.answered = true;
                 dialog::session_refreshed(work, call, index, response, headers.cseq.method);
                 peer::is_content(work, &call.branches[index].target, flow, response);
-                pass_on(work, call, code, response, headers);
+                pass_on(work, call, &call.branches[index], code, response, headers);
+                if call.bye {
+                    dialog::is_gone(work, call, effects);
+                }
                 if !repeated {
                     self.on_answered(work, key, effects);
                 }
@@ -433,7 +441,8 @@ impl Proxy {
         if std::mem::replace(&mut call.branches[index].ended, true) {
             return;
         }
-        if call.plan.in_dialog && code == 408 {
+        if call.plan.in_dialog && (code == 408 || call.bye) {
+            // §12.2.1.2, §15.1.1: neither does one that says nothing, or cannot be reached to be told of the end.
             dialog::is_gone(work, call, effects);
         }
         if !call.branches[index].left && !call.cancelled {

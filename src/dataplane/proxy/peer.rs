@@ -11,8 +11,6 @@ pub(super) const WARNING: &str = "399 hotdesk \"The gateway does not take the cr
 
 /// What is different in a request on its way to such a peer.
 pub(crate) struct ForPeer {
-    /// Of the dialog that it opens or is in.
-    pub(crate) numbering: Numbering,
     cseq: Vec<u8>,
     rack: Option<Vec<u8>>,
     credentials: Option<Credentials>,
@@ -44,10 +42,9 @@ pub(super) fn request(
     request: &sip::Message<'_>,
     headers: &sip::Mandatory<'_>,
 ) -> Option<ForPeer> {
-    let numbering = match (&target.peer_account, plan.in_dialog) {
-        (_, true) => plan.numbering?,
-        (None, false) => return None,
-        (Some(_), false) => Numbering::of_opener(headers.cseq.number).opened_by(attempt),
+    let numbering = match plan.in_dialog {
+        true => plan.numbering?,
+        false => opened_as(target, headers.cseq.number, attempt)?,
     };
     let (method, number) = (headers.cseq.method, headers.cseq.number);
     let uri = if plan.in_dialog { request.request_uri() } else { &*target.uri };
@@ -60,11 +57,15 @@ pub(super) fn request(
         work.ctx.tables.attempts.sent(work.now.mono, &invite_to(target, headers, number), sent);
     }
     Some(ForPeer {
-        numbering,
         cseq: cseq(numbering.at_peer(number, attempt), method),
         rack: rack(work, target, &numbering, request, headers),
         credentials,
     })
+}
+
+/// The numbers of a dialog at a target that asks who the edge is, opened there as this attempt of the request `first`.
+pub(super) fn opened_as(target: &Target, first: u32, attempt: u8) -> Option<Numbering> {
+    target.peer_account.as_ref().map(|_| Numbering::of_opener(first).opened_by(attempt))
 }
 
 /// The same for the ACK of a 2xx, which has number and credentials of its INVITE (§13.2.2.4).
@@ -78,7 +79,7 @@ pub(super) fn acknowledgement(
     let number = headers.cseq.number;
     let (attempt, credentials) = attempt_of(work, target, &numbering, headers, number);
     let cseq = cseq(numbering.at_peer(number, attempt), sip::Method::Ack);
-    Some(ForPeer { numbering, cseq, rack: None, credentials })
+    Some(ForPeer { cseq, rack: None, credentials })
 }
 
 /// RAck of a PRACK names the INVITE by its number (RFC 3262 §7.2).

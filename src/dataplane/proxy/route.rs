@@ -26,6 +26,9 @@ pub(crate) enum InDialog {
 /// put before them.
 const OWN_ROUTES_MAX: usize = 3;
 
+/// Record-Route values that one request gets: two where the legs differ (RFC 5658).
+const RECORDED_MAX: usize = 2;
+
 /// How many Route values on top name this edge, at most [`OWN_ROUTES_MAX`].
 pub(crate) fn own_routes(ctx: &Context, request: &sip::Message<'_>) -> usize {
     own_params(ctx, request).count()
@@ -34,6 +37,16 @@ pub(crate) fn own_routes(ctx: &Context, request: &sip::Message<'_>) -> usize {
 /// The sealed parameter, if there is one, of each Route value on top that names this edge.
 fn own_params<'a>(ctx: &Context, request: &sip::Message<'a>) -> impl Iterator<Item = Option<&'a [u8]>> {
     request.values(sip::Name::Route).map_while(|route| own_param(ctx, route)).take(OWN_ROUTES_MAX)
+}
+
+/// Where in a response our Record-Route has what we sealed under `nonce`: one that came by here twice has others too.
+pub(super) fn recorded<'a>(
+    ctx: &Context,
+    response: &sip::Message<'a>,
+    nonce: [u8; return_path::NONCE_LENGTH],
+) -> impl Iterator<Item = &'a [u8]> {
+    let values = response.values(sip::Name::RecordRoute).filter_map(|route| own_param(ctx, route).flatten());
+    values.filter(move |sealed| return_path::nonce_of(sealed) == Some(nonce)).take(RECORDED_MAX)
 }
 
 /// `None` if the route is not this edge; else its sealed parameter, if it has one.
@@ -72,6 +85,11 @@ pub(crate) fn in_dialog(
 
     let by_opener = from.tag().is_some_and(|tag| opened.is_opener(tag));
     let by_callee = to.tag().is_some_and(|tag| opened.is_opener(tag));
+    // The opener's copy names the far end's tag: by that of an early dialog, or of a call that is over, nothing new begins.
+    let far_tag = if by_opener { to.tag() } else { from.tag() };
+    if !opened.is_callee(far_tag.unwrap_or_default()).unwrap_or(!by_opener) {
+        return InDialog::Unknown;
+    }
     let (sender, receiver) = match (by_opener, by_callee) {
         (true, _) => (&path.opener, &path.callee),
         (false, true) => (&path.callee, &path.opener),
