@@ -146,7 +146,12 @@ impl Rooms {
             return;
         }
         match proxy::in_dialog(work.ctx, flow, request, headers, work.now) {
-            InDialog::Ours(plan) => self.forward(work, incoming, *plan),
+            InDialog::Ours(plan) => {
+                if let Some(answer) = refused_at_peer(work, incoming, &plan) {
+                    return work.answer(flow, request, answer);
+                }
+                self.forward(work, incoming, *plan);
+            }
             InDialog::Foreign => work.answer(flow, request, Answer::new(403, "Not Your Dialog")),
             InDialog::Unknown => {
                 work.answer(flow, request, Answer::new(481, "Call/Transaction Does Not Exist"));
@@ -306,6 +311,27 @@ impl Rooms {
         let mut effects = std::mem::take(&mut self.effects);
         self.proxy.begin(work, server, request, headers, plan, &mut effects);
         self.effects = effects;
+    }
+}
+
+/// What a phone may not ask of a peer within a call: what it might not call, and to call somebody itself, which nobody would
+/// count.
+fn refused_at_peer(work: &mut Work<'_>, incoming: &Incoming<'_>, plan: &Plan) -> Option<Answer<'static>> {
+    let Incoming { flow, request, headers, .. } = *incoming;
+    let caller =
+        plan.opener.as_ref().filter(|_| plan.targets.iter().any(|target| target.account.is_none()))?;
+    match request.method()? {
+        sip::Method::Refer => Some(Answer::new(403, "No REFER To Gateways")),
+        sip::Method::Invite => {
+            let user = headers.request_uri.as_ref()?.user_unescaped();
+            goal::is_barred(&plan.tenant, &user).then(|| {
+                let origin = Origin::of_request(flow.remote, headers.call_id);
+                let (device, barred) = (plan.opener_device.as_ref(), Refusal::NumberBarred);
+                proxy::refused_outside(work, barred, &plan.tenant, device, Some(caller), &origin);
+                Answer::new(barred.sip_status(), barred.phrase())
+            })
+        }
+        _ => None,
     }
 }
 

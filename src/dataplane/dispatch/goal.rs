@@ -104,6 +104,14 @@ fn outside<'t>(ctx: &Context, tenant: &'t Tenant, user: &[u8]) -> Result<Goal<'t
     Ok(Goal::Outside(route, proxy::of_route(ctx, route, &called)))
 }
 
+/// True if the tenant has barred the number that `user` is.
+pub(super) fn is_barred(tenant: &Tenant, user: &[u8]) -> bool {
+    number(user).is_some_and(|dialled| {
+        let called = tenant.route(&dialled).and_then(|route| route.rewritten(&dialled));
+        tenant.outside.bars(&dialled) || called.is_some_and(|called| tenant.outside.bars(&called))
+    })
+}
+
 /// What From says to the peer of a route, and the number that is asserted to it. Whoever wants to stay unknown is unknown
 /// to the callee and not to the peer (RFC 3325 §7).
 pub(super) fn shown_outside(
