@@ -43,8 +43,12 @@ impl Rooms {
         let in_clear = (uri.scheme == sip::Scheme::Sips && !work.ctx.is_secure(flow))
             .then(|| Answer::new(403, "SIPS Over TLS Only"));
         if headers.to.tag().is_some() {
-            // A call can be hung up all the same.
-            return match in_clear.filter(|_| request.method() != Some(sip::Method::Bye)) {
+            // A phone may answer a call to `sip:` with a `sips:` contact: the scheme it was called by stands in our Route. And
+            // any call can be hung up.
+            let route = request.routes().next().and_then(Result::ok);
+            let is_bound = request.method() != Some(sip::Method::Bye)
+                && route.is_some_and(|route| proxy::is_sips(route.uri_raw));
+            return match in_clear.filter(|_| is_bound) {
                 Some(answer) => work.answer(flow, request, answer),
                 None => self.on_in_dialog_request(work, incoming),
             };
