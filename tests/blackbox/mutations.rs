@@ -47,6 +47,8 @@ fn messages_changed_at_random_harm_nobody_on_streams() {
             // It may be closed while there is more to send.
             let _ = sender.wire.send(message);
         }
+        // Those whose message is not finished would be kept for half a minute, and there may be only so many from here.
+        senders.into_iter().for_each(|sender| sender.wire.reset().unwrap());
     });
 }
 

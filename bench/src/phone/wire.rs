@@ -86,6 +86,17 @@ impl Stream {
 }
 
 impl Wire {
+    /// Ends a connection so that the edge hears of it at once, whatever either side had still to say. Datagrams end by
+    /// themselves.
+    pub fn reset(self) -> io::Result<()> {
+        match &self.socket {
+            Socket::Stream { stream, .. } => {
+                socket2::SockRef::from(stream.socket()).set_linger(Some(Duration::ZERO))
+            }
+            Socket::Datagrams(_) => Ok(()),
+        }
+    }
+
     /// A socket of its own port on loopback, in the family of `edge`.
     ///
     /// # Errors
