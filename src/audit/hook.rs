@@ -64,7 +64,7 @@ enum Outcome {
 /// cannot say where he stood it waits: a guess would overwrite his place. What waits for him is counted from the start of
 /// the edge meanwhile.
 pub(super) async fn start(trail: &Arc<Trail>, key: &str, progress: &Progress) -> u64 {
-    let end = trail.end();
+    let end = *progress.configured.get_or_init(|| trail.end());
     let known = progress.next.load(Ordering::Relaxed);
     if known != 0 {
         return known;

@@ -18,19 +18,21 @@ mod tls;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
 use tracing::error;
 
-use crate::backend::store::{StoreHandle, Trail};
-use crate::config::{Hook, Server};
+use crate::backend::store::{End, StoreHandle, Trail};
+use crate::config::{self, Hook, Server};
 
 /// What a follower of the trail has come to. Counts are since start.
 #[derive(Debug, Default)]
 pub struct Progress {
+    /// The trail's end when he was configured: where he starts if he is new.
+    configured: OnceLock<End>,
     /// The sequence number of the next event for him; 0 before he has looked.
     next: AtomicU64,
     /// How many events there had been before that one.
@@ -63,6 +65,14 @@ pub struct Followers {
 }
 
 impl Followers {
+    /// Whoever `audit` names and is new is told what happens from now on, however late he begins.
+    pub fn configure(&self, audit: &config::Audit, trail: &Trail) {
+        let hooks = audit.hooks.iter().map(|hook| hook_key(&hook.name));
+        for key in hooks.chain(audit.file.iter().map(|_| FILE_KEY.into())) {
+            self.of(&key).configured.get_or_init(|| trail.end());
+        }
+    }
+
     /// What metrics say of each hook that is configured now.
     pub fn figures(&self, hooks: &[Hook], trail: &Trail) -> Vec<(Box<str>, Figures)> {
         let end = trail.end().ordinal;

@@ -81,6 +81,7 @@ impl Edge {
         forget_pins(&self.controls.store, self.pins.configure(&settings, &plans, server.keys.clone()));
         self.shell.media.use_prompts(Arc::clone(&server.media.prompts));
         self.controls.trail.configure(Arc::clone(&settings), server.audit.retention());
+        self.controls.followers.configure(&server.audit, &self.controls.trail);
         self.server.send_replace(server);
         self.settings.send_replace(Arc::clone(&settings));
         // The first worker, which sees to the seats that end, hears of it last.

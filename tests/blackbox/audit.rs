@@ -1,7 +1,7 @@
 //! The audit trail from outside: asked for, followed, delivered, there after `kill -9`, and without a secret in it.
 
 use std::io::{BufRead as _, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -10,6 +10,7 @@ use bench::certificates::{Authority, host_showing};
 use bench::phone::Transport;
 use rustls::{ServerConnection, StreamOwned};
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 use crate::edge::{Edge, PATIENCE, PEOPLE, Plan, desk, log_in_code, person, pin, pin_hash};
 
@@ -145,8 +146,10 @@ fn a_feed_goes_on_where_it_ended() {
 
 #[test]
 fn a_hook_that_was_down_is_told_in_order_also_after_a_restart() {
-    // Somebody takes the port and gives it back, so that nobody listens there.
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // A port that is taken, so that no other test gets it, and at which nobody listens.
+    let nobody = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    nobody.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    let address = nobody.local_addr().unwrap().as_socket().unwrap();
     let mut edge = Edge::start(durable());
     tell(&mut edge, address);
     edge.control.log_in("demo", "desk-1", "1001").unwrap();
@@ -155,6 +158,7 @@ fn a_hook_that_was_down_is_told_in_order_also_after_a_restart() {
     edge.signal("TERM");
     edge.wait_for_end();
 
+    drop(nobody);
     let (_, requests) = hook_server(&address.to_string());
     edge.start_again();
     tell(&mut edge, address);
