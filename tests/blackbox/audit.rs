@@ -31,16 +31,15 @@ fn kinds(records: &[Value]) -> Vec<&str> {
 }
 
 /// A server that takes whatever it is sent; the requests, whole.
-fn hook_server(address: &str) -> (SocketAddr, Receiver<String>) {
-    hook_server_over(address, |_, stream| stream)
+fn hook_server(listener: TcpListener) -> (SocketAddr, Receiver<String>) {
+    hook_server_over(listener, |_, stream| stream)
 }
 
 /// The same over what `over` makes of each connection, numbered from 0.
 fn hook_server_over<S: Read + Write>(
-    address: &str,
+    listener: TcpListener,
     over: impl Fn(usize, TcpStream) -> S + Clone + Send + 'static,
 ) -> (SocketAddr, Receiver<String>) {
-    let listener = TcpListener::bind(address).unwrap();
     let address = listener.local_addr().unwrap();
     let (sender, requests) = mpsc::channel();
     thread::spawn(move || {
@@ -51,6 +50,10 @@ fn hook_server_over<S: Read + Write>(
         }
     });
     (address, requests)
+}
+
+fn any_port() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").unwrap()
 }
 
 fn serve(stream: impl Read + Write, mut take: impl FnMut(String) -> bool) {
@@ -146,7 +149,7 @@ fn a_feed_goes_on_where_it_ended() {
 
 #[test]
 fn a_hook_that_was_down_is_told_in_order_also_after_a_restart() {
-    // A port that is taken, so that no other test gets it, and at which nobody listens.
+    // At a port where nobody listens yet, and which is taken all the while: anybody else there would be told instead.
     let nobody = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     nobody.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
     let address = nobody.local_addr().unwrap().as_socket().unwrap();
@@ -158,8 +161,8 @@ fn a_hook_that_was_down_is_told_in_order_also_after_a_restart() {
     edge.signal("TERM");
     edge.wait_for_end();
 
-    drop(nobody);
-    let (_, requests) = hook_server(&address.to_string());
+    nobody.listen(16).unwrap();
+    let (_, requests) = hook_server(nobody.into());
     edge.start_again();
     tell(&mut edge, address);
 
@@ -176,7 +179,7 @@ fn a_hook_over_tls_is_told_once_its_certificate_is_its_own() {
     let authority = Authority::new("ours");
     let shown = [authority.host(&["pager.example"]), authority.host(&["127.0.0.1"])];
     let shown = shown.map(|own| Arc::new(host_showing(&own)));
-    let (hook, requests) = hook_server_over("127.0.0.1:0", move |number, stream| {
+    let (hook, requests) = hook_server_over(any_port(), move |number, stream| {
         let tls = ServerConnection::new(Arc::clone(&shown[number.min(1)])).unwrap();
         StreamOwned::new(tls, stream)
     });
@@ -195,7 +198,7 @@ fn a_hook_over_tls_is_told_once_its_certificate_is_its_own() {
 
 #[test]
 fn no_secret_leaves_by_any_way() {
-    let (hook, requests) = hook_server("127.0.0.1:0");
+    let (hook, requests) = hook_server(any_port());
     let mut edge = Edge::start(durable());
     tell(&mut edge, hook);
     let mut phone = edge.desk(Transport::Udp, 1);
