@@ -235,6 +235,8 @@ fn complete_file_shows_the_defaults() {
     let complete = complete.settings(1, &[bound[0], "127.0.0.1:5061".parse().unwrap()], None);
     let small = small.settings(1, &bound, None);
     assert_eq!(complete.timers, small.timers);
+    assert_eq!(complete.admission, small.admission);
+    assert_eq!(complete.listeners[0].networks, small.listeners[0].networks);
     let (complete, small) = (&complete.tenants[0], &small.tenants[0]);
     assert_eq!(complete.customer, small.customer);
     assert_eq!(complete.seats, small.seats);
@@ -766,6 +768,12 @@ fn each_of_these_is_refused_for_its_reason() {
             "[[hook]]\nname = \"a\"\nurl = \"http://127.0.0.1/\"\n[[hook]]\nname = \"a\"\nurl = \"http://127.0.0.1/\"",
             "two hooks are called a",
         ),
+        ("[tenant.registration]\nexpires_spread = 51", "`expires_spread` is out of bounds"),
+        ("[admission]\nsource_rate = 0", "`source_rate` is out of bounds"),
+        ("[admission]\nban = \"2d\"", "`ban` is out of bounds"),
+        ("[admission]\nscanners = [\"sip\", \"x\"]", "\"x\" is no beginning of a User-Agent"),
+        ("[admission]\nnever_limited = [\"10.1.0.1/16\"]", "bits outside of its prefix"),
+        ("allow = [\"10.1.0.0/16\"]\ndeny = [\"10.0.0.0/8\"]", "nobody may speak here"),
         ("[store]\nkind = \"redis\"", "\"redis\" is not available in this version"),
         ("[[listen]]\nprotocol = \"udp\"\naddress = \"localhost:5060\"", "is no address with a port"),
         ("[[listen]]\nprotocol = \"udp\"\naddress = \"127.0.0.1:0\"\ndscp = 64", "`dscp` is out of bounds"),

@@ -39,7 +39,20 @@ impl Section {
 
 pub(super) static TOP: Section = Section::one(
     "",
-    &["edge", "listen", "store", "control", "timers", "pins", "media", "audit", "hook", "log", "tenant"],
+    &[
+        "edge",
+        "listen",
+        "store",
+        "control",
+        "timers",
+        "pins",
+        "media",
+        "audit",
+        "hook",
+        "log",
+        "admission",
+        "tenant",
+    ],
 );
 pub(super) static EDGE: Section = Section::one("edge", &["name", "workers"]).at_start(&["workers"]);
 pub(super) static LISTEN: Section = Section::many(
@@ -50,6 +63,8 @@ pub(super) static LISTEN: Section = Section::many(
         "advertise",
         "dscp",
         "tenant",
+        "allow",
+        "deny",
         "certificate",
         "client_certificates",
         "client_ca",
@@ -76,6 +91,20 @@ pub(super) static AUDIT: Section = Section::one("audit", &["keep", "records_max"
 pub(super) static HOOK: Section = Section::many("hook", &["name", "url", "ca", "events", "secret"]);
 pub(super) static HOOK_SECRET: Section = Section::one("hook.secret", &["file"]);
 pub(super) static LOG: Section = Section::one("log", &["level", "format"]).at_start(&["level", "format"]);
+pub(super) static ADMISSION: Section = Section::one(
+    "admission",
+    &[
+        "source_rate",
+        "address_rate",
+        "phone_rate",
+        "connections_per_address",
+        "never_limited",
+        "scanners",
+        "unknown_users_max",
+        "wrong_digests_max",
+        "ban",
+    ],
+);
 pub(super) static TENANT: Section = Section::many(
     "tenant",
     &[
@@ -96,6 +125,8 @@ pub(super) static TENANT: Section = Section::many(
         "seats",
         "registration",
         "trusted_networks",
+        "allow",
+        "deny",
         "time_zone",
         "site",
         "device",
@@ -172,7 +203,7 @@ pub(super) static PIN_FALLBACK: Section = Section::one("tenant.pins.fallback", &
 pub(super) static PIN_MASTER: Section = Section::many("tenant.pins.master", &["name", "hash"]);
 pub(super) static REGISTRATION: Section = Section::one(
     "tenant.registration",
-    &["expires_min", "expires_default", "expires_max", "digest", "third_party_contacts"],
+    &["expires_min", "expires_default", "expires_max", "expires_spread", "digest", "third_party_contacts"],
 );
 pub(super) static SITE: Section = Section::many(
     "tenant.site",
@@ -256,7 +287,7 @@ pub(super) static EXTENSION_ABSENT: Section =
     Section::one("tenant.extension.absent", &["redirect", "last_desk"]);
 
 /// Every table a file may hold, in the order of the documentation.
-pub static SECTIONS: [&Section; 43] = [
+pub static SECTIONS: [&Section; 44] = [
     &TOP,
     &EDGE,
     &LISTEN,
@@ -273,6 +304,7 @@ pub static SECTIONS: [&Section; 43] = [
     &HOOK,
     &HOOK_SECRET,
     &LOG,
+    &ADMISSION,
     &TENANT,
     &TENANT_CERTIFICATE,
     &CODES,

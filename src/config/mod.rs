@@ -9,6 +9,7 @@
 //! Leaves: [`Loaded`], or a [`Report`]. Loading waits for files and DNS and belongs on no worker.
 
 mod account;
+mod admission;
 mod attendant;
 mod audit;
 mod clash;
@@ -42,7 +43,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dataplane::media::MediaAddress;
-use dataplane::settings::{Listener, Peer, Settings, Tenant, Timers, Told};
+use dataplane::settings::{AdmissionPolicy, Listener, Peer, Settings, Tenant, Timers, Told};
 use toml::de::DeTable;
 use zeroize::Zeroizing;
 
@@ -74,6 +75,7 @@ pub struct Loaded {
     /// Where the PINs of each tenant are, by its id.
     pub pins: HashMap<Box<str>, Plan>,
     timers: Timers,
+    admission: AdmissionPolicy,
     tenants: Vec<tenant::Read>,
 }
 
@@ -137,6 +139,7 @@ pub fn parse(source: &Source<'_>) -> Result<Loaded, Report> {
     let top = Table::open(&keys::TOP, 0..0, root.get_ref(), &findings);
     let mut server = server::read(&top, source.base, &secrets);
     let timers = server::timers(&top);
+    let admission = admission::read(&top);
     let files = PinFiles::new(source.base);
     let tenants = tenant::read(&top, &secrets, &server, &files, source.resolve);
     server.show_named(tenants.iter().filter_map(|read| read.certificate.clone()).collect());
@@ -148,7 +151,7 @@ pub fn parse(source: &Source<'_>) -> Result<Loaded, Report> {
         return Err(report);
     }
     let pins = tenants.iter().map(|read| (read.tenant.id.clone(), read.pins.clone())).collect();
-    Ok(Loaded { server, warnings: report, pins, timers, tenants })
+    Ok(Loaded { server, warnings: report, pins, timers, admission, tenants })
 }
 
 impl Loaded {
@@ -172,6 +175,7 @@ impl Loaded {
             advertise_host: listen.advertise_host.clone().unwrap_or_else(|| name::host_of(local.ip())),
             advertise_port: listen.advertise_port.unwrap_or(local.port()),
             tenant: listen.tenant.clone(),
+            networks: listen.networks.clone(),
         });
         let tenants = self.tenants.into_iter().map(|read| {
             let mut tenant = read.tenant;
@@ -188,6 +192,7 @@ impl Loaded {
             durable,
         );
         let Media { address, advertise, .. } = self.server.media;
+        settings.admission = self.admission;
         settings.media = MediaAddress { bind: address, advertise };
         settings
     }

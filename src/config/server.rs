@@ -6,8 +6,9 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use dataplane::settings::{Protocol, Timers};
+use dataplane::settings::{Networks, Protocol, Timers};
 
+use super::admission;
 use super::audit::{self, Audit};
 use super::control::{self, Control};
 use super::keys;
@@ -110,6 +111,8 @@ pub struct Listen {
     pub tenant: Option<Box<str>>,
     /// How it speaks TLS, if it does.
     pub tls: Option<Acceptor>,
+    /// From where anything is read at all.
+    pub networks: Networks,
 }
 
 /// What is logged, and how.
@@ -230,7 +233,8 @@ fn listen(table: &Table<'_>, secrets: &Secrets<'_>) -> Option<(Listen, Span)> {
     let tenant = table.text("tenant").map(|text| text.value.into());
     let protocol = protocol?;
     let tls = tls::acceptor(table, protocol == Protocol::Tls, secrets);
-    Some((Listen { protocol, address, advertise_host, advertise_port, dscp, tenant, tls }, span))
+    let networks = admission::networks(table);
+    Some((Listen { protocol, address, advertise_host, advertise_port, dscp, tenant, tls, networks }, span))
 }
 
 pub(super) fn socket_address(text: &Text<'_>, table: &Table<'_>) -> Option<SocketAddr> {

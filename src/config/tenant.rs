@@ -10,6 +10,7 @@ use dataplane::settings::{
 use ipnet::IpNet;
 
 use super::account::{self, Seen};
+use super::admission;
 use super::attendant;
 use super::clash;
 use super::emergency::{self, Resolve};
@@ -39,7 +40,8 @@ const DOMAINS_MAX: usize = 64;
 /// Most sites of a tenant in the file.
 const SITES_MAX: usize = 10_000;
 /// Most networks of a site, or trusted by a tenant; all of them are compared with the source of an emergency call, or of
-/// a REGISTER without credentials.
+/// a REGISTER without credentials. What a listener or a tenant
+/// allows or denies is compared with that of every message, or of every request that begins something.
 const NETWORKS_MAX: usize = 64;
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -148,6 +150,7 @@ fn tenant(
         registrar,
         time_zone: seats::time_zone(table),
         trusted_networks: trust::networks(table),
+        networks: admission::networks(table),
         sites: sites.into_iter().map(|(site, _)| site).collect(),
         devices: accounts.devices.into_iter().map(|(device, _)| device).collect(),
         extensions: accounts.extensions.into_iter().map(|(extension, _)| extension).collect(),
@@ -291,6 +294,7 @@ fn registrar(table: &Table<'_>) -> RegistrarPolicy {
         expires_min,
         expires_default,
         expires_max,
+        expires_spread: table.number("expires_spread", 0..=50).unwrap_or(defaults.expires_spread),
         digest_md5: offers(Digest::Md5, defaults.digest_md5),
         digest_sha256: offers(Digest::Sha256, defaults.digest_sha256),
         third_party_contacts: table.boolean("third_party_contacts").unwrap_or(defaults.third_party_contacts),

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::{Extension, Router};
+use dataplane::admission::bans::Ban;
 use dataplane::hotdesk::{Lock, NextEnd, Place, Seat};
 use dataplane::input::Command;
 use dataplane::output::Done;
@@ -70,6 +71,8 @@ pub trait Edge: Clone + Send + Sync + 'static {
     fn locks(&self) -> Vec<Lock>;
     /// Whose PIN was chosen at a phone, and when, in milliseconds since 1970-01-01 UTC; by tenant and extension.
     fn pins(&self) -> Vec<(Place, u64)>;
+    /// Who is not listened to, and for how long still.
+    fn bans(&self) -> Vec<(Ban, Duration)>;
     /// Where the device's own account registered from last.
     fn address_of(&self, device: &Place) -> Option<SocketAddr>;
     /// How a seat that stands ends by itself as things are.
@@ -107,6 +110,12 @@ impl Edge for Controls {
 
     fn pins(&self) -> Vec<(Place, u64)> {
         self.pins.changed()
+    }
+
+    fn bans(&self) -> Vec<(Ban, Duration)> {
+        let now = self.clock.now().mono;
+        let bans = self.tables.bans.list(now);
+        bans.into_iter().map(|ban| (ban, ban.until.since(now))).collect()
     }
 
     fn address_of(&self, device: &Place) -> Option<SocketAddr> {

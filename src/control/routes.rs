@@ -1,6 +1,7 @@
 //! Each path of the API: what it takes, what it does, what it says.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ use tracing::info;
 use super::Edge;
 use super::access::{self, Bearer};
 use super::trail;
-use super::view::{LockView, PinView, SeatView};
+use super::view::{BanView, LockView, PinView, SeatView};
 use crate::telemetry::metrics;
 
 /// Octets of a request's body; the longest that means anything has some hundred.
@@ -51,6 +52,8 @@ pub(super) fn router<E: Edge>(edge: E) -> Router {
         .route("/v1/locks", get(locks::<E>))
         .route("/v1/unlock", post(unlock::<E>))
         .route("/v1/pins", get(pins::<E>))
+        .route("/v1/bans", get(bans::<E>))
+        .route("/v1/pardon", post(pardon::<E>))
         .route_layer(middleware::from_fn_with_state(edge.clone(), access::require::<E>));
     Router::new()
         .route("/health", get(health))
@@ -388,6 +391,35 @@ async fn pins<E: Edge>(
     Ok(Json(Pins { pins: pins.iter().map(PinView::new).collect() }).into_response())
 }
 
+/// Who is not listened to, why, and for how long.
+async fn bans<E: Edge>(State(edge): State<E>) -> Response {
+    #[derive(Serialize)]
+    struct Bans {
+        bans: Vec<BanView>,
+    }
+
+    Json(Bans { bans: edge.bans().into_iter().map(|(ban, left)| BanView::new(&ban, left)).collect() })
+        .into_response()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pardon {
+    address: IpAddr,
+    port: Option<u16>,
+}
+
+/// Listens again to somebody who was banned.
+async fn pardon<E: Edge>(
+    State(edge): State<E>,
+    Extension(bearer): Extension<Bearer>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let Pardon { address, port } = parse(body)?;
+    info!(by = %bearer.0, %address, port, "pardon asked for at the control API");
+    order(&edge, bearer.0, Command::Pardon { address, port }).await
+}
+
 /// Reads a JSON body; the answer to a bad one says where it is bad.
 fn parse<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, Problem> {
     let body = body.map_err(|rejection| {
@@ -430,6 +462,7 @@ async fn order(edge: &impl Edge, by: Box<str>, command: Command) -> Result<Respo
             return Ok((StatusCode::ACCEPTED, Json(Ending { outcome: "ending", seats })).into_response());
         }
         Done::Unlocked => (StatusCode::OK, "unlocked", None),
+        Done::Pardoned => (StatusCode::OK, "pardoned", None),
     };
     let settings = edge.settings();
     let seat = seat

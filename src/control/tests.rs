@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::StatusCode;
+use dataplane::admission::bans::{Ban, Offence};
 use dataplane::hotdesk::{Cause, Lock, NextEnd, Place, Seat, Surface};
 use dataplane::input::Command;
+use dataplane::now::Mono;
 use dataplane::output::Done;
 use dataplane::refusal::Refusal;
 use dataplane::settings::{Device, Extension, Settings, Tenant, TenantParts, Timers};
@@ -100,6 +102,16 @@ impl Edge for Scripted {
 
     fn pins(&self) -> Vec<(Place, u64)> {
         [("annex", "1001"), ("demo", "1002")].map(|(tenant, name)| (Place::new(tenant, name), NOW)).to_vec()
+    }
+
+    fn bans(&self) -> Vec<(Ban, Duration)> {
+        let ban = |port| Ban {
+            address: [198, 51, 100, 66].into(),
+            port,
+            offence: Offence::Sweep,
+            until: Mono::from_seconds(600),
+        };
+        vec![(ban(None), Duration::from_millis(599_001)), (ban(Some(5062)), Duration::from_secs(9))]
     }
 
     fn address_of(&self, device: &Place) -> Option<SocketAddr> {
@@ -326,6 +338,21 @@ fn seats_are_listed_by_tenant_and_device() {
     // A visit concerns both tenants.
     assert_eq!((of_one.code, of_one.json()), (200, json!({ "seats": [guest, john, ann] })));
     assert_eq!(api.get("/v1/seats?tenant=annex").json(), json!({ "seats": [guest] }));
+}
+
+#[test]
+fn bans_are_listed_and_lifted() {
+    let edge = Scripted::that_answers(Ok(Done::Pardoned));
+    let api = Running::new(edge.clone());
+
+    let answer = api.get("/v1/bans");
+    let address = json!({ "address": "198.51.100.66", "reason": "sweep", "ends_in_seconds": 600 });
+    let port = json!({ "address": "198.51.100.66", "port": 5062, "reason": "sweep", "ends_in_seconds": 9 });
+    assert_eq!((answer.code, answer.json()), (200, json!({ "bans": [address, port] })));
+
+    let answer = api.post("/v1/pardon", &json!({ "address": "198.51.100.66", "port": 5062 }));
+    assert_eq!((answer.code, answer.json()), (200, json!({ "outcome": "pardoned" })));
+    assert_eq!(edge.asked(), [Command::Pardon { address: [198, 51, 100, 66].into(), port: Some(5062) }]);
 }
 
 #[test]

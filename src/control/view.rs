@@ -1,7 +1,9 @@
 //! What the API shows of seats, as JSON.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
+use dataplane::admission::bans::Ban;
 use dataplane::hotdesk::{Cause, Lock, NextEnd, Place, Seat, Surface};
 use dataplane::settings::Settings;
 use serde::Serialize;
@@ -112,5 +114,28 @@ impl<'a> PinView<'a> {
     /// Of whom, and when it was chosen, in milliseconds since 1970-01-01 UTC.
     pub(super) fn new((extension, at): &'a (Place, u64)) -> Self {
         Self { tenant: extension.tenant(), extension: extension.name(), since: instant::text(*at) }
+    }
+}
+
+/// Who is not listened to.
+#[derive(Debug, Serialize)]
+pub(super) struct BanView {
+    address: IpAddr,
+    /// Missing: all ports that have not proved whose they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
+    reason: &'static str,
+    ends_in_seconds: u64,
+}
+
+impl BanView {
+    pub(super) fn new(ban: &Ban, left: Duration) -> Self {
+        let Ban { address, port, offence, .. } = *ban;
+        Self {
+            address,
+            port,
+            reason: offence.code(),
+            ends_in_seconds: left.as_millis().div_ceil(1000) as u64,
+        }
     }
 }

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::admission::{Load, Sources};
 use crate::attendant::CallKey;
 use crate::auth::Challenge;
 use crate::counters::Counters;
@@ -50,6 +51,8 @@ pub(crate) struct Context {
     pub(crate) upkeep: Upkeep,
     /// What peers have asked this worker.
     pub(crate) challenges: Challenges,
+    pub(crate) sources: Sources,
+    pub(crate) load: Load,
 }
 
 /// What a core works with for the time of one input.

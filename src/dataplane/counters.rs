@@ -27,6 +27,14 @@ macro_rules! counters {
 counters! {
     /// What one worker's dataplane counts.
     received: "Messages received.",
+    dropped_denied: "Messages dropped unread because the listener denies their network.",
+    dropped_over_limit: "Messages dropped unread because their source sent too many or is banned.",
+    bans: "Scanners, sweepers and guessers that were banned.",
+    shed_log_ins: "Log-ins and subscriptions refused because of overload.",
+    shed_registrations: "REGISTER requests of new phones refused because of overload.",
+    shed_refreshes: "REGISTER requests of known phones refused because of overload.",
+    shed_calls: "Calls refused because of overload.",
+    shed_untold: "Requests refused because of overload that were not answered.",
     dropped_unreadable: "Datagrams dropped because they are no SIP message.",
     refused_malformed: "Requests answered 4xx or 5xx because they are malformed.",
     keep_alives: "Keep-alives answered.",

@@ -4,7 +4,7 @@
 //! connection that one worker owns; its id says which.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU64;
 
 /// The worker that owns something: a connection, a transaction. At most 256 workers.
@@ -83,6 +83,16 @@ impl Flow {
     /// True where the transport itself delivers or fails (RFC 3261 §17: no retransmissions).
     pub fn is_reliable(&self) -> bool {
         self.connection.is_some()
+    }
+}
+
+/// Whom an address counts for where many are told apart by their addresses: itself, for IPv6 its /64, of which every host
+/// has as many addresses as it likes.
+pub(crate) fn network_of(address: IpAddr) -> u64 {
+    match address {
+        IpAddr::V4(ip) => ip.to_bits().into(),
+        // No /64 in use begins with 32 zero bits (RFC 4291 §2.4), so none is an IPv4 address.
+        IpAddr::V6(ip) => (ip.to_bits() >> 64) as u64,
     }
 }
 

@@ -1,7 +1,9 @@
 //! All that may enter the dataplane.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::admission::bans::Ban;
 use crate::flow::Flow;
 use crate::hotdesk::SeatChange;
 use crate::media::Heard;
@@ -21,6 +23,8 @@ pub enum Input<'a> {
         /// The octets; borrowed for the call alone.
         bytes: &'a [u8],
     },
+    /// The system has lost datagrams of a socket that was full, because they were not taken in time.
+    Overrun,
     /// A message that another worker received and that belongs to a transaction of this one.
     HandedOver {
         /// Whence the other worker had it.
@@ -129,6 +133,13 @@ pub enum Command {
         /// Device id: at this device of the tenant alone; `None`: everywhere.
         device: Option<Box<str>>,
     },
+    /// Listen again to somebody who was banned.
+    Pardon {
+        /// The address.
+        address: IpAddr,
+        /// Its port, where that alone is banned.
+        port: Option<u16>,
+    },
     /// End every seat at the devices of a site, or of a tenant: each when its calls have ended, or at once.
     LogOutAll {
         /// Tenant id.
@@ -145,4 +156,13 @@ pub enum Command {
 pub enum Notice {
     /// Seats changed: calls that ring may have to follow.
     SeatsChanged(Arc<SeatChange>),
+    /// An address is not listened to for a while.
+    Banned(Ban),
+    /// Somebody is listened to again.
+    Pardoned {
+        /// The address.
+        address: IpAddr,
+        /// Its port, where that alone was banned.
+        port: Option<u16>,
+    },
 }

@@ -4,7 +4,7 @@
 //! through `admission`, `transaction` and `dispatch` to one of the cores: `registrar`, `proxy`, `attendant`, `subscription`; what
 //! concerns seats is decided in `seating` over the tables of `hotdesk` and `location`.
 
-mod admission;
+pub mod admission;
 mod alarm;
 mod attendant;
 pub mod audit;
@@ -46,13 +46,16 @@ pub mod testing;
 mod transaction;
 pub mod upstream;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use admission::{answer_keep_alive, refuse_malformed, refuse_unreadable};
+use admission::{
+    Admission, Load, Sources, admit, answer_keep_alive, refuse, refuse_malformed, refuse_unreadable,
+};
 use context::{Context, Owner, Work};
 use counters::Counters;
 use dispatch::Rooms;
-use flow::WorkerId;
+use flow::{ListenerId, WorkerId};
 use hotdesk::Occasion;
 use input::Input;
 use location::Upkeep;
@@ -100,7 +103,9 @@ impl Dataplane {
         let mut random = Random::new(seed);
         let mut rooms = Rooms::new(u32::from_ne_bytes(random.bytes()));
         let (counters, challenges) = (Counters::default(), Challenges::default());
-        let ctx = Context { worker, settings, keys, tables, random, counters, upkeep, challenges };
+        let (sources, load) = (Sources::new(tables.source_key), Load::default());
+        let ctx =
+            Context { worker, settings, keys, tables, random, counters, upkeep, challenges, sources, load };
         if worker == WorkerId(0) {
             // Seats out of the store may be of devices and extensions that are no more.
             rooms.on_configured(&ctx, &ctx.settings);
@@ -127,7 +132,15 @@ impl Dataplane {
         let mut work = Work { now, ctx: &mut self.ctx, transactions: &mut self.transactions, out, certified };
         let rooms = &mut self.rooms;
         match input {
-            Input::Received { flow, bytes, .. } => receive(rooms, &mut work, &flow, bytes, true),
+            Input::Received { flow, bytes, .. } => {
+                match admit(&mut work, &flow, bytes) {
+                    Admission::Read => receive(rooms, &mut work, &flow, bytes, true),
+                    Admission::Refuse => refuse(&mut work, &flow, bytes),
+                    Admission::Drop => {}
+                }
+                self.ctx.sources.done();
+            }
+            Input::Overrun => work.ctx.load.overrun(now.mono),
             Input::HandedOver { flow, bytes } => receive(rooms, &mut work, &flow, bytes, false),
             Input::Misframed { flow, head, kind } => {
                 refuse_unreadable(&mut work, &flow, head, kind);
@@ -161,6 +174,17 @@ impl Dataplane {
         }
         let counts = self.transactions.take_counts();
         self.ctx.counters.retransmissions_absorbed += counts.absorbed;
+    }
+
+    /// How many connections `address` may have beyond those of any other: one for each phone behind it, which has for a while
+    /// also the one it lost. `None`: none at all, since the listener takes nothing from there, or it is banned.
+    pub fn connections_of(&mut self, now: Now, listener: ListenerId, address: IpAddr) -> Option<u32> {
+        let Context { settings, sources, tables, .. } = &mut self.ctx;
+        let is_open = settings.listener(listener).is_some_and(|listener| listener.networks.admit(address));
+        if settings.admission.never_limits(address) {
+            return is_open.then_some(u32::MAX);
+        }
+        (is_open && !sources.is_banned(now.mono, address)).then(|| tables.location.phones_behind(address))
     }
 
     /// Lets time pass: at most 256 units of each kind of work; what is left shows in
@@ -225,7 +249,6 @@ impl std::fmt::Debug for Dataplane {
 }
 
 fn receive(rooms: &mut Rooms, work: &mut Work<'_>, flow: &flow::Flow, bytes: &[u8], at_home: bool) {
-    work.ctx.counters.received += 1;
     if answer_keep_alive(work, flow, bytes) {
         return;
     }

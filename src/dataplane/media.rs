@@ -184,6 +184,7 @@ mod tests {
             advertise_host: advertise.into(),
             advertise_port: 5060,
             tenant: None,
+            networks: crate::settings::Networks::default(),
         };
         let (four, six) = (listener("10.0.0.1:5060", "203.0.113.7"), listener("[::1]:5060", "[2001:db8::7]"));
         let place = |bind: Option<&str>, advertise: Option<&str>, listener: &Listener| {

@@ -1,7 +1,9 @@
 //! All that may leave the dataplane: messages in one reused arena, and the few things that are no message.
 
 use std::ops::Range;
+use std::time::Duration;
 
+use crate::admission::bans::Ban;
 use crate::audit::Event;
 use crate::flow::{ConnectionId, Flow, WorkerId};
 use crate::hotdesk::{Seat, SeatChange};
@@ -57,6 +59,8 @@ pub enum Done {
     Deferred(Seat),
     /// The extension may log in again.
     Unlocked,
+    /// It is listened to again.
+    Pardoned,
     /// So many seats end, each as soon as it may.
     Ending(usize),
 }
@@ -70,6 +74,8 @@ pub enum Report {
     /// Something for the audit trail that is no change of seats: a refusal, an emergency call, a lock-out, a seat that is about
     /// to end.
     Event(Box<Event<'static>>),
+    /// Somebody is not listened to for so long.
+    Banned(Ban, Duration),
     /// The store did not take a change that stands in memory all the same.
     NotDurable,
 }

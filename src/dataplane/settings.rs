@@ -3,6 +3,7 @@
 //! `config/` makes it from TOML; a reload makes a new one and swaps the `Arc`.
 
 mod account;
+mod admission;
 mod calls;
 mod codes;
 mod customer;
@@ -29,6 +30,7 @@ use crate::location::device_hash;
 use crate::media::MediaAddress;
 pub use crate::secret::{SipSecret, StoredPin};
 pub use account::{Device, Extension, Reload, Site};
+pub use admission::{AdmissionPolicy, Networks, Rate};
 pub use calls::{Absent, BasePolicy};
 pub use codes::{AttendantPolicy, Codes, CodesFrom};
 use customer::OfCustomer;
@@ -60,6 +62,8 @@ pub struct Settings {
     pub durable: bool,
     /// Where sound comes from, if not from the listeners' addresses.
     pub media: MediaAddress,
+    /// What a source may cost before it is known who it is.
+    pub admission: AdmissionPolicy,
     /// By domain in small letters.
     by_domain: HashMap<Box<[u8]>, TenantIndex, NameHasher>,
     by_id: HashMap<Box<str>, TenantIndex, NameHasher>,
@@ -137,6 +141,7 @@ impl Settings {
             timers,
             durable,
             media: MediaAddress::default(),
+            admission: AdmissionPolicy::default(),
             by_domain,
             by_id,
             by_customer,
@@ -217,6 +222,13 @@ impl Settings {
             self.peer_accounts.find(address, is_meant)
         };
         of(&|it| it.id == tenant.id).or_else(|| of(&|it| it.customer == tenant.customer))
+    }
+
+    /// True if whoever sends over `flow` is never limited: the operator said so, or sends calls there.
+    pub fn is_never_limited(&self, flow: &Flow) -> bool {
+        self.admission.never_limits(flow.remote.ip())
+            || self.tenants_of_peer(flow).next().is_some()
+            || self.tenants_of_emergency_service(flow.remote.ip()).next().is_some()
     }
 
     /// A listener of this generation.
@@ -308,6 +320,8 @@ pub struct Tenant {
     /// address into a datagram: only for a network that lets no such datagram in, a closed voice VLAN or a VPN. Devices,
     /// seats and calls are never believed.
     pub trusted_networks: Vec<IpNet>,
+    /// From where its phones may speak. A call for help is taken from anywhere.
+    pub networks: Networks,
     /// Places.
     pub sites: Vec<Site>,
     /// Shared desk phones.
@@ -359,6 +373,8 @@ pub struct TenantParts {
     pub time_zone: TimeZone,
     /// See [`Tenant::trusted_networks`].
     pub trusted_networks: Vec<IpNet>,
+    /// See [`Tenant::networks`].
+    pub networks: Networks,
     /// See [`Tenant::sites`].
     pub sites: Vec<Site>,
     /// See [`Tenant::devices`]; their `site` is an index into `sites`.
@@ -395,6 +411,7 @@ impl Tenant {
             registrar,
             time_zone,
             trusted_networks,
+            networks,
             sites,
             devices,
             extensions,
@@ -446,6 +463,7 @@ impl Tenant {
             registrar,
             time_zone,
             trusted_networks,
+            networks,
             sites,
             devices,
             extensions,

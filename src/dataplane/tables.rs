@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use siphasher::sip::SipHasher13;
 
+use crate::admission::bans::Bans;
 use crate::auth::Nonces;
 use crate::hotdesk::{
     CallBacks, CalledForHelp, Calls, Cause, KeptDesks, LastSeats, Lock, Marks, Named, NextEnd, Origin,
@@ -47,6 +48,8 @@ pub struct Tables {
     pub calls: Calls,
     /// Phones that called for help not long ago.
     pub call_backs: CallBacks,
+    /// Who is not listened to for a while.
+    pub bans: Bans,
     /// Calls by routes.
     pub outside_calls: OutsideCalls,
     /// How INVITEs went out to peers that ask for a password.
@@ -61,6 +64,8 @@ pub struct Tables {
     pub(crate) nonces: Nonces,
     /// Authenticates the branches of all workers' transactions.
     pub(crate) branch_key: [u8; 16],
+    /// Keeps anybody from choosing where in the workers' tables of sources he falls.
+    pub(crate) source_key: [u8; 16],
 }
 
 impl Tables {
@@ -87,6 +92,7 @@ impl Tables {
             pins: Pins::new(draw(3)),
             calls: Calls::new(),
             call_backs: CallBacks::new(),
+            bans: Bans::default(),
             outside_calls: OutsideCalls::new(),
             attempts: Attempts::default(),
             reloads: Reloads::new(),
@@ -94,6 +100,7 @@ impl Tables {
             subscriptions: Subscriptions::new(),
             nonces: Nonces::new(draw(1)),
             branch_key: draw(2),
+            source_key: draw(4),
         }
     }
 

@@ -4,11 +4,12 @@
 //! and a new one takes its place, on the same sockets and connections and over the same tables: what was under
 //! way on this worker is lost, seats and bindings are not.
 
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use dataplane::counters::Counters;
-use dataplane::flow::WorkerId;
+use dataplane::flow::{ListenerId, WorkerId};
 use dataplane::input::Input;
 use dataplane::now::{Mono, Now};
 use dataplane::output::Outbox;
@@ -59,6 +60,11 @@ impl Guarded {
             _ => {}
         }
         self.guard(now, |dataplane, outbox| dataplane.handle(now, input, outbox))
+    }
+
+    /// How many connections `address` may have beyond those of any other; `None`: none at all.
+    pub(super) fn connections_of(&mut self, now: Now, listener: ListenerId, address: IpAddr) -> Option<u32> {
+        self.dataplane.connections_of(now, listener, address)
     }
 
     pub(super) fn handle_timeout(&mut self, now: Now) -> Result<(), Panicked> {

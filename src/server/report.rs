@@ -11,6 +11,14 @@ pub(super) fn write(worker: WorkerId, report: &Report) {
     match report {
         Report::SeatsChanged(change) => seats_changed(change),
         Report::Event(event) => happened(event),
+        // Read by tools such as fail2ban: docs/operations.md has the expression for it.
+        Report::Banned(ban, time) => {
+            let (address, reason, seconds) = (ban.address, ban.offence.code(), time.as_secs());
+            match ban.port {
+                None => warn!(%address, reason, seconds, "banned address"),
+                Some(port) => warn!(%address, port, reason, seconds, "banned port"),
+            }
+        }
         Report::NotDurable => warn!(worker = worker.0, "a change stands in memory and not in the store"),
         other => warn!(worker = worker.0, report = ?other, "report"),
     }

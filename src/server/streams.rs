@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use crate::transport::Counters;
-use crate::transport::connections::{CONNECTIONS_MAX, Connections, Full, PER_SOURCE_MAX, Shares};
+use crate::transport::connections::{CONNECTIONS_MAX, Connections, Full, Shares};
 use crate::transport::stream::Piece;
 use crate::transport::tcp::{Connection, Limits, Overdue, Reading, Writing};
 use crate::transport::tls::{Acceptor, Handshake, Session};
@@ -55,7 +55,7 @@ impl Bounds {
         }
         Self {
             connections_max: CONNECTIONS_MAX,
-            per_source_max: PER_SOURCE_MAX,
+            per_source_max: settings.admission.connections,
             half_open_max: HALF_OPEN_MAX,
             half_open_per_source_max: HALF_OPEN_PER_SOURCE_MAX,
             times,
@@ -70,7 +70,7 @@ pub(super) struct Streams {
     half_open: Shares,
     half_open_max: usize,
     scratch: Box<[u8]>,
-    pub(super) times: Limits,
+    times: Limits,
     /// Flows on which nothing can be sent any longer, and of which the dataplane has not heard.
     pub(super) lost: Vec<Flow>,
     /// Given up to accept when no descriptor is left.
@@ -105,7 +105,14 @@ impl Streams {
         self.connections.iter().all(|connection| !connection.is_writing())
     }
 
-    /// Takes in what was accepted, to be spoken on in `tls`, if any, unless its source has its share. A full table lets
+    /// The settings have changed; what there is stays.
+    pub(super) fn configure(&mut self, bounds: Bounds) {
+        self.times = bounds.times;
+        self.connections.set_per_source_max(bounds.per_source_max);
+    }
+
+    /// Takes in what was accepted, to be spoken on in `tls`, if any, unless its source, which may have
+    /// `more` than others, has its share. A full table lets
     /// its stalest connection go, and too many handshakes the one that was heard of least lately.
     pub(super) fn admit(
         &mut self,
@@ -113,6 +120,7 @@ impl Streams {
         listener: ListenerId,
         tls: Option<Acceptor>,
         (io, remote): (TcpStream, SocketAddr),
+        more: u32,
         counters: &mut Counters,
     ) -> Option<ConnectionId> {
         let tls = match tls {
@@ -131,10 +139,10 @@ impl Streams {
             }
         };
         let is_half_open = tls.is_some();
-        if self.connections.room_for(remote.ip()) == Err(Full::Table) {
+        if self.connections.room_for(remote.ip(), more) == Err(Full::Table) {
             self.evict(counters);
         }
-        let admitted = self.connections.insert(remote.ip(), |id| {
+        let admitted = self.connections.insert(remote.ip(), more, |id| {
             let flow = Flow { listener, remote, connection: Some(id) };
             Connection::new(io, flow, tls, Rc::new(Notify::new()), now)
         });
@@ -360,7 +368,7 @@ mod tests {
         ) -> (TcpStream, Option<ConnectionId>) {
             let phone = TcpStream::connect(self.listener.local_addr().unwrap()).await.unwrap();
             let accepted = self.listener.accept().await.unwrap();
-            (phone, self.streams.admit(now, ListenerId(0), tls, accepted, &mut self.counters))
+            (phone, self.streams.admit(now, ListenerId(0), tls, accepted, 0, &mut self.counters))
         }
 
         /// The phone and `id` shake hands at `now`.

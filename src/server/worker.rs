@@ -73,6 +73,8 @@ pub(super) struct Worker {
     guarded: Guarded,
     datagrams: Vec<Option<Rc<Datagrams>>>,
     receiver: Receiver,
+    /// What each listener's socket had lost when it was read last.
+    overflows: Vec<u32>,
     pub(super) sender: Sender,
     pub(super) streams: Streams,
     replies: HashMap<ReplyId, oneshot::Sender<Result<Done, Refusal>>>,
@@ -114,6 +116,7 @@ impl Worker {
             guarded: Guarded::new(makings, earlier.dataplane, shell.clock.now()),
             datagrams: datagrams.collect::<io::Result<_>>()?,
             receiver: Receiver::new(),
+            overflows: vec![0; shell.sockets.len()],
             sender: Sender::new(),
             streams: Streams::new(id, u32::from_ne_bytes(random()), bounds),
             replies: HashMap::new(),
@@ -139,7 +142,17 @@ impl Worker {
         let batch = self.receiver.receive(socket)?;
         let count = batch.len();
         self.counters.datagrams_received += count as u64;
+        let overflows = batch.overflows();
+        let before = self
+            .overflows
+            .get_mut(usize::from(listener.0))
+            .map(|before| std::mem::replace(before, overflows));
+        let lost = before.filter(|_| overflows != 0).map_or(0, |before| overflows.wrapping_sub(before));
         let mut panics = 0;
+        if lost > 0 {
+            self.counters.datagrams_lost += u64::from(lost);
+            panics += usize::from(self.guarded.handle(now, Input::Overrun).is_err());
+        }
         for (remote, bytes) in batch.iter() {
             let flow = Flow::datagram(listener, remote);
             panics += usize::from(
@@ -158,9 +171,13 @@ impl Worker {
         remote: SocketAddr,
     ) -> Option<ConnectionId> {
         let now = self.shell.clock.now();
+        let Some(more) = self.guarded.connections_of(now, listener, remote.ip()) else {
+            self.counters.connections_refused += 1;
+            return None;
+        };
         let listen = usize::from(listener.0);
         let tls = self.shell.server.borrow().listeners.get(listen).and_then(|listen| listen.tls.clone());
-        let admitted = self.streams.admit(now.mono, listener, tls, (io, remote), &mut self.counters);
+        let admitted = self.streams.admit(now.mono, listener, tls, (io, remote), more, &mut self.counters);
         self.settle(now);
         admitted
     }
@@ -255,7 +272,7 @@ impl Worker {
                 self.guarded.handle(now, Input::Commanded { reply, order })
             }
             Certain::Configured(settings) => {
-                self.streams.times = Bounds::of(&settings).times;
+                self.streams.configure(Bounds::of(&settings));
                 self.guarded.handle(now, Input::Configured(settings))
             }
             Certain::Keyed(keys) => self.guarded.handle(now, Input::Keyed(keys)),

@@ -11,10 +11,6 @@ use dataplane::flow::{ConnectionId, WorkerId};
 /// Connections of one worker. Eight workers then hold half a million phones, at 6 kB each in 400 MB a worker.
 pub const CONNECTIONS_MAX: usize = 65_536;
 
-/// Connections of one source on one worker: an office of some thousand phones behind one address has room, and
-/// sixteen such sources are needed to fill the table.
-pub const PER_SOURCE_MAX: u32 = 4_096;
-
 /// How many connections are compared to find one that was silent for long. Among so many the stalest is older
 /// than 98 % of the table, and a full table costs each newcomer the same few microseconds.
 const SAMPLE_MAX: usize = 64;
@@ -70,6 +66,11 @@ impl<C> Connections<C> {
         }
     }
 
+    /// Each source may have so many from now on; who has more keeps them.
+    pub fn set_per_source_max(&mut self, per_source_max: u32) {
+        self.sources.set_each_max(per_source_max);
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.slots.len() - self.free.len()
@@ -80,9 +81,9 @@ impl<C> Connections<C> {
         self.len() == 0
     }
 
-    /// Says whether one more from `address` would find room.
-    pub fn room_for(&self, address: IpAddr) -> Result<(), Full> {
-        if !self.sources.has_room(address) {
+    /// Says whether one more from `address` would find room, which may have `more` than others.
+    pub fn room_for(&self, address: IpAddr, more: u32) -> Result<(), Full> {
+        if !self.sources.has_room_for_more(address, more) {
             Err(Full::Source)
         } else if self.len() >= self.connections_max {
             Err(Full::Table)
@@ -91,13 +92,14 @@ impl<C> Connections<C> {
         }
     }
 
-    /// Takes one more from `address`; `open` makes it, told its id.
+    /// Takes one more from `address`, which may have `more` than others; `open` makes it, told its id.
     pub fn insert(
         &mut self,
         address: IpAddr,
+        more: u32,
         open: impl FnOnce(ConnectionId) -> C,
     ) -> Result<ConnectionId, Full> {
-        self.room_for(address)?;
+        self.room_for(address, more)?;
         let index = match self.free.pop_front() {
             Some(index) => index,
             None => {
@@ -198,7 +200,18 @@ impl Shares {
 
     /// True if `address` may have one more.
     pub fn has_room(&self, address: IpAddr) -> bool {
-        self.counts.get(&source(address)).is_none_or(|count| *count < self.each_max)
+        self.has_room_for_more(address, 0)
+    }
+
+    /// True if `address`, which may have `more` than others, may have one more.
+    pub fn has_room_for_more(&self, address: IpAddr, more: u32) -> bool {
+        let max = self.each_max.saturating_add(more);
+        self.counts.get(&source(address)).is_none_or(|count| *count < max)
+    }
+
+    /// Each source may have so many from now on; who has more keeps them.
+    pub fn set_each_max(&mut self, each_max: u32) {
+        self.each_max = each_max;
     }
 
     /// `address` has one more.
@@ -241,10 +254,10 @@ mod tests {
     #[test]
     fn an_ended_id_finds_nothing_though_its_slot_is_in_use() {
         let mut table = table();
-        let first = table.insert(A, |_| 1).unwrap();
+        let first = table.insert(A, 0, |_| 1).unwrap();
         assert_eq!(table.remove(first), Some(1));
 
-        let second = table.insert(A, |_| 2).unwrap();
+        let second = table.insert(A, 0, |_| 2).unwrap();
 
         assert_eq!(first.slot(), second.slot());
         assert_eq!(table.find(first), None);
@@ -255,7 +268,7 @@ mod tests {
     #[test]
     fn an_id_of_another_worker_finds_nothing() {
         let mut table = table();
-        let id = table.insert(A, |_| 1).unwrap();
+        let id = table.insert(A, 0, |_| 1).unwrap();
 
         let foreign = ConnectionId::new(WorkerId(4), id.generation(), id.slot());
 
@@ -266,12 +279,12 @@ mod tests {
     #[test]
     fn generations_go_round_without_a_zero() {
         let mut table = table();
-        let id = table.insert(A, |_| 1).unwrap();
+        let id = table.insert(A, 0, |_| 1).unwrap();
         table.slots[id.slot() as usize].generation = ConnectionId::GENERATION_MAX;
         let last = ConnectionId::new(WorkerId(3), ConnectionId::GENERATION_MAX, id.slot());
         assert_eq!(table.remove(last), Some(1));
 
-        let next = table.insert(A, |_| 2).unwrap();
+        let next = table.insert(A, 0, |_| 2).unwrap();
 
         assert_eq!(next.generation(), 1);
     }
@@ -279,16 +292,19 @@ mod tests {
     #[test]
     fn one_source_leaves_room_for_others() {
         let mut table = table();
-        let first = table.insert(A, |_| 1).unwrap();
-        table.insert(A, |_| 2).unwrap();
-        table.insert(A, |_| 3).unwrap();
+        let first = table.insert(A, 0, |_| 1).unwrap();
+        table.insert(A, 0, |_| 2).unwrap();
+        table.insert(A, 0, |_| 3).unwrap();
 
-        assert_eq!(table.insert(A, |_| 4), Err(Full::Source));
-        assert!(table.insert(B, |_| 5).is_ok());
-        assert_eq!(table.insert(B, |_| 6), Err(Full::Table));
+        assert_eq!(table.insert(A, 0, |_| 4), Err(Full::Source));
+        let other = table.insert(B, 0, |_| 5).unwrap();
+        assert_eq!(table.insert(B, 0, |_| 6), Err(Full::Table));
 
         table.remove(first);
-        assert!(table.insert(A, |_| 7).is_ok());
+        assert!(table.insert(A, 0, |_| 7).is_ok());
+        table.remove(other);
+        assert_eq!(table.insert(A, 0, |_| 8), Err(Full::Source));
+        assert!(table.insert(A, 1, |_| 8).is_ok(), "a source with a phone behind it may have one more");
     }
 
     #[test]
@@ -302,9 +318,9 @@ mod tests {
     #[test]
     fn the_stalest_is_of_lowest_rank() {
         let mut table = table();
-        table.insert(A, |_| 30).unwrap();
-        let oldest = table.insert(A, |_| 10).unwrap();
-        table.insert(A, |_| 0).unwrap();
+        table.insert(A, 0, |_| 30).unwrap();
+        let oldest = table.insert(A, 0, |_| 10).unwrap();
+        table.insert(A, 0, |_| 0).unwrap();
 
         let stalest = table.stalest(|age| (*age > 0).then_some(*age));
 
@@ -316,7 +332,7 @@ mod tests {
     fn ten_sweeps_see_every_connection() {
         let mut table = Connections::new(WorkerId(0), ConnectionId::GENERATION_MAX - 1, 100, 100);
         for n in 0..37 {
-            table.insert(A, |_| n).unwrap();
+            table.insert(A, 0, |_| n).unwrap();
         }
 
         let mut seen: Vec<u32> = (0..10).flat_map(|_| table.sweep(|_| true)).map(|id| id.slot()).collect();

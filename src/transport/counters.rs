@@ -3,6 +3,7 @@
 dataplane::counters! {
     /// What one worker's sockets count.
     datagrams_received: "Datagrams received.",
+    datagrams_lost: "Datagrams lost because the socket was full: the worker did not take them in time.",
     datagrams_sent: "Datagrams sent.",
     datagrams_refused: "Datagrams that the system would not send: no route, a firewall, too long.",
     datagrams_dropped: "Datagrams dropped because the socket stayed full.",

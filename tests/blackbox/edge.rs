@@ -45,6 +45,8 @@ pub(crate) struct Plan {
     pub(crate) tenant: &'static str,
     /// Lines of `[tenant.registration]`.
     pub(crate) registration: &'static str,
+    /// Whether what one source may send is limited. Tests send more than phones, most of them.
+    pub(crate) limited: bool,
     /// Further tables of the file.
     pub(crate) more: &'static str,
     /// Files beside the configuration, and what is in them.
@@ -73,6 +75,7 @@ impl Default for Plan {
             listeners: vec![listener("udp"), listener("tcp")],
             tenant: "",
             registration: "",
+            limited: false,
             more: "",
             files: Vec::new(),
         }
@@ -115,13 +118,16 @@ impl Plan {
 
     /// The configuration file.
     pub(crate) fn text(&self, control: SocketAddr) -> String {
-        let Self { workers, store, listeners, tenant, registration, more, .. } = self;
+        let Self { workers, store, listeners, tenant, registration, limited, more, .. } = self;
         let mut text = format!(
             "[edge]\nname = \"blackbox\"\nworkers = {workers}\n\n\
              [store]\nkind = \"{store}\"\n\n\
              [control]\naddress = \"{control}\"\ntokens = [{{ name = \"test\", token = \"test-token\" }}]\n\n\
              [pins]\npepper = {{ file = \"pepper\" }}\n\n"
         );
+        if !limited {
+            text += "[admission]\nnever_limited = [\"127.0.0.0/8\", \"::1/128\"]\n\n";
+        }
         for Listener { protocol, address, advertise, more } in listeners {
             let advertise = advertise.map_or_else(String::new, |at| format!("advertise = \"{at}\"\n"));
             write!(

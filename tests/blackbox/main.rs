@@ -9,6 +9,7 @@ mod control;
 mod datagrams;
 mod demonstration;
 mod edge;
+mod flood;
 mod hostile;
 mod hoteling;
 mod kill;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use dataplane::auth;
 use dataplane::flow::Flow;
 use dataplane::settings::{
-    Codes, Device, Extension, Listener, Protocol, Reload, SeatPolicy, Settings, StoredPin, Tenant,
-    TenantParts, Timers,
+    AdmissionPolicy, Codes, Device, Extension, Listener, Networks, Protocol, Rate, Reload, SeatPolicy,
+    Settings, StoredPin, Tenant, TenantParts, Timers,
 };
 
 use super::desk::{DOMAIN, Desk, Role, password};
@@ -248,8 +248,14 @@ fn tenant_of(desks: u32, trusted: bool) -> Settings {
         advertise_host: "192.0.2.1".into(),
         advertise_port: 5060,
         tenant: Some("demo".into()),
+        networks: Networks::default(),
     };
-    Settings::new(1, "bench", vec![listener], vec![Arc::new(tenant)], Timers::default(), false)
+    let tenants = vec![Arc::new(tenant)];
+    let mut settings = Settings::new(1, "bench", vec![listener], tenants, Timers::default(), false);
+    // Time hardly passes here, so that nobody's debt is ever paid.
+    let unlimited = Rate { nanos: 0 };
+    settings.admission = AdmissionPolicy { source: unlimited, address: unlimited, ..settings.admission };
+    settings
 }
 
 #[cfg(test)]

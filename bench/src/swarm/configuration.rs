@@ -33,6 +33,8 @@ fn hotdesk(wanted: &Configuration, out: &mut dyn Write) -> io::Result<()> {
         Store::Memory => writeln!(out, "[store]\nkind = \"memory\"\n")?,
         Store::Embedded => writeln!(out, "[store]\nkind = \"embedded\"\npath = \"{}\"\n", wanted.path)?,
     }
+    // All phones are at one address here, many of them at one port.
+    writeln!(out, "[admission]\nsource_rate = 1000000\naddress_rate = 1000000\n")?;
     writeln!(out, "[timers]\nt1 = \"{}ms\"\n", wanted.t1)?;
     if let Some(control) = wanted.control {
         writeln!(

@@ -1,11 +1,111 @@
-//! What may come in: keep-alives are answered, the unreadable is dropped or refused, before any core sees it.
+//! What may come in: who sends too much or from where nobody may is not read, keep-alives are answered, the unreadable is
+//! dropped or refused, before any core sees it.
 
+pub mod bans;
 mod keep_alive;
+mod load;
+mod shed;
+mod source;
+mod suspicion;
 
 pub(crate) use keep_alive::answer_keep_alive;
+pub(crate) use load::Load;
+pub(crate) use shed::{refuse, sheds_log_in, tell_busy};
+pub(crate) use source::Sources;
+pub(crate) use suspicion::{is_attack, is_scanner, pardon};
 
-use crate::context::{Answer, Work};
+use crate::context::{Answer, Context, Work};
+use crate::dispatch;
 use crate::flow::Flow;
+use crate::now::Now;
+use crate::output::Output;
+use source::Standing;
+
+/// What becomes of octets before they are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    Read,
+    /// There is too much to do.
+    Refuse,
+    /// Whoever sent them may not, or has sent too much. A connection is closed, since its phone would wait for an answer.
+    Drop,
+}
+
+/// Whether anything of what a source sends is read.
+pub(crate) fn admit(work: &mut Work<'_>, flow: &Flow, bytes: &[u8]) -> Admission {
+    if !may_speak(work, flow, bytes) {
+        return Admission::Drop;
+    }
+    if work.ctx.load.is_high() && shed::is_shed(work.ctx, work.now, flow, bytes) {
+        return Admission::Refuse;
+    }
+    Admission::Read
+}
+
+fn may_speak(work: &mut Work<'_>, flow: &Flow, bytes: &[u8]) -> bool {
+    let ctx = &mut *work.ctx;
+    ctx.counters.received += 1;
+    let listener = ctx.settings.listener(flow.listener);
+    if listener.is_some_and(|listener| !listener.networks.admit(flow.remote.ip())) {
+        ctx.counters.dropped_denied += 1;
+        return false;
+    }
+    let policy = &ctx.settings.admission;
+    let standing = ctx.sources.charge(work.now.mono, flow.remote, policy.source, policy.address);
+    if standing == Standing::Within || may_go_on(ctx, work.now, flow, bytes) {
+        return true;
+    }
+    ctx.counters.dropped_over_limit += 1;
+    if let Some(connection) = flow.connection {
+        work.out.push(Output::Close(connection));
+    }
+    false
+}
+
+/// Whether a source is listened to although it has sent what one phone may: a peer; one of many phones behind an address;
+/// what belongs to a call; and a call for help, which nothing keeps out but a network that is denied.
+#[cold]
+fn may_go_on(ctx: &mut Context, now: Now, flow: &Flow, bytes: &[u8]) -> bool {
+    if ctx.settings.is_never_limited(flow) {
+        return true;
+    }
+    let Context { settings, tables, sources, .. } = ctx;
+    let policy = &settings.admission;
+    let rates = (policy.source, policy.address);
+    let phones = || tables.location.phones_behind(flow.remote.ip());
+    if sources.charge_again(now.mono, flow.remote, rates, phones, policy.per_phone) == Standing::Within {
+        return true;
+    }
+    if is_within_call(bytes) {
+        return sources.take_of_reserve(now.mono, policy.source);
+    }
+    let is_help = calls_for_help(ctx, flow, bytes);
+    if is_help {
+        ctx.sources.let_call(now.mono);
+    }
+    is_help
+}
+
+/// True for the answers and requests that go on with a call, by how they begin.
+fn is_within_call(bytes: &[u8]) -> bool {
+    const BEGINNINGS: [&[u8]; 5] = [b"SIP/2.0 ", b"ACK ", b"BYE ", b"CANCEL ", b"PRACK "];
+    BEGINNINGS.iter().any(|beginning| bytes.starts_with(beginning))
+}
+
+/// True for an INVITE of which the Request-URI asks for help: nothing but its first line is looked at.
+fn calls_for_help(ctx: &Context, flow: &Flow, bytes: &[u8]) -> bool {
+    request_uri(bytes).is_some_and(|uri| dispatch::asks_for_help(ctx, flow, &uri))
+}
+
+/// The Request-URI of what begins as an INVITE.
+fn request_uri(bytes: &[u8]) -> Option<sip::Uri<'_>> {
+    /// Longer than any number with prefixes and a domain.
+    const URI_LENGTH_MAX: usize = 512;
+    let rest = bytes.strip_prefix(b"INVITE ")?;
+    let rest = &rest[..rest.len().min(URI_LENGTH_MAX)];
+    let end = rest.iter().position(|octet| *octet == b' ')?;
+    sip::Uri::parse(&rest[..end]).ok()
+}
 
 /// Octets that are no whole message. What can be answered gets its refusal; errors of peers end here.
 pub(crate) fn refuse_unreadable(work: &mut Work<'_>, flow: &Flow, bytes: &[u8], fault: sip::ErrorKind) {

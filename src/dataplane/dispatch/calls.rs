@@ -78,6 +78,9 @@ impl Rooms {
         if let Some(answer) = in_clear {
             return work.answer(flow, request, answer);
         }
+        if !tenant.networks.admit(flow.remote.ip()) {
+            return work.answer(flow, request, Answer::new(403, "Not From Here"));
+        }
         if request.header(sip::Name::ProxyRequire).is_some() {
             return refuse_extensions(work, flow, request, sip::Name::ProxyRequire);
         }

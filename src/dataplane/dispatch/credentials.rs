@@ -1,5 +1,6 @@
 //! Whose request is this: digest credentials, for every method.
 
+use crate::admission;
 use crate::auth::{self, Asked, Proof, Refused};
 use crate::context::{Context, Work};
 use crate::flow::Flow;
@@ -58,16 +59,20 @@ pub(super) fn authenticate(
 ) -> Option<Account> {
     let (account, proof) = match prove(work, request, tenant) {
         Ok(proved) => proved,
+        Err(refused) if admission::is_attack(work, flow, request, headers, tenant, refused) => return None,
         Err(refused) => {
             ask(work, flow, request, tenant, proxy, refused);
             return None;
         }
     };
     let user = tenant.credentials(account).0.as_bytes();
-    let Context { tables, upkeep, .. } = &mut *work.ctx;
+    let Context { tables, upkeep, sources, .. } = &mut *work.ctx;
     let print = Print::of(headers).with_content(request, flow.remote.ip());
     match tables.location.accept_nonce(&tenant.id, user, proof, print, work.now.mono, upkeep) {
-        NonceUse::Fresh => Some(account),
+        NonceUse::Fresh => {
+            sources.proved(work.now.mono, tenant.registrar.expires_max);
+            Some(account)
+        }
         // Not even what looks like a retransmission: one that was forwarded is absorbed by its transaction, and one
         // that was refused may ask again. What is left is a captured request.
         NonceUse::Repeated | NonceUse::Replayed | NonceUse::Stale => {

@@ -9,7 +9,7 @@ use super::calls::can_come_back;
 use super::credentials::{authenticate, prove};
 use super::{Incoming, Rooms};
 use crate::audit::{Event, Kind};
-use crate::context::{Answer, Work};
+use crate::context::{Answer, Context, Work};
 use crate::flow::Flow;
 use crate::hotdesk::{self, CalledForHelp, Caller, Origin, Place};
 use crate::output::{Output, Report};
@@ -28,6 +28,18 @@ fn number(emergency: &settings::Emergency, uri: &sip::Uri<'_>) -> Option<String>
         None if is_service_sos(uri) => Some(String::from_utf8_lossy(uri.raw).into_owned()),
         number => number.map(str::to_owned),
     }
+}
+
+/// True if an INVITE to `uri` may be a call for help: its number is one in the tenant that is called, or in one of its
+/// customer's where the phone may stand.
+pub(crate) fn asks_for_help(ctx: &Context, flow: &Flow, uri: &sip::Uri<'_>) -> bool {
+    ctx.tenant_of(uri, flow).is_some_and(|home| may_be_for_help(ctx, &home, uri))
+}
+
+/// The same where the tenant that is called is known. Of a visitor, who knows the numbers of where he is at home and reads
+/// those of where he is on the wall, it takes a search to say which of them counts.
+fn may_be_for_help(ctx: &Context, home: &Tenant, uri: &sip::Uri<'_>) -> bool {
+    ctx.settings.emergencies_of_customer(home).any(|emergency| number(emergency, uri).is_some())
 }
 
 /// A call for help: who makes it, and from where.
@@ -51,10 +63,8 @@ impl Rooms {
     ) -> bool {
         let Incoming { flow, headers, .. } = *incoming;
         let uri = &headers.request_uri.expect("a request has a Request-URI");
-        // A visitor knows the numbers of where he is at home, and reads those of where he is on the wall. Where he is takes a
-        // search, which no stranger's call is worth that is for no number of the kind.
-        let is_for_help = |emergency| number(emergency, uri).is_some();
-        if !work.ctx.settings.emergencies_of_customer(home).any(is_for_help) {
+        // No stranger's call is worth the search that is for no number of the kind.
+        if !may_be_for_help(work.ctx, home, uri) {
             return false;
         }
         let from_user = headers.from_uri.user_unescaped();

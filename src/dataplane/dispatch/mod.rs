@@ -10,9 +10,13 @@ mod register;
 mod seats;
 mod subscriptions;
 
+pub(crate) use codes::is_code;
+pub(crate) use emergency::asks_for_help;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::admission;
 use crate::alarm::Alarms;
 use crate::attendant::Attendant;
 use crate::audit;
@@ -24,7 +28,7 @@ use crate::input::{Command, Notice, Order, ReplyId};
 use crate::media::Heard;
 use crate::notifier::Notifier;
 use crate::now::Mono;
-use crate::output::{Output, Report};
+use crate::output::{Done, Output, Report};
 use crate::pending::{Pending, Waiting};
 use crate::proxy::{self, InDialog, Proxy};
 use crate::query::{QueryId, Record};
@@ -152,7 +156,9 @@ impl Rooms {
         match request.method() {
             Some(sip::Method::Register) => self.on_register(work, flow, request, headers),
             Some(sip::Method::Options) if self.is_for_edge(work, flow, headers) => {
-                work.describe_edge(flow, request, calls::ALLOW);
+                if !admission::is_scanner(work, flow, request) {
+                    work.describe_edge(flow, request, calls::ALLOW);
+                }
             }
             _ => match work.transactions.receive_request(work.now.mono, flow, request, headers, work.out) {
                 Reception::Absorbed => {}
@@ -283,6 +289,10 @@ impl Rooms {
                 let outcome = seating::unlock(work, &by, &Place::new(&tenant, &extension), device.as_ref());
                 work.out.push(Output::Reply(reply, outcome));
             }
+            Command::Pardon { address, port } => {
+                admission::pardon(work, address, port);
+                work.out.push(Output::Reply(reply, Ok(Done::Pardoned)));
+            }
             Command::LogOutAll { tenant, site, now } => {
                 self.force_all_out(work, reply, &by, &tenant, site.as_deref(), now);
             }
@@ -304,6 +314,8 @@ impl Rooms {
                 self.proxy.on_seats_changed(work, change, &mut effects);
                 self.effects = effects;
             }
+            Notice::Banned(ban) => work.ctx.sources.ban(work.now.mono, ban),
+            Notice::Pardoned { address, port } => work.ctx.sources.pardon(work.now.mono, *address, *port),
         }
         self.carry_out(work);
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Rooms;
 use super::calls::refuse_extensions;
 use super::credentials::{ask, prove};
+use crate::admission;
 use crate::auth::{Proof, Refused};
 use crate::context::{Answer, Context, Work};
 use crate::effect::{Asker, Effect, LogIn};
@@ -59,10 +60,14 @@ impl Rooms {
         let Some(tenant) = work.ctx.tenant_of(&headers.to_uri, flow) else {
             return work.answer(flow, request, Answer::new(403, "Unknown Domain"));
         };
+        if !tenant.networks.admit(flow.remote.ip()) {
+            return work.answer(flow, request, Answer::new(403, "Not From Here"));
+        }
         let (account, proof) = match prove(work, request, &tenant) {
             Ok((account, proof)) => (account, Some(proof)),
             Err(refused) => match believed(request, headers, flow, &tenant) {
                 Some(account) => (account, None),
+                None if admission::is_attack(work, flow, request, headers, &tenant, refused) => return,
                 None => return ask(work, flow, request, &tenant, false, refused),
             },
         };
@@ -160,6 +165,13 @@ impl Rooms {
         // What the registrar would refuse is refused before anybody is put out for it.
         if let Err(refused) = register.check(tenant) {
             return work.answer(flow, request, refused.answer());
+        }
+        if admission::sheds_log_in(work) {
+            // Its proof is used up, as that of any other that is refused.
+            return match spend(work, register, registrant) {
+                NonceUse::Fresh => admission::tell_busy(work, flow, request),
+                _ => ask(work, flow, request, tenant, false, Refused::Stale),
+            };
         }
         let extension = Place::new(&tenant.id, user);
         let origin = Origin::of_request(flow.remote, register.headers.call_id);
@@ -474,12 +486,13 @@ fn change_bindings(
         print: register.print.with_content(register.message, register.flow.remote.ip()),
         own_phones_max,
     };
-    let Context { tables, upkeep, counters, .. } = &mut *work.ctx;
+    let Context { tables, upkeep, counters, sources, .. } = &mut *work.ctx;
     let outcome = registrar::update(&tables.location, upkeep, work.now.mono, &registration, granted);
     if let Outcome::Granted { added, refreshed, removed } = outcome {
         counters.bindings_added += added as u64;
         counters.registers_refreshed += u64::from(refreshed > 0);
         counters.bindings_removed += removed as u64;
+        sources.proved(work.now.mono, tenant.registrar.expires_max);
     }
     outcome
 }

@@ -46,6 +46,10 @@ impl Location {
         if draft.moved && (draft.is_indexed() || !old.is_empty() && record::is_indexed(old)) {
             self.reindex(key, (tenant, user), old, &draft, now);
         }
+        if draft.moved {
+            let was = (!old.is_empty()).then(|| record::bindings(old)).into_iter().flatten();
+            self.crowds.change(&self.hasher, was, draft.bindings());
+        }
         self.count(before, after);
         let mut local = Vec::new();
         let scratch = match upkeep {
@@ -108,6 +112,7 @@ impl Location {
         if draft.is_indexed() {
             self.reindex(key, (tenant, user), &[], draft, now);
         }
+        self.crowds.change(&self.hasher, std::iter::empty(), draft.bindings());
         self.count(0, live);
         let mut record = Vec::with_capacity(RECORD_LENGTH_TYPICAL);
         record::encode(draft, tenant, user, &mut record);

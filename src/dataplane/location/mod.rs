@@ -11,6 +11,7 @@
 
 mod binding;
 mod change;
+mod crowd;
 mod departed;
 mod draft;
 mod expiry;
@@ -67,6 +68,7 @@ pub struct Location {
     /// Instances of the bindings of device accounts, by tenant.
     instances: index::Instances,
     departed: departed::Departed,
+    crowds: crowd::Crowds,
     hasher: SipHasher13,
     aors: AtomicUsize,
     bindings: AtomicUsize,
@@ -81,6 +83,7 @@ impl Location {
             flows: index::Flows::new(SHARDS),
             instances: index::Instances::new(SHARDS),
             departed: departed::Departed::default(),
+            crowds: crowd::Crowds::default(),
             hasher: SipHasher13::new_with_key(&key),
             aors: AtomicUsize::new(0),
             bindings: AtomicUsize::new(0),

@@ -115,8 +115,9 @@ impl<'a> Register<'a> {
         flow: Flow,
         tenant: &Tenant,
     ) -> Self {
-        let contacts = contacts(message, &tenant.registrar);
-        Self { message, headers, flow, print: Print::of(headers), contacts }
+        let print = Print::of(headers);
+        let contacts = contacts(message, &tenant.registrar, print);
+        Self { message, headers, flow, print, contacts }
     }
 
     /// Finds what will be refused whatever the record says, before anything is done for the REGISTER.
@@ -149,7 +150,11 @@ impl<'a> Register<'a> {
     }
 }
 
-fn contacts<'a>(request: &sip::Message<'a>, policy: &RegistrarPolicy) -> Result<Contacts<'a>, Refused> {
+fn contacts<'a>(
+    request: &sip::Message<'a>,
+    policy: &RegistrarPolicy,
+    print: Print,
+) -> Result<Contacts<'a>, Refused> {
     let header = request.expires();
     let mut stars = 0;
     let mut each = SmallVec::<[Wanted<'a>; 2]>::new();
@@ -165,7 +170,7 @@ fn contacts<'a>(request: &sip::Message<'a>, policy: &RegistrarPolicy) -> Result<
         if each.len() == CONTACTS_PER_AOR_MAX {
             return Err(Refused::TooMany);
         }
-        let seconds = granted(contact.expires.or(header), policy)?;
+        let seconds = spread(granted(contact.expires.or(header), policy)?, policy, print);
         let wanted = Wanted {
             uri: contact.addr.uri_raw,
             instance_raw: contact.instance.unwrap_or_default(),
@@ -196,6 +201,15 @@ fn granted(asked: Option<u32>, policy: &RegistrarPolicy) -> Result<u32, Refused>
         }
         Some(seconds) => Ok(seconds.min(policy.expires_max)),
     }
+}
+
+/// The expiry of this phone among those of the same (§10.3 item 7: it may be less than what was asked for): the same for all requests
+/// of one Call-ID, so that a repetition gets the answer it missed.
+fn spread(seconds: u32, policy: &RegistrarPolicy, print: Print) -> u32 {
+    let most = u64::from(seconds) * u64::from(policy.expires_spread) / 100;
+    // The high half of a product is below `most`, and as evenly spread as the hash.
+    let cut = ((u128::from(print.call_id) * u128::from(most)) >> 64) as u32;
+    seconds - cut.min(seconds.saturating_sub(policy.expires_min))
 }
 
 /// An instance that can be written back between quotes.

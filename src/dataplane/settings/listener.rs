@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use super::Networks;
+
 /// How a listener speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -52,6 +54,8 @@ pub struct Listener {
     pub advertise_port: u16,
     /// The tenant of requests that name no domain of ours.
     pub tenant: Option<Box<str>>,
+    /// From where anything is read at all.
+    pub networks: Networks,
 }
 
 /// How a listener names itself to peers: written once, since it goes into every message.

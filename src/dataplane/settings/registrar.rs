@@ -9,6 +9,9 @@ pub struct RegistrarPolicy {
     pub expires_default: u32,
     /// Longest expiry in seconds; above it this is granted.
     pub expires_max: u32,
+    /// By how much an expiry is cut at most, in hundredths: each phone's by another share of it, so that phones which
+    /// registered together do not all come back together.
+    pub expires_spread: u32,
     /// Offer digest MD5.
     pub digest_md5: bool,
     /// Offer digest SHA-256 (RFC 8760), before MD5 where both are on.
@@ -23,6 +26,7 @@ impl Default for RegistrarPolicy {
             expires_min: 60,
             expires_default: 600,
             expires_max: 7200,
+            expires_spread: 10,
             digest_md5: true,
             digest_sha256: false,
             third_party_contacts: false,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::wire::Quality;
 use crate::auth;
 use crate::settings::{
-    Codes, Device, Emergency, Extension, Listener, Protocol, Reload, SeatPolicy, Settings, Site, StoredPin,
-    Tenant, TenantParts, Timers,
+    AdmissionPolicy, Codes, Device, Emergency, Extension, Listener, Networks, Protocol, RegistrarPolicy,
+    Reload, SeatPolicy, Settings, Site, StoredPin, Tenant, TenantParts, Timers,
 };
 
 /// The edge's address: UDP is listener 0, TCP listener 1; TLS, listener 2, has the next port.
@@ -28,6 +28,10 @@ pub struct Blueprint {
     pub durable: bool,
     /// SIP timers and limits of time.
     pub timers: Timers,
+    /// Limits of what strangers may send.
+    pub admission: AdmissionPolicy,
+    /// From where the listeners take anything.
+    pub networks: Networks,
     /// How well the wire delivers datagrams.
     pub quality: Quality,
     /// The listeners serve the first tenant where a request names no domain of ours; else nobody.
@@ -45,6 +49,8 @@ impl Blueprint {
             workers: 1,
             durable: true,
             timers: Timers::default(),
+            admission: AdmissionPolicy::default(),
+            networks: Networks::default(),
             quality: Quality::PERFECT,
             listeners_serve_a_tenant: true,
             tenants: vec![tenant("demo", "demo.hotdesk")],
@@ -80,6 +86,7 @@ impl Blueprint {
                 .first()
                 .filter(|_| self.listeners_serve_a_tenant)
                 .map(|tenant| tenant.id.clone()),
+            networks: self.networks.clone(),
         };
         let listeners = vec![
             listener(Protocol::Udp, local.port()),
@@ -87,7 +94,9 @@ impl Blueprint {
             listener(Protocol::Tls, local.port() + 1),
         ];
         let tenants = self.tenants.iter().map(|parts| Arc::new(Tenant::new(parts.clone()))).collect();
-        Settings::new(generation, "office", listeners, tenants, self.timers, self.durable)
+        let mut settings = Settings::new(generation, "office", listeners, tenants, self.timers, self.durable);
+        settings.admission = self.admission.clone();
+        settings
     }
 }
 
@@ -126,6 +135,8 @@ pub fn tenant(id: &str, domain: &str) -> TenantParts {
             pin: "*14".into(),
         },
         emergency: Emergency { numbers: vec!["112".into(), "911".into()], ..Emergency::default() },
+        // Tests reckon with what phones ask for.
+        registrar: RegistrarPolicy { expires_spread: 0, ..RegistrarPolicy::default() },
         seats: SeatPolicy { native: true, ..SeatPolicy::default() },
         sites: vec![Site {
             id: "hq".into(),

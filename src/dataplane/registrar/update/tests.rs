@@ -28,7 +28,7 @@ impl Desk {
         let tenant = Tenant::new(TenantParts {
             id: "demo".into(),
             domains: vec!["demo.hotdesk".into()],
-            registrar: RegistrarPolicy::default(),
+            registrar: RegistrarPolicy { expires_spread: 0, ..RegistrarPolicy::default() },
             ..TenantParts::default()
         });
         Self {

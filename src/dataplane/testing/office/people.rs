@@ -261,8 +261,15 @@ impl Office {
 
     /// Puts octets on the wire as they are, from where `name` is seen, and waits until nothing moves.
     pub fn throw(&mut self, name: &str, bytes: &[u8]) {
+        self.throw_all(name, [bytes.to_vec()]);
+    }
+
+    /// The same with many, all at once.
+    pub fn throw_all(&mut self, name: &str, messages: impl IntoIterator<Item = Vec<u8>>) {
         let (flow, worker) = (self[name].flow, self[name].worker);
-        self.send_to_edge(worker, flow, bytes.to_vec());
+        for bytes in messages {
+            self.send_to_edge(worker, flow, bytes);
+        }
         self.settle();
     }
 }

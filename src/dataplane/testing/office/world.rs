@@ -136,6 +136,17 @@ impl Office {
         self.settle();
     }
 
+    /// For so long the sockets of all workers lose datagrams, every 50 ms some.
+    pub fn overload(&mut self, span: Duration) {
+        for _ in 0..span.as_millis() / 50 {
+            for worker in 0..self.workers.len() {
+                let now = self.now();
+                self.workers[worker].handle(now, Input::Overrun, &mut self.outbox);
+            }
+            self.advance(Duration::from_millis(50));
+        }
+    }
+
     /// The wall clock jumps; nothing else does.
     pub fn step_wall(&mut self, milliseconds: i64) {
         self.stepped += milliseconds;

@@ -1,6 +1,7 @@
 //! The whole of hot desking in an office in memory, with a clock of its own: what people and operators were promised,
 //! one test a promise.
 
+mod admission;
 mod attendant;
 mod audit;
 mod base_state;
@@ -16,10 +17,12 @@ mod log_in;
 mod message_summary;
 mod moves;
 mod native;
+mod overload;
 mod pins;
 mod policies;
 mod registrations;
 mod routes;
+mod scanners;
 mod sips;
 mod store;
 mod strangers;

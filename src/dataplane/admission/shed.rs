@@ -1,0 +1,117 @@
+//! Which message may be refused in an overload, by its first line and as little more as is needed, and how it is told.
+
+use super::load::Class;
+use super::{calls_for_help, request_uri};
+use crate::context::{Answer, Context, Work};
+use crate::dispatch;
+use crate::flow::Flow;
+use crate::now::Now;
+
+/// Seconds after which whoever is refused may come again: at random, so that not all of them do at once.
+const RETRY_AFTER: std::ops::Range<u32> = 5..60;
+
+/// True if this message is refused because of what there is to do.
+pub(super) fn is_shed(ctx: &mut Context, now: Now, flow: &Flow, bytes: &[u8]) -> bool {
+    let Some(class) = class_of(ctx, now, flow, bytes) else { return false };
+    refuses(ctx, now, class)
+}
+
+fn refuses(ctx: &mut Context, now: Now, class: Class) -> bool {
+    let Context { load, random, counters, .. } = ctx;
+    let is_refused = load.refuses(now.mono, class, || u32::from_ne_bytes(random.bytes()));
+    let count = match class {
+        Class::LogIn => &mut counters.shed_log_ins,
+        Class::NewRegistration => &mut counters.shed_registrations,
+        Class::Refresh => &mut counters.shed_refreshes,
+        Class::Call => &mut counters.shed_calls,
+    };
+    *count += u64::from(is_refused);
+    is_refused
+}
+
+/// What may be refused of it; `None`: it belongs to a dialog or to a call for help, or is something else.
+fn class_of(ctx: &Context, now: Now, flow: &Flow, bytes: &[u8]) -> Option<Class> {
+    if bytes.starts_with(b"REGISTER ") {
+        let is_begun = ctx.sources.is_proved(now.mono) || header(bytes, &[b"authorization"]).is_some();
+        return Some(if is_begun { Class::Refresh } else { Class::NewRegistration });
+    }
+    let is_subscribe = bytes.starts_with(b"SUBSCRIBE ");
+    if !is_subscribe && !bytes.starts_with(b"INVITE ") {
+        return None;
+    }
+    let is_tagged = |to: &[u8]| to.windows(5).any(|part| part.eq_ignore_ascii_case(b";tag="));
+    if header(bytes, &[b"to", b"t"]).is_some_and(is_tagged) {
+        return None;
+    }
+    if is_subscribe {
+        return Some(Class::LogIn);
+    }
+    let is_of_service = || ctx.settings.tenants_of_emergency_service(flow.remote.ip()).next().is_some();
+    // A log-in that is dialled is refused with 603, when it is known to be one.
+    let is_code = || request_uri(bytes).is_some_and(|uri| dispatch::is_code(ctx, flow, &uri));
+    (!is_of_service() && !calls_for_help(ctx, flow, bytes) && !is_code()).then_some(Class::Call)
+}
+
+/// The value of the first header with one of `names`, in small letters, with the lines it is folded over.
+fn header<'b>(bytes: &'b [u8], names: &[&[u8]]) -> Option<&'b [u8]> {
+    let mut rest = bytes;
+    while let Some(end) = rest.iter().position(|octet| *octet == b'\n') {
+        rest = &rest[end + 1..];
+        if matches!(rest.first(), None | Some(b'\r' | b'\n')) {
+            return None;
+        }
+        let colon = rest.iter().position(|octet| matches!(octet, b':' | b'\n'))?;
+        let name = rest[..colon].trim_ascii_end();
+        if names.iter().any(|known| name.eq_ignore_ascii_case(known)) {
+            let value = &rest[colon..];
+            let is_end = |pair: &[u8]| pair[0] == b'\n' && !matches!(pair[1], b' ' | b'\t');
+            return Some(&value[..value.windows(2).position(is_end).unwrap_or(value.len())]);
+        }
+    }
+    None
+}
+
+/// True if a log-in is refused now; the caller says so.
+pub(crate) fn sheds_log_in(work: &mut Work<'_>) -> bool {
+    refuses(work.ctx, work.now, Class::LogIn)
+}
+
+/// Tells the sender of a message that was refused, if there is time: most hear nothing and come again by themselves. On a
+/// connection everybody is told, since there nothing is repeated.
+pub(crate) fn refuse(work: &mut Work<'_>, flow: &Flow, bytes: &[u8]) {
+    if !work.ctx.load.may_answer() && !flow.is_reliable() {
+        work.ctx.counters.shed_untold += 1;
+        return;
+    }
+    let Ok(message) = sip::Message::parse(bytes, &sip::Limits::default()) else { return };
+    if message.is_request() && message.validate().is_ok() {
+        tell_busy(work, flow, &message);
+    }
+}
+
+/// 503, and when to come again. This is the one reason for a 503 of the edge's own but a full table.
+pub(crate) fn tell_busy(work: &mut Work<'_>, flow: &Flow, request: &sip::Message<'_>) {
+    let random = u32::from_ne_bytes(work.ctx.random.bytes());
+    let seconds = RETRY_AFTER.start + random % (RETRY_AFTER.end - RETRY_AFTER.start);
+    let seconds = seconds.to_string();
+    work.answer(flow, request, Answer::with(503, "Overloaded", sip::Name::RetryAfter, &seconds));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn header_is_found_however_it_is_written() {
+        let to = |text: &str| header(text.as_bytes(), &[b"to", b"t"]).map(<[u8]>::to_vec);
+        for (head, found) in [
+            ("INVITE x SIP/2.0\r\nTo: <sip:a@b>;tag=1\r\nFrom: x\r\n\r\n", Some(": <sip:a@b>;tag=1\r")),
+            ("INVITE x SIP/2.0\nVia: y\nt :<sip:a@b>\n ;tag=1\nFrom: x\n\n", Some(":<sip:a@b>\n ;tag=1")),
+            ("INVITE x SIP/2.0\r\nTop: 1\r\n\r\nTo: of a body\r\n", None),
+            ("INVITE x SIP/2.0\r\nTo", None),
+            ("", None),
+        ] {
+            assert_eq!(to(head).as_deref(), found.map(str::as_bytes), "{head}");
+        }
+    }
+}

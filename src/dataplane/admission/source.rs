@@ -1,0 +1,382 @@
+//! How much a source may send before anything of it is read: by its address and port, and by its address.
+//!
+//! Each has a *debt*: the time until which what it has sent is paid off. A message adds to it, time pays it, and above
+//! [`BURST`] nothing more is taken. So a limit is one number, one that has paid everything is like one that was never
+//! seen, and whoever is to be slowed or shut out for a while only gets more debt.
+//!
+//! Both tables belong to one worker and never grow. The kernel brings all datagrams of an address and port to the same
+//! worker, so what is counted by source is counted exactly. An address has its budget on each worker: it is the worker
+//! that is to be protected. What the workers must agree on is only how many phones are behind an address, and that the
+//! location service knows.
+//!
+//! ```text
+//!             within its debt                within its debt
+//!  source ───────────────────► proved? ─no─► address ────────► read
+//!    │ above                     └─yes──────────────────────►  │ above
+//!    └────► a phone among many? in a dialog? a call for help? ◄┘ else dropped
+//! ```
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use siphasher::sip::SipHasher13;
+
+use super::bans::Ban;
+use crate::flow::network_of;
+use crate::now::Mono;
+use crate::settings::{AdmissionPolicy, Rate};
+
+/// Debt that a source may have and still be listened to: five seconds' worth of messages may come at once.
+pub(crate) const BURST: Duration = Duration::from_secs(5);
+
+/// Beyond it, what belongs to a call under way is taken for as much again, so that a source which sends too much can end
+/// its calls.
+const RESERVE: Duration = Duration::from_secs(5);
+
+/// What a failure costs: a source that fails all the time is down to four tries a second.
+const FAILURE: Duration = Duration::from_millis(250);
+
+/// Sources of one worker that are remembered, 640 kB. Who is pushed out starts without debt, so it is the one with the
+/// least of it.
+const SOURCES_MAX: usize = 16_384;
+
+/// Addresses likewise, 160 kB.
+const ADDRESSES_MAX: usize = 4_096;
+
+/// Places where one key may lie.
+const WAYS: usize = 4;
+
+/// Bans of a worker that people and other workers are told of.
+const BANS_TOLD: Rate = Rate::per_second(20);
+
+/// What a source has failed at is forgotten after so long.
+const WINDOW: u32 = 600;
+
+/// Whether the next message of a source may be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Within,
+    /// It has sent too much.
+    Over,
+}
+
+/// What a source did that no honest phone does often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault<'a> {
+    /// It named itself a scanner.
+    Scanner,
+    /// It asked for a user that does not exist.
+    UnknownUser(&'a [u8]),
+    /// Its digest answer was wrong; by a hash of the request, since repetitions do not count.
+    WrongDigest(u32),
+}
+
+/// The sources of one worker.
+pub(crate) struct Sources {
+    hasher: SipHasher13,
+    sources: Table,
+    addresses: Table,
+    /// Who sent the message that is being served; nobody while something else is.
+    current: Option<usize>,
+    /// What the bans that were told of have cost.
+    told: Entry,
+}
+
+/// What is remembered of a source or an address.
+#[derive(Clone, Copy, Debug, Default)]
+struct Entry {
+    /// Hash of whom, 0: nobody.
+    key: u64,
+    /// When it has paid.
+    paid: u64,
+    /// One bit for each unknown user it asked for, by their hash.
+    unknown_users: u64,
+    /// Second until which it counts as proved.
+    proved_until: u32,
+    /// Nanoseconds a message costs it; 0: what the settings say.
+    cost: u32,
+    /// Of the last wrong digest.
+    print: u32,
+    /// Ten minutes to which the faults belong.
+    window: u16,
+    wrong_digests: u16,
+}
+
+impl Sources {
+    /// Nobody was seen. `key` must be random and new at every start: without it nobody knows whose places are near.
+    pub(crate) fn new(key: [u8; 16]) -> Self {
+        Self {
+            hasher: SipHasher13::new_with_key(&key),
+            sources: Table::new(SOURCES_MAX),
+            addresses: Table::new(ADDRESSES_MAX),
+            current: None,
+            told: Entry::default(),
+        }
+    }
+
+    /// Charges a source for a message, and its address too unless the source has proved whose it is.
+    pub(crate) fn charge(
+        &mut self,
+        now: Mono,
+        remote: SocketAddr,
+        source_rate: Rate,
+        address_rate: Rate,
+    ) -> Standing {
+        let place = self.sources.place(self.source_key(remote), now);
+        self.current = Some(place);
+        let source = &mut self.sources.entries[place];
+        if source.charge(now, source_rate) == Standing::Over {
+            return Standing::Over;
+        }
+        if source.proved_until > now.seconds() {
+            return Standing::Within;
+        }
+        let key = self.address_key(remote.ip());
+        let address = self.addresses.place(key, now);
+        self.addresses.entries[address].charge(now, address_rate)
+    }
+
+    /// The same for a source that was over, by the rates of an address with `phones` live bindings behind it.
+    pub(crate) fn charge_again(
+        &mut self,
+        now: Mono,
+        remote: SocketAddr,
+        (source_rate, address_rate): (Rate, Rate),
+        phones: impl Fn() -> u32,
+        per_phone: u32,
+    ) -> Standing {
+        let Some(source) = self.current() else { return Standing::Over };
+        let is_proved = source.proved_until > now.seconds();
+        if source.is_over(now) {
+            // A port is one phone, unless what has proved itself there is a gateway for many.
+            if !is_proved || !source.look_again(now, source_rate, || phones().saturating_mul(per_phone)) {
+                return Standing::Over;
+            }
+            return source.charge(now, source_rate);
+        }
+        let place = self.addresses.place(self.address_key(remote.ip()), now);
+        let address = &mut self.addresses.entries[place];
+        if address.look_again(now, address_rate, || phones().saturating_mul(per_phone)) {
+            return address.charge(now, address_rate);
+        }
+        Standing::Over
+    }
+
+    /// True if the current source may send what belongs to a call, though it has sent too much else.
+    pub(crate) fn take_of_reserve(&mut self, now: Mono, rate: Rate) -> bool {
+        let Some(source) = self.current() else { return false };
+        let may = source.debt(now) <= BURST + RESERVE;
+        if may {
+            source.owe(now, Duration::from_nanos(source.cost_by(rate).into()));
+        }
+        may
+    }
+
+    /// The current source calls for help: whatever it did, the call can be held and ended.
+    pub(crate) fn let_call(&mut self, now: Mono) {
+        if let Some(source) = self.current() {
+            source.paid = source.paid.min((now + BURST).0);
+        }
+    }
+
+    /// The current source has proved whose it is, for so many seconds.
+    pub(crate) fn proved(&mut self, now: Mono, seconds: u32) {
+        if let Some(source) = self.current() {
+            source.proved_until = now.seconds().saturating_add(seconds);
+        }
+    }
+
+    /// True if the current source has proved whose it is.
+    pub(crate) fn is_proved(&self, now: Mono) -> bool {
+        self.current.is_some_and(|place| self.sources.entries[place].proved_until > now.seconds())
+    }
+
+    /// The message of the current source has been served.
+    pub(crate) fn done(&mut self) {
+        self.current = None;
+    }
+
+    fn current(&mut self) -> Option<&mut Entry> {
+        self.current.map(|place| &mut self.sources.entries[place])
+    }
+
+    /// Notes a fault of the current source, which pays for it. True if it was one too many: of the source, or of its whole
+    /// address where `of_address`.
+    pub(crate) fn fault(
+        &mut self,
+        now: Mono,
+        address: IpAddr,
+        fault: Fault<'_>,
+        of_address: bool,
+        policy: &AdmissionPolicy,
+    ) -> bool {
+        let hash = match fault {
+            Fault::UnknownUser(user) => self.hasher.hash(user),
+            Fault::Scanner | Fault::WrongDigest(_) => 0,
+        };
+        let Some(source) = self.current() else { return false };
+        source.owe(now, FAILURE);
+        if !of_address {
+            return source.fault(now, fault, hash, policy);
+        }
+        self.entry_of(now, address, None).fault(now, fault, hash, policy)
+    }
+
+    /// Nothing more is taken from who is banned.
+    pub(crate) fn ban(&mut self, now: Mono, ban: &Ban) {
+        // A reserve is for those who are limited.
+        let paid = ban.until + BURST + RESERVE;
+        let entry = self.entry_of(now, ban.address, ban.port);
+        entry.paid = entry.paid.max(paid.0);
+    }
+
+    /// Whether one more ban can be told of: whoever writes many addresses into his datagrams must fill no log.
+    pub(crate) fn may_tell(&mut self, now: Mono) -> bool {
+        self.told.charge(now, BANS_TOLD) == Standing::Within
+    }
+
+    /// Forgets what a source, or an address, owes and has failed at.
+    pub(crate) fn pardon(&mut self, now: Mono, ip: IpAddr, port: Option<u16>) {
+        let entry = self.entry_of(now, ip, port);
+        *entry = Entry { key: entry.key, proved_until: entry.proved_until, ..Entry::default() };
+    }
+
+    /// True if nobody is listened to at this address who has not proved whose he is.
+    pub(crate) fn is_banned(&mut self, now: Mono, ip: IpAddr) -> bool {
+        self.entry_of(now, ip, None).debt(now) > BURST + RESERVE
+    }
+
+    fn entry_of(&mut self, now: Mono, ip: IpAddr, port: Option<u16>) -> &mut Entry {
+        let (table, key) = match port {
+            Some(port) => {
+                let key = self.source_key(SocketAddr::new(ip, port));
+                (&mut self.sources, key)
+            }
+            None => {
+                let key = self.address_key(ip);
+                (&mut self.addresses, key)
+            }
+        };
+        let place = table.place(key, now);
+        &mut table.entries[place]
+    }
+
+    fn source_key(&self, remote: SocketAddr) -> u64 {
+        let mut octets = [0; 18];
+        octets[16..].copy_from_slice(&remote.port().to_be_bytes());
+        let length = match remote.ip() {
+            IpAddr::V4(ip) => {
+                octets[..4].copy_from_slice(&ip.octets());
+                octets[4..6].copy_from_slice(&remote.port().to_be_bytes());
+                6
+            }
+            IpAddr::V6(ip) => {
+                octets[..16].copy_from_slice(&ip.octets());
+                18
+            }
+        };
+        self.hasher.hash(&octets[..length]).max(1)
+    }
+
+    fn address_key(&self, ip: IpAddr) -> u64 {
+        self.hasher.hash(&network_of(ip).to_be_bytes()).max(1)
+    }
+}
+
+impl std::fmt::Debug for Sources {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sources(…)")
+    }
+}
+
+impl Entry {
+    fn debt(&self, now: Mono) -> Duration {
+        Mono(self.paid).since(now)
+    }
+
+    fn is_over(&self, now: Mono) -> bool {
+        self.debt(now) > BURST
+    }
+
+    fn cost_by(&self, rate: Rate) -> u32 {
+        if self.cost == 0 { rate.nanos } else { self.cost }
+    }
+
+    fn owe(&mut self, now: Mono, time: Duration) {
+        self.paid = (Mono(self.paid.max(now.0)) + time).0;
+    }
+
+    fn charge(&mut self, now: Mono, rate: Rate) -> Standing {
+        let paid = self.paid.max(now.0);
+        if paid - now.0 > BURST.as_nanos() as u64 {
+            return Standing::Over;
+        }
+        self.paid = paid + u64::from(self.cost_by(rate));
+        Standing::Within
+    }
+
+    /// Looks up what a message costs now that there may be more phones. True if it has become less: what is owed has, too.
+    fn look_again(&mut self, now: Mono, rate: Rate, more: impl FnOnce() -> u32) -> bool {
+        let before = self.cost_by(rate);
+        let cost = rate.plus(more()).nanos.max(1);
+        self.cost = cost;
+        if cost >= before || self.debt(now) > BURST + RESERVE {
+            return false;
+        }
+        let debt = self.debt(now).as_nanos() as u64 / u64::from(before) * u64::from(cost);
+        self.paid = now.0 + debt;
+        true
+    }
+
+    /// `hash` is that of the user.
+    fn fault(&mut self, now: Mono, fault: Fault<'_>, hash: u64, policy: &AdmissionPolicy) -> bool {
+        let window = (now.seconds() / WINDOW) as u16;
+        if self.window != window {
+            (self.window, self.unknown_users, self.wrong_digests) = (window, 0, 0);
+        }
+        match fault {
+            Fault::Scanner => return true,
+            Fault::UnknownUser(_) => self.unknown_users |= 1 << (hash % 64),
+            Fault::WrongDigest(print) if print == self.print => {}
+            Fault::WrongDigest(print) => {
+                self.print = print;
+                self.wrong_digests = self.wrong_digests.saturating_add(1);
+            }
+        }
+        self.unknown_users.count_ones() >= policy.unknown_users_max
+            || u32::from(self.wrong_digests) >= policy.wrong_digests_max
+    }
+}
+
+/// Entries by hash, in rows of [`WAYS`]; the one with the least debt makes room.
+struct Table {
+    entries: Box<[Entry]>,
+}
+
+impl Table {
+    /// `length` is a power of two.
+    fn new(length: usize) -> Self {
+        debug_assert!(length.is_power_of_two() && length >= WAYS);
+        Self { entries: vec![Entry::default(); length].into() }
+    }
+
+    /// Where the entry of `key` lies; it is made if there is none.
+    fn place(&mut self, key: u64, now: Mono) -> usize {
+        let start = key as usize & (self.entries.len() - WAYS);
+        let row = &self.entries[start..start + WAYS];
+        match row.iter().position(|entry| entry.key == key) {
+            Some(way) => start + way,
+            None => start + self.make_room(start, key, now),
+        }
+    }
+
+    #[cold]
+    fn make_room(&mut self, start: usize, key: u64, now: Mono) -> usize {
+        let row = &mut self.entries[start..start + WAYS];
+        // Of those who owe nothing, first whoever has not proved anything.
+        let rank = |entry: &Entry| (entry.paid.max(now.0), entry.proved_until > now.seconds(), entry.paid);
+        let least = (0..WAYS).min_by_key(|way| rank(&row[*way])).expect("a row has ways");
+        row[least] = Entry { key, ..Entry::default() };
+        least
+    }
+}

@@ -1,0 +1,99 @@
+//! Scanners, sweepers of extensions and guessers of passwords: what an unauthenticated request tells of its sender, and
+//! when that is enough not to listen to him for a while.
+//!
+//! Each fault costs its source a quarter of a second of what it may send, so that whoever does nothing else is slowed at
+//! once. Too many in ten minutes are a ban: of the address, or, where there are phones behind it, of that one port. A
+//! source that has proved whose it is is slowed and never banned, since anybody can write its address into a datagram.
+
+use std::net::IpAddr;
+
+use super::bans::{Ban, Offence};
+use super::source::Fault;
+use crate::auth::Refused;
+use crate::context::{Context, Work};
+use crate::dispatch;
+use crate::flow::Flow;
+use crate::input::Notice;
+use crate::output::{Output, Report};
+use crate::print::Print;
+use crate::settings::Tenant;
+
+/// True if a request that proves nothing is not even to be answered.
+pub(crate) fn is_scanner(work: &mut Work<'_>, flow: &Flow, request: &sip::Message<'_>) -> bool {
+    let user_agent = request.header(sip::Name::UserAgent).unwrap_or_default();
+    work.ctx.settings.admission.is_scanner(user_agent) && is_too_much(work, flow, Fault::Scanner)
+}
+
+/// The same for one to a tenant, about to be asked for credentials because it was `refused`.
+pub(crate) fn is_attack(
+    work: &mut Work<'_>,
+    flow: &Flow,
+    request: &sip::Message<'_>,
+    headers: &sip::Mandatory<'_>,
+    tenant: &Tenant,
+    refused: Refused,
+) -> bool {
+    let invite = request.method() == Some(sip::Method::Invite);
+    if invite && headers.request_uri.is_some_and(|uri| dispatch::asks_for_help(work.ctx, flow, &uri)) {
+        return false;
+    }
+    if is_scanner(work, flow, request) {
+        return true;
+    }
+    match refused {
+        Refused::Wrong => is_too_much(work, flow, Fault::WrongDigest(Print::of(headers).request as u32)),
+        Refused::Missing => {
+            // As whom it speaks: whom it calls may be anybody in the world.
+            let is_register = request.method() == Some(sip::Method::Register);
+            let uri = if is_register { &headers.to_uri } else { &headers.from_uri };
+            let user = uri.user_unescaped();
+            tenant.account(&user).is_none() && is_too_much(work, flow, Fault::UnknownUser(&user))
+        }
+        Refused::Stale => false,
+    }
+}
+
+/// Notes a fault. True if its source is not listened to any more.
+#[cold]
+fn is_too_much(work: &mut Work<'_>, flow: &Flow, fault: Fault<'_>) -> bool {
+    let Context { settings, tables, sources, counters, .. } = &mut *work.ctx;
+    let (policy, now, address) = (&settings.admission, work.now, flow.remote.ip());
+    if settings.is_never_limited(flow) {
+        return false;
+    }
+    let offence = match fault {
+        Fault::Scanner => Offence::Scanner,
+        Fault::UnknownUser(_) => Offence::Sweep,
+        Fault::WrongDigest(_) => Offence::Guesses,
+    };
+    let is_alone = tables.location.phones_behind(address) == 0;
+    if !sources.fault(now.mono, address, fault, is_alone, policy)
+        || sources.is_proved(now.mono)
+        || policy.ban.is_zero()
+    {
+        return false;
+    }
+    let port = (!is_alone).then(|| flow.remote.port());
+    let ban = Ban { address, port, offence, until: now.mono + policy.ban };
+    sources.ban(now.mono, &ban);
+    counters.bans += 1;
+    if sources.may_tell(now.mono) {
+        tables.bans.insert(ban, now.mono);
+        work.out.push(Output::Report(Report::Banned(ban, policy.ban)));
+        // A port is always seen by the same worker.
+        if port.is_none() {
+            work.out.push(Output::Tell(Notice::Banned(ban)));
+        }
+    }
+    if let Some(connection) = flow.connection {
+        work.out.push(Output::Close(connection));
+    }
+    true
+}
+
+/// An operator listens to somebody again; the other workers are told.
+pub(crate) fn pardon(work: &mut Work<'_>, address: IpAddr, port: Option<u16>) {
+    work.ctx.tables.bans.remove(address, port);
+    work.ctx.sources.pardon(work.now.mono, address, port);
+    work.out.push(Output::Tell(Notice::Pardoned { address, port }));
+}

@@ -1,0 +1,173 @@
+//! What strangers may send before it is known who they are, and what nobody may be kept from by it.
+
+use dataplane::settings::{AdmissionPolicy, Extension, Networks, Peer, Rate};
+use dataplane::testing::{Blueprint, Office, password};
+
+use crate::{SEED, seconds, three_desks};
+
+/// So many questions to the edge itself, each another.
+fn options(count: u32) -> impl Iterator<Item = Vec<u8>> {
+    (0..count).map(|number| {
+        format!(
+            "OPTIONS sip:demo.hotdesk SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.66;branch=z9hG4bKf{number};rport\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:x@demo.hotdesk>;tag=1\r\nTo: <sip:demo.hotdesk>\r\n\
+             Call-ID: flood-{number}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+        )
+        .into_bytes()
+    })
+}
+
+fn limits(blueprint: &mut Blueprint, source: u32, address: u32) {
+    blueprint.admission = AdmissionPolicy {
+        source: Rate::per_second(source),
+        address: Rate::per_second(address),
+        ..AdmissionPolicy::default()
+    };
+}
+
+/// An office where one source may send 20 messages a second, with a way to the emergency service.
+fn office_with_limits() -> Office {
+    let mut office = Office::with(SEED, |blueprint| {
+        limits(blueprint, 20, 100);
+        let addresses = vec!["198.51.100.112:5060".parse().expect("an address")];
+        blueprint.tenants[0].emergency.routes = vec![Peer { uri: "sip:psap.example".into(), addresses }];
+    });
+    office.peer("psap", "198.51.100.112:5060").plug_in("desk-1").plug_in("desk-2");
+    office
+}
+
+#[test]
+fn flood_of_one_source_is_not_read_and_others_are_served() {
+    let mut office = three_desks();
+    office.log_in("1001", "desk-1");
+    office.log_in("1002", "desk-2");
+    office.peer("flooder", "198.51.100.66:5060");
+
+    office.throw_all("flooder", options(10_000));
+
+    let answered = office["flooder"].responses_to("OPTIONS").len();
+    assert_eq!(answered, 2_501, "what five seconds may bring, at once");
+    assert_eq!(office.counters().dropped_over_limit, 7_499);
+    let call = office.call("desk-1", "1002");
+    assert_eq!(office.outcome(call), Some(200));
+    office.advance(seconds(6));
+    office.throw_all("flooder", options(1));
+    assert_eq!(office["flooder"].responses_to("OPTIONS").len(), answered + 1, "time pays");
+}
+
+#[test]
+fn many_ports_of_a_stranger_are_one_address() {
+    let mut office = Office::with(SEED, |blueprint| limits(blueprint, 20, 20));
+
+    for port in 0..200 {
+        let name = format!("port-{port}");
+        office.peer(&name, &format!("198.51.100.66:{}", 20_000 + port));
+        office.throw_all(&name, options(5));
+    }
+
+    let spent = office.clock().0 / 1_000_000_000;
+    let read = office.counters().received - office.counters().dropped_over_limit;
+    assert!((100..=110 + 20 * spent).contains(&read), "{read} in {spent} s");
+}
+
+#[test]
+fn phones_behind_one_address_all_come_back_after_a_power_cut() {
+    const PHONES: u32 = 40;
+    let mut office = Office::with(SEED, |blueprint| {
+        limits(blueprint, 20, 15);
+        for number in 0..PHONES {
+            let number = format!("{}", 2000 + number);
+            let secret = dataplane::auth::secret(&number, "demo.hotdesk", &password(&number));
+            let extension =
+                Extension { number: (&*number).into(), secret, own_phones_max: 2, ..Extension::default() };
+            blueprint.tenants[0].extensions.push(extension);
+        }
+    });
+    for phone in 0..PHONES {
+        let name = format!("nat-{phone}");
+        office.unbox(&name, &format!("{}", 2000 + phone));
+        office.seen_at(&name, &format!("203.0.113.200:{}", 30_000 + phone));
+        assert_eq!(office.register(&name), Some(200), "{name}");
+    }
+
+    // The NAT was without power as well: every phone is seen behind another port.
+    for phone in 0..PHONES {
+        let name = format!("nat-{phone}");
+        office.seen_at(&name, &format!("203.0.113.200:{}", 40_000 + phone));
+        assert_eq!(office.reboot(&name), Some(200), "{name}");
+    }
+
+    assert_eq!(office.counters().dropped_over_limit, 0);
+}
+
+#[test]
+fn phone_that_floods_can_call_for_help_and_end_the_call() {
+    let mut office = office_with_limits();
+    office.throw_all("desk-1", options(1_000));
+
+    let refused = office.call("desk-1", "*13");
+    assert_eq!(office.outcome(refused), None, "it has sent too much");
+    let help = office.call("desk-1", "sip:9-112@demo.hotdesk");
+
+    assert_eq!(office.outcome(help), Some(200));
+    office.hang_up(help);
+    assert_eq!((office["desk-1"].up(), office["psap"].up()), (0, 0));
+}
+
+#[test]
+fn peer_of_the_operator_is_never_limited() {
+    let mut office = office_with_limits();
+    office.peer("monitor", "192.0.2.200:5060");
+    office.reconfigure(|blueprint| {
+        blueprint.admission.never_limited = vec!["192.0.2.192/28".parse().expect("a network")];
+    });
+
+    office.throw_all("psap", options(1_000));
+    office.throw_all("monitor", options(1_000));
+
+    assert_eq!(office["psap"].responses_to("OPTIONS").len(), 1_000);
+    assert_eq!(office["monitor"].responses_to("OPTIONS").len(), 1_000);
+}
+
+#[test]
+fn connection_over_its_limit_is_closed() {
+    let mut office = Office::with(SEED, |blueprint| limits(blueprint, 20, 100));
+    office.plug_in_stream("desk-3");
+    let connection = office["desk-3"].connection();
+
+    office.throw_all("desk-3", options(1_000));
+
+    assert_ne!(office["desk-3"].connection(), connection);
+}
+
+#[test]
+fn denied_network_of_a_listener_is_not_read() {
+    let mut office = Office::with(SEED, |blueprint| {
+        blueprint.networks =
+            Networks { deny: vec!["198.51.100.0/24".parse().expect("a network")], ..Networks::default() };
+    });
+    office.peer("stranger", "198.51.100.66:5060").plug_in("desk-1");
+
+    office.throw_all("stranger", options(3));
+
+    assert!(office["stranger"].heard().is_empty());
+    assert_eq!(office.counters().dropped_denied, 3);
+}
+
+#[test]
+fn tenant_takes_phones_from_its_networks_alone_and_calls_for_help_from_anywhere() {
+    let mut office = office_with_limits();
+    office.plug_in("desk-3");
+    office.reconfigure(|blueprint| {
+        blueprint.tenants[0].networks =
+            Networks { allow: vec!["10.0.0.0/8".parse().expect("a network")], ..Networks::default() };
+    });
+
+    assert_eq!(office.register("desk-3"), Some(403));
+    let call = office.call("desk-3", "1001");
+    assert_eq!(office.outcome(call), Some(403));
+    let help = office.call("desk-3", "112");
+    assert_eq!(office.outcome(help), Some(200));
+    office.seen_at("desk-3", "10.2.0.9:5060");
+    assert_eq!(office.register("desk-3"), Some(200));
+}

@@ -1,0 +1,121 @@
+//! An edge with more to do than it can: what it refuses, in which order and how, and what it never does.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use dataplane::settings::Peer;
+use dataplane::testing::{Manner, Office};
+
+use crate::{SEED, last_answer, seconds};
+
+/// Four seconds: as much is refused as can be.
+const LONG: u64 = 4;
+
+/// And so much goes on being lost.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Ann at desk-1 and Max at desk-2, nobody at desk-3, and a way to the emergency service.
+fn office() -> Office {
+    let mut office = Office::with(SEED, |blueprint| {
+        let addresses = vec!["198.51.100.112:5060".parse().expect("an address")];
+        blueprint.tenants[0].emergency.routes = vec![Peer { uri: "sip:psap.example".into(), addresses }];
+    });
+    office.peer("psap", "198.51.100.112:5060").plug_in("desk-1").plug_in("desk-2").plug_in("desk-3");
+    office.log_in("1002", "desk-1");
+    office.log_in("1003", "desk-2");
+    office
+}
+
+#[test]
+fn log_ins_are_refused_first_and_without_503() {
+    let mut office = office();
+    office.overload(seconds(1));
+
+    assert_eq!(office.try_log_in("1001", "desk-3"), Some(603));
+    assert_eq!(office.log_out("desk-2"), Some(200), "whoever leaves makes room");
+    assert!(office.counters().shed_log_ins > 0);
+}
+
+#[test]
+fn nothing_of_a_dialog_and_no_call_for_help_is_refused() {
+    let mut office = office();
+    let call = office.call("desk-1", "1003");
+    assert_eq!(office.outcome(call), Some(200));
+    office.overload(seconds(LONG));
+
+    for number in 0..40 {
+        office.overload(TICK);
+        assert_eq!(office.invite_again(call, |_| {}), Some(200), "{number}");
+        let help = office.call("desk-3", "112");
+        assert_eq!(office.outcome(help), Some(200), "{number}");
+        office.hang_up(help);
+    }
+    office.hang_up(call);
+    assert_eq!((office["desk-1"].up(), office["desk-2"].up(), office["psap"].up()), (0, 0, 0));
+}
+
+#[test]
+fn refused_call_is_told_when_to_come_again_and_not_all_at_once() {
+    let mut office = office();
+    office["desk-2"].manner = Manner::Refuses(486);
+    office.overload(seconds(LONG));
+
+    let mut later = BTreeSet::new();
+    let mut served = 0;
+    for _ in 0..60 {
+        office.overload(TICK);
+        let call = office.call("desk-1", "1003");
+        match office.outcome(call) {
+            Some(503) => {
+                let answer = last_answer(&office, "desk-1", "INVITE");
+                let seconds: u32 =
+                    answer.header("Retry-After").expect("it says when").parse().expect("seconds");
+                assert!((5..60).contains(&seconds));
+                later.insert(seconds);
+            }
+            other => {
+                assert_eq!(other, Some(486));
+                served += 1;
+            }
+        }
+    }
+
+    assert!(later.len() > 15, "{later:?}");
+    assert!((1..30).contains(&served), "some get through whatever happens: {served}");
+}
+
+#[test]
+fn edge_that_has_caught_up_refuses_nobody() {
+    let mut office = office();
+    office.overload(seconds(LONG));
+    office.advance(seconds(15));
+
+    assert_eq!(office.try_log_in("1001", "desk-3"), Some(200));
+    let call = office.call("desk-1", "1001");
+    assert_eq!(office.outcome(call), Some(200));
+    assert_eq!(office.counters().shed_calls, 0);
+}
+
+#[test]
+fn phones_that_registered_together_do_not_come_back_together() {
+    let mut office = Office::with(SEED, |blueprint| {
+        blueprint.tenants[0].registrar.expires_spread = 10;
+    });
+    office.plug_in("desk-1").own_phone("soft-1", "1001").own_phone("soft-2", "1002");
+
+    let mut granted = BTreeSet::new();
+    for boot in 0..20 {
+        for phone in ["desk-1", "soft-1", "soft-2"] {
+            if boot > 0 {
+                office.reboot(phone);
+            }
+            let contact =
+                last_answer(&office, phone, "REGISTER").header("Contact").expect("bound").to_owned();
+            let expires = contact.split("expires=").nth(1).expect("an expiry").split(';').next();
+            granted.insert(expires.expect("an expiry").parse::<u32>().expect("seconds"));
+        }
+    }
+
+    let (first, last) = (granted.first().expect("some"), granted.last().expect("some"));
+    assert!(granted.len() > 20 && last - first > last / 15, "{granted:?}");
+}

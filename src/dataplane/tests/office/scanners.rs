@@ -1,0 +1,139 @@
+//! Scanners, sweepers of extensions, guessers of passwords: slowed and shut out for a while, and no office with them.
+
+use std::net::IpAddr;
+
+use dataplane::admission::bans::Offence;
+use dataplane::input::Command;
+use dataplane::output::Report;
+use dataplane::settings::Peer;
+use dataplane::testing::Office;
+
+use crate::{SEED, seconds, three_desks};
+
+/// A REGISTER without credentials for a user, as a tool writes it.
+fn register(user: &str, number: u32, user_agent: &str) -> Vec<u8> {
+    format!(
+        "REGISTER sip:demo.hotdesk SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.66;branch=z9hG4bKs{number};rport\r\n\
+         Max-Forwards: 70\r\nFrom: <sip:{user}@demo.hotdesk>;tag=1\r\nTo: <sip:{user}@demo.hotdesk>\r\n\
+         Call-ID: sweep-{number}\r\nCSeq: 1 REGISTER\r\nContact: <sip:{user}@192.0.2.66>\r\n\
+         User-Agent: {user_agent}\r\nContent-Length: 0\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+fn sweep(count: u32) -> impl Iterator<Item = Vec<u8>> {
+    (0..count).map(|number| register(&format!("{}", 5000 + number), number, "Yealink"))
+}
+
+/// Address, port and reason of each ban that was reported.
+fn bans(office: &Office) -> Vec<(String, Option<u16>, Offence)> {
+    let bans = office.reports.iter().filter_map(|report| match report {
+        Report::Banned(ban, _) => Some((ban.address.to_string(), ban.port, ban.offence)),
+        _ => None,
+    });
+    bans.collect()
+}
+
+#[test]
+fn known_scanner_is_not_answered_once() {
+    let mut office = three_desks();
+    office.peer("tool", "198.51.100.66:5060").peer("other-port", "198.51.100.66:5061");
+
+    office.throw("tool", &register("100", 1, "friendly-scanner"));
+    office.throw("other-port", &register("100", 2, "Yealink"));
+
+    assert!(office["tool"].heard().is_empty() && office["other-port"].heard().is_empty());
+    assert_eq!(bans(&office), [("198.51.100.66".to_owned(), None, Offence::Scanner)]);
+    let shown = office.tables().bans.list(office.now().mono);
+    assert_eq!((shown.len(), shown[0].until.since(office.now().mono) > seconds(590)), (1, true));
+}
+
+#[test]
+fn sweep_of_extensions_ends_with_a_ban_that_time_lifts() {
+    let mut office = three_desks();
+    office.peer("tool", "198.51.100.66:5060");
+
+    for second in 0..10 {
+        office.throw_all("tool", sweep(200).skip(20 * second).take(20));
+        office.advance(seconds(1));
+    }
+
+    let heard = office["tool"].heard().len();
+    assert!((20..60).contains(&heard), "{heard} answers, each the same 401");
+    assert_eq!(bans(&office), [("198.51.100.66".to_owned(), None, Offence::Sweep)]);
+    office.advance(seconds(620));
+    office.throw("tool", &register("1001", 1_000, "Yealink"));
+    assert_eq!(office["tool"].heard().len(), heard + 1);
+}
+
+#[test]
+fn guesser_of_passwords_is_banned_and_an_honest_mistake_is_not() {
+    let mut office = three_desks();
+    office.unbox("guesser", "1001").unbox("mistaken", "1002");
+    for phone in ["guesser", "mistaken"] {
+        office[phone].wrong_password = Some("guess".into());
+    }
+
+    for _ in 0..10 {
+        office.register("mistaken");
+        office.advance(seconds(30));
+    }
+    office["mistaken"].wrong_password = None;
+    assert_eq!(office.register("mistaken"), Some(200));
+    for _ in 0..40 {
+        office.register("guesser");
+        office.advance(seconds(1));
+    }
+
+    let [(_, None, Offence::Guesses)] = &bans(&office)[..] else { panic!("{:?}", bans(&office)) };
+    let asked = office["guesser"].responses_to("REGISTER").len();
+    assert!((30..=62).contains(&asked), "{asked}");
+}
+
+#[test]
+fn office_is_never_banned_as_a_whole() {
+    let mut office = three_desks();
+    office.seen_at("desk-1", "203.0.113.200:5060").seen_at("desk-2", "203.0.113.200:5062");
+    assert_eq!((office.register("desk-1"), office.register("desk-2")), (Some(200), Some(200)));
+    office.peer("infected", "203.0.113.200:6666");
+
+    for second in 0..10 {
+        office.throw_all("infected", sweep(200).skip(20 * second).take(20));
+        // Whoever writes the address of a phone into his datagrams has not banned it.
+        office.throw_all("desk-1", sweep(200).skip(4 * second).take(4));
+        office.advance(seconds(1));
+    }
+
+    assert_eq!(bans(&office), [("203.0.113.200".to_owned(), Some(6666), Offence::Sweep)]);
+    office.advance(seconds(5));
+    assert_eq!((office.register("desk-1"), office.register("desk-2")), (Some(200), Some(200)));
+    office.seen_at("desk-3", "203.0.113.200:5064");
+    assert_eq!(office.reboot("desk-3"), Some(200), "one more phone of the office");
+}
+
+#[test]
+fn banned_address_can_call_for_help_and_be_pardoned() {
+    let mut office = Office::with(SEED, |blueprint| {
+        let addresses = vec!["198.51.100.112:5060".parse().expect("an address")];
+        blueprint.tenants[0].emergency.routes = vec![Peer { uri: "sip:psap.example".into(), addresses }];
+        blueprint.workers = 2;
+    });
+    office.peer("psap", "198.51.100.112:5060").at_worker("psap", 0);
+    office.unbox("soft-1", "1001").seen_at("soft-1", "198.51.100.66:5070").at_worker("soft-1", 1);
+    office.peer("tool", "198.51.100.66:5060").at_worker("tool", 0);
+    office.throw("tool", &register("100", 1, "sipvicious"));
+
+    assert_eq!(office.register("soft-1"), None, "the other worker has been told");
+    let help = office.call("soft-1", "112");
+    assert_eq!(
+        office.outcome(help),
+        Some(200),
+        "asked for credentials, since nobody knows it, and let through"
+    );
+    office.hang_up(help);
+    assert_eq!(office["psap"].up(), 0);
+    let address: IpAddr = "198.51.100.66".parse().expect("an address");
+    office.command(Command::Pardon { address, port: None }).expect("a reply").expect("done");
+    assert_eq!(office.register("soft-1"), Some(200));
+    assert!(office.tables().bans.list(office.now().mono).is_empty());
+}
