@@ -224,13 +224,6 @@ impl Settings {
         of(&|it| it.id == tenant.id).or_else(|| of(&|it| it.customer == tenant.customer))
     }
 
-    /// True if whoever sends over `flow` is never limited: the operator said so, or sends calls there.
-    pub fn is_never_limited(&self, flow: &Flow) -> bool {
-        self.admission.never_limits(flow.remote.ip())
-            || self.tenants_of_peer(flow).next().is_some()
-            || self.tenants_of_emergency_service(flow.remote.ip()).next().is_some()
-    }
-
     /// A listener of this generation.
     pub fn listener(&self, id: ListenerId) -> Option<&Listener> {
         self.listeners.get(usize::from(id.0))

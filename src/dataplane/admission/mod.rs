@@ -81,7 +81,7 @@ fn may_go_on(ctx: &mut Context, now: Now, flow: &Flow, bytes: &[u8]) -> bool {
     }
     let is_help = calls_for_help(ctx, flow, bytes);
     if is_help {
-        ctx.sources.let_call(now.mono);
+        ctx.sources.let_call(now.mono, ctx.settings.timers.call_max);
     }
     is_help
 }

@@ -36,11 +36,11 @@ const RESERVE: Duration = Duration::from_secs(5);
 /// What a failure costs: a source that fails all the time is down to four tries a second.
 const FAILURE: Duration = Duration::from_millis(250);
 
-/// Sources of one worker that are remembered, 640 kB. Who is pushed out starts without debt, so it is the one with the
+/// Sources of one worker that are remembered, 768 kB. Who is pushed out starts without debt, so it is the one with the
 /// least of it.
 const SOURCES_MAX: usize = 16_384;
 
-/// Addresses likewise, 160 kB.
+/// Addresses likewise, 192 kB.
 const ADDRESSES_MAX: usize = 4_096;
 
 /// Places where one key may lie.
@@ -93,6 +93,8 @@ struct Entry {
     unknown_users: u64,
     /// Second until which it counts as proved.
     proved_until: u32,
+    /// Second until which what belongs to calls is taken from it whatever it owes: it has called for help.
+    helps_until: u32,
     /// Nanoseconds a message costs it; 0: what the settings say.
     cost: u32,
     /// Of the last wrong digest.
@@ -165,6 +167,9 @@ impl Sources {
     /// True if the current source may send what belongs to a call, though it has sent too much else.
     pub(crate) fn take_of_reserve(&mut self, now: Mono, rate: Rate) -> bool {
         let Some(source) = self.current() else { return false };
+        if source.helps_until > now.seconds() {
+            return true;
+        }
         let may = source.debt(now) <= BURST + RESERVE;
         if may {
             source.owe(now, Duration::from_nanos(source.cost_by(rate).into()));
@@ -172,10 +177,11 @@ impl Sources {
         may
     }
 
-    /// The current source calls for help: whatever it did, the call can be held and ended.
-    pub(crate) fn let_call(&mut self, now: Mono) {
+    /// The current source calls for help: whatever it did, the call can be held and ended while it may last. What it owes
+    /// stays, or such a call would lift every ban.
+    pub(crate) fn let_call(&mut self, now: Mono, call_max: Duration) {
         if let Some(source) = self.current() {
-            source.paid = source.paid.min((now + BURST).0);
+            source.helps_until = (now + call_max).seconds();
         }
     }
 

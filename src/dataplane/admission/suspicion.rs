@@ -2,8 +2,9 @@
 //! when that is enough not to listen to him for a while.
 //!
 //! Each fault costs its source a quarter of a second of what it may send, so that whoever does nothing else is slowed at
-//! once. Too many in ten minutes are a ban: of the address, or, where there are phones behind it, of that one port. A
-//! source that has proved whose it is is slowed and never banned, since anybody can write its address into a datagram.
+//! once. Too many in ten minutes are a ban: of the address, or, where there are phones behind it or the tenant says that it
+//! is its own, of that one port. A source that has proved whose it is is slowed and never banned, since anybody can
+//! write its address into a datagram.
 
 use std::net::IpAddr;
 
@@ -19,9 +20,18 @@ use crate::print::Print;
 use crate::settings::Tenant;
 
 /// True if a request that proves nothing is not even to be answered.
-pub(crate) fn is_scanner(work: &mut Work<'_>, flow: &Flow, request: &sip::Message<'_>) -> bool {
+pub(crate) fn is_scanner(
+    work: &mut Work<'_>,
+    flow: &Flow,
+    request: &sip::Message<'_>,
+    headers: &sip::Mandatory<'_>,
+) -> bool {
     let user_agent = request.header(sip::Name::UserAgent).unwrap_or_default();
-    work.ctx.settings.admission.is_scanner(user_agent) && is_too_much(work, flow, Fault::Scanner)
+    if !work.ctx.settings.admission.is_scanner(user_agent) {
+        return false;
+    }
+    let tenant = headers.request_uri.and_then(|uri| work.ctx.tenant_of(&uri, flow));
+    is_too_much(work, flow, tenant.as_deref(), Fault::Scanner)
 }
 
 /// The same for one to a tenant, about to be asked for credentials because it was `refused`.
@@ -37,25 +47,29 @@ pub(crate) fn is_attack(
     if invite && headers.request_uri.is_some_and(|uri| dispatch::asks_for_help(work.ctx, flow, &uri)) {
         return false;
     }
-    if is_scanner(work, flow, request) {
+    if is_scanner(work, flow, request, headers) {
         return true;
     }
     match refused {
-        Refused::Wrong => is_too_much(work, flow, Fault::WrongDigest(Print::of(headers).request as u32)),
+        Refused::Wrong => {
+            let print = Print::of(headers).request as u32;
+            is_too_much(work, flow, Some(tenant), Fault::WrongDigest(print))
+        }
         Refused::Missing => {
             // As whom it speaks: whom it calls may be anybody in the world.
             let is_register = request.method() == Some(sip::Method::Register);
             let uri = if is_register { &headers.to_uri } else { &headers.from_uri };
             let user = uri.user_unescaped();
-            tenant.account(&user).is_none() && is_too_much(work, flow, Fault::UnknownUser(&user))
+            tenant.account(&user).is_none()
+                && is_too_much(work, flow, Some(tenant), Fault::UnknownUser(&user))
         }
         Refused::Stale => false,
     }
 }
 
-/// Notes a fault. True if its source is not listened to any more.
+/// Notes a fault that concerns `tenant`. True if its source is not listened to any more.
 #[cold]
-fn is_too_much(work: &mut Work<'_>, flow: &Flow, fault: Fault<'_>) -> bool {
+fn is_too_much(work: &mut Work<'_>, flow: &Flow, tenant: Option<&Tenant>, fault: Fault<'_>) -> bool {
     let Context { settings, tables, sources, counters, .. } = &mut *work.ctx;
     let (policy, now, address) = (&settings.admission, work.now, flow.remote.ip());
     if settings.is_never_limited(flow) {
@@ -66,7 +80,8 @@ fn is_too_much(work: &mut Work<'_>, flow: &Flow, fault: Fault<'_>) -> bool {
         Fault::UnknownUser(_) => Offence::Sweep,
         Fault::WrongDigest(_) => Offence::Guesses,
     };
-    let is_alone = tables.location.phones_behind(address) == 0;
+    let is_alone =
+        tables.location.phones_behind(address) == 0 && !tenant.is_some_and(|tenant| tenant.owns(address));
     if !sources.fault(now.mono, address, fault, is_alone, policy)
         || sources.is_proved(now.mono)
         || policy.ban.is_zero()

@@ -156,7 +156,7 @@ impl Rooms {
         match request.method() {
             Some(sip::Method::Register) => self.on_register(work, flow, request, headers),
             Some(sip::Method::Options) if self.is_for_edge(work, flow, headers) => {
-                if !admission::is_scanner(work, flow, request) {
+                if !admission::is_scanner(work, flow, request, headers) {
                     work.describe_edge(flow, request, calls::ALLOW);
                 }
             }

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::{Settings, Tenant};
+use crate::flow::Flow;
+
 /// Networks that may speak and networks that may not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Networks {
@@ -103,6 +106,22 @@ impl AdmissionPolicy {
             let scanner = scanner.as_bytes();
             user_agent.get(..scanner.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scanner))
         })
+    }
+}
+
+impl Settings {
+    /// True if whoever sends over `flow` is never limited: the operator said so, or sends calls there.
+    pub fn is_never_limited(&self, flow: &Flow) -> bool {
+        self.admission.never_limits(flow.remote.ip())
+            || self.tenants_of_peer(flow).next().is_some()
+            || self.tenants_of_emergency_service(flow.remote.ip()).next().is_some()
+    }
+}
+
+impl Tenant {
+    /// True if `address` is where the tenant says its phones are: in a network of a site, or a trusted one.
+    pub fn owns(&self, address: IpAddr) -> bool {
+        self.trusts(address) || self.site_of_address(address).is_some()
     }
 }
 

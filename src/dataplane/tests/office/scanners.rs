@@ -112,6 +112,40 @@ fn office_is_never_banned_as_a_whole() {
 }
 
 #[test]
+fn network_of_a_site_is_not_banned_before_its_first_phone_has_registered() {
+    let mut office = three_desks();
+    office.peer("infected", "10.2.0.66:6666").peer("tool", "10.2.0.66:6667");
+
+    for second in 0..10 {
+        office.throw_all("infected", sweep(200).skip(20 * second).take(20));
+        office.advance(seconds(1));
+    }
+    office.throw("tool", &register("100", 1, "friendly-scanner"));
+
+    let banned = |port, offence| ("10.2.0.66".to_owned(), Some(port), offence);
+    assert_eq!(bans(&office), [banned(6666, Offence::Sweep), banned(6667, Offence::Scanner)]);
+    office.seen_at("desk-1", "10.2.0.66:5060");
+    assert_eq!(office.register("desk-1"), Some(200));
+}
+
+#[test]
+fn call_for_help_lifts_no_ban() {
+    let mut office = three_desks();
+    office.peer("tool", "10.2.0.66:6666");
+    office.throw("tool", &register("100", 1, "friendly-scanner"));
+
+    for number in 2..100 {
+        let help = String::from_utf8(register("100", number, "Yealink")).expect("text");
+        let help = help.replace("REGISTER sip:demo.hotdesk", "INVITE sip:112@demo.hotdesk");
+        office.throw("tool", help.replace("1 REGISTER", "1 INVITE").as_bytes());
+        office.throw("tool", &register("1001", 1_000 + number, "Yealink"));
+    }
+
+    assert_eq!(office["tool"].responses_to("INVITE").len(), 98, "each is asked who it is");
+    assert!(office["tool"].responses_to("REGISTER").is_empty());
+}
+
+#[test]
 fn banned_address_can_call_for_help_and_be_pardoned() {
     let mut office = Office::with(SEED, |blueprint| {
         let addresses = vec!["198.51.100.112:5060".parse().expect("an address")];
