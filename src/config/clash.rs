@@ -94,23 +94,22 @@ pub(super) fn check_customers<'t, 'f: 't>(
     }
     for tenants in customers.into_values().filter(|tenants| tenants.len() > 1) {
         visitors::check(&tenants, keys);
-        let mut aliases: HashMap<&str, &Table<'_>> = HashMap::new();
+        // The first tenant that has an alias, and where.
+        let mut aliases: HashMap<&str, (&str, Span)> = HashMap::new();
         for (table, tenant) in &tenants {
-            for alias in tenant.extensions.iter().flat_map(|extension| &extension.aliases) {
-                let others = tenants
-                    .iter()
-                    .find(|(_, other)| other.id != tenant.id && other.extension(alias).is_some());
-                let other = others
-                    .map(|(other, _)| *other)
-                    .or_else(|| aliases.get(&**alias).copied().filter(|other| other.span != table.span));
-                if let Some(other) = other {
+            for alias in table.quiet_texts_at(&["extension", "aliases"]) {
+                let name = alias.value;
+                let others = tenants.iter().filter(|(_, other)| other.id != tenant.id);
+                let of_number = others
+                    .filter(|(_, other)| other.extension(name).is_some())
+                    .map(|(other, _)| other.place_of(&["extension", "number"], name));
+                let of_alias = aliases.get(name).filter(|(other, _)| **other != *tenant.id);
+                if let Some(place) = of_number.chain(of_alias.map(|(_, place)| place.clone())).next() {
                     let problem =
-                        Problem::error(format!("{alias} names somebody in two tenants of one customer"));
-                    table.add(
-                        problem.at(&other.span, "in this tenant").at(&table.span, "and as an alias here"),
-                    );
+                        Problem::error(format!("{name} names somebody in two tenants of one customer"));
+                    table.add(problem.at(&place, "here").at(&alias.span, "and as an alias here"));
                 }
-                aliases.insert(alias, table);
+                aliases.entry(name).or_insert((&tenant.id, alias.span));
             }
         }
     }

@@ -68,7 +68,16 @@ pub(super) fn read(top: &Table<'_>, base: &Path) -> Media {
             });
         }
         Some(sessions) => setup.sessions_max = sessions as usize,
-        None => setup.sessions_max = setup.sessions_max.min(room),
+        None if setup.sessions_max > room => {
+            setup.sessions_max = room;
+            let problem = Problem::warning(format!("{room} calls to the attendant at a time, and no more"));
+            let problem = problem.at(&table.place("ports"), format!("{room} even ports"));
+            table.add(
+                problem
+                    .help(format!("sessions_max = {room} says that this is meant; else give it more ports")),
+            );
+        }
+        None => {}
     }
     addresses(&table, &mut media);
     if let Some(folder) = table.text("prompts") {

@@ -16,6 +16,7 @@ mod clash;
 mod control;
 mod duration;
 mod emergency;
+mod gaps;
 mod hoteling;
 pub mod keys;
 mod media;

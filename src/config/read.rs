@@ -149,26 +149,21 @@ impl<'a> Table<'a> {
 
     /// The texts of `name`, one or a list, without a word about what is wrong with it: somebody else reports that.
     pub(super) fn quiet_texts(&self, name: &str) -> Option<Vec<Text<'a>>> {
-        let (_, value) = self.entry(name)?;
-        let text = |value: &'a Spanned<DeValue<'a>>| {
-            value.get_ref().as_str().map(|text| Text { value: text, span: value.span() })
-        };
-        Some(match value.get_ref() {
-            DeValue::Array(array) => array.iter().filter_map(text).collect(),
-            _ => text(value).into_iter().collect(),
-        })
+        self.entry(name)?;
+        Some(self.quiet_texts_at(&[name]))
     }
 
-    /// The texts of `key` in each table of the list `name`, likewise.
-    pub(super) fn quiet_texts_of_tables(&self, name: &str, key: &str) -> Vec<Text<'a>> {
-        let Some(DeValue::Array(array)) = self.entry(name).map(|(_, value)| value.get_ref()) else {
-            return Vec::new();
-        };
-        let tables = array.iter().filter_map(|value| value.get_ref().as_table());
-        let values = tables.filter_map(|table| table.iter().find(|(name, _)| name.get_ref() == key));
-        values
-            .filter_map(|(_, value)| Some(Text { value: value.get_ref().as_str()?, span: value.span() }))
-            .collect()
+    /// The texts at the end of `path`, in every table of the lists on the way, likewise.
+    pub(super) fn quiet_texts_at(&self, path: &[&str]) -> Vec<Text<'a>> {
+        let mut texts = Vec::new();
+        texts_below(self.table, path, &mut texts);
+        texts
+    }
+
+    /// Where `value` stands among the texts at the end of `path`; the table itself if it does not.
+    pub(super) fn place_of(&self, path: &[&str], value: &str) -> Span {
+        let text = self.quiet_texts_at(path).into_iter().find(|text| text.value == value);
+        text.map_or_else(|| self.span.clone(), |text| text.span)
     }
 
     pub(super) fn boolean(&self, name: &str) -> Option<bool> {
@@ -269,6 +264,19 @@ impl<'a> Table<'a> {
             self.add(Problem::error(message).at(&key.span(), "the first of them"));
         }
         array.iter().filter_map(|value| Self::of(section, value, self.findings)).collect()
+    }
+}
+
+fn texts_below<'a>(table: &'a DeTable<'a>, path: &[&str], texts: &mut Vec<Text<'a>>) {
+    let Some((name, rest)) = path.split_first() else { return };
+    let Some((_, value)) = table.iter().find(|(key, _)| key.get_ref() == name) else { return };
+    let values = value.get_ref().as_array().map_or(std::slice::from_ref(value), |array| &array[..]);
+    for value in values {
+        match value.get_ref() {
+            DeValue::Table(table) => texts_below(table, rest, texts),
+            DeValue::String(text) if rest.is_empty() => texts.push(Text { value: text, span: value.span() }),
+            _ => {}
+        }
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use dataplane::settings::{
-    AttendantPolicy, Codes, CodesFrom, Emergency, Ends, LocationForm, NativeIdentify, OnLimit, OnOccupied,
-    RegistrarPolicy, SeatPolicy, Site, Tenant, TenantParts,
+    AttendantPolicy, Codes, CodesFrom, Ends, NativeIdentify, OnLimit, OnOccupied, RegistrarPolicy,
+    SeatPolicy, Site, Tenant, TenantParts,
 };
 use ipnet::IpNet;
 
@@ -14,6 +14,7 @@ use super::admission;
 use super::attendant;
 use super::clash;
 use super::emergency::{self, Resolve};
+use super::gaps;
 use super::hoteling;
 use super::keys::{self, nearest};
 use super::name;
@@ -29,8 +30,6 @@ use super::tls;
 use super::trust;
 use super::visitors;
 use crate::backend::pin::desk::Plan;
-use crate::backend::pin::key::Keys;
-use crate::backend::pin::stored;
 use crate::transport::tls::Certificate;
 
 /// Most tenants of one file.
@@ -110,7 +109,7 @@ fn tenant(
     let mut accounts = account::Accounts::read(table, &parts, &sites, secrets, server, macs);
     route::check_numbers(table, &accounts.extensions);
     inherit_codes(&codes, &mut sites, &mut accounts);
-    warn_of_numbers_of_places(table, &sites, &accounts);
+    gaps::numbers_of_places(table, &sites, &accounts);
     clash::check(table, &codes, emergency.table.as_ref(), &sites, &accounts);
     emergency.check_told(|number| accounts.extensions.iter().any(|(known, _)| *known.number == *number));
 
@@ -126,9 +125,9 @@ fn tenant(
     let attendant = table.table("attendant", &keys::ATTENDANT);
     let attendant = attendant.map_or_else(AttendantPolicy::default, |table| attendant::read(&table));
     let pins = pins::read(table, server, files, &accounts.extensions);
-    warn_of_gaps(table, &codes, &seats, &sites, &accounts, &pins);
-    warn_of_unknown_places(table, &emergency.emergency, &sites);
-    warn_of_uneven_pins(table, &server.keys, &accounts);
+    gaps::of_accounts(table, &codes, &seats, &sites, &accounts, &pins);
+    gaps::unknown_places(table, &emergency.emergency, &sites);
+    gaps::uneven_pins(table, &server.keys, &accounts);
     if let (Some(table), Some(hoteling)) = (&seats_table, seats.hoteling) {
         hoteling::check(table, hoteling, &pins, server, &accounts.extensions);
     }
@@ -157,6 +156,9 @@ fn tenant(
         ..parts
     });
     route::check_accounts(table, &tenant, &places, emergency_place.as_ref());
+    gaps::redirects(table, &tenant);
+    gaps::patterns(table, &tenant);
+    gaps::languages(table, &server.media.prompts);
     Read { tenant, pins, certificate: None }
 }
 
@@ -197,7 +199,7 @@ fn tenant_domains(table: &Table<'_>, seen: &mut Seen) -> Vec<Box<str>> {
 
 /// A listener's tenant must exist.
 fn check_listeners(top: &Table<'_>, ids: &Seen) {
-    for text in top.quiet_texts_of_tables("listen", "tenant") {
+    for text in top.quiet_texts_at(&["listen", "tenant"]) {
         if ids.contains(text.value) {
             continue;
         }
@@ -391,116 +393,4 @@ fn read_civic(civic: &Table<'_>) -> Vec<(Box<str>, Box<str>)> {
     }
     address.sort_by_key(|(element, _)| keys::CIVIC.keys.iter().position(|key| **key == **element));
     address
-}
-
-/// Where calls carry their place, a site without an address has none to carry.
-fn warn_of_unknown_places(tenant: &Table<'_>, emergency: &Emergency, sites: &[(Site, Span)]) {
-    let unknown =
-        sites.iter().filter(|(site, _)| emergency.location == LocationForm::PidfLo && site.civic.is_empty());
-    warn_of(
-        tenant,
-        unknown.map(|(site, span)| (&*site.id, span)),
-        |who| format!("no civic address: emergency calls from {who} carry no location"),
-        "[tenant.site.civic] with country = \"…\" and the other elements of the address",
-    );
-}
-
-/// Warns of what is allowed and leaves somebody unable to do something. One warning for all of a kind.
-fn warn_of_gaps(
-    tenant: &Table<'_>,
-    codes: &Codes,
-    seats: &SeatPolicy,
-    sites: &[(Site, Span)],
-    accounts: &account::Accounts,
-    pins: &Plan,
-) {
-    let dialled = !codes.login.is_empty() && seats.dial_pin && !accounts.devices.is_empty();
-    let without_pin =
-        accounts.extensions.iter().filter(|(extension, _)| dialled && !pins::has_pin(pins, extension));
-    warn_of(
-        tenant,
-        without_pin.map(|(extension, span)| (&*extension.number, span)),
-        |who| format!("no PIN: {who} cannot log in by dialling"),
-        "pin = { hash = \"…\" }, from: hotdesk hash-pin",
-    );
-    warn_of(
-        tenant,
-        pins::unused(pins, &accounts.extensions),
-        |who| format!("the PIN of {who} in this file counts for nothing"),
-        "add a backend with kind = \"file\" to [tenant.pins]",
-    );
-    let nowhere = accounts.devices.iter().filter(|(device, _)| device.site.is_none());
-    warn_of(
-        tenant,
-        nowhere.map(|(device, span)| (&*device.id, span)),
-        |who| format!("no site: emergency calls from {who} show no place"),
-        "site = \"…\", the id of a [[tenant.site]]",
-    );
-    let silent = sites.iter().filter(|(site, _)| site.emergency_caller.is_none());
-    warn_of(
-        tenant,
-        silent.map(|(site, span)| (&*site.id, span)),
-        |who| format!("no emergency caller: call-backs do not reach {who}"),
-        "emergency_caller = \"+…\"",
-    );
-}
-
-/// Warns of places whose calls for help show the number of a person.
-fn warn_of_numbers_of_places(tenant: &Table<'_>, sites: &[(Site, Span)], accounts: &account::Accounts) {
-    for (site, place) in sites {
-        let Some(shown) = &site.emergency_caller else { continue };
-        // A peer may leave the plus away: with and without it, it is one number.
-        let is_shown = |number: &str| number.trim_start_matches('+') == shown.trim_start_matches('+');
-        let owner =
-            accounts.extensions.iter().find(|(owner, _)| owner.numbers.iter().any(|number| is_shown(number)));
-        if let Some((extension, span)) = owner {
-            let fault =
-                format!("emergency calls from {} show {shown}, a number of {}", site.id, extension.number);
-            let problem = Problem::warning(fault).at(place, "this site").at(span, "this extension");
-            tenant.add(
-                problem.help("give the place a number of its own: a call-back is for whoever stands there"),
-            );
-        }
-    }
-}
-
-/// Warns of PIN hashes that do not all take the same time. An extension that does not exist is checked against the
-/// first hash of the tenant: whoever is refused faster or slower than that has found one that does.
-fn warn_of_uneven_pins(tenant: &Table<'_>, keys: &Keys, accounts: &account::Accounts) {
-    let mut pins = accounts.extensions.iter().filter_map(|(extension, span)| {
-        // A hash that cannot be used has been reported.
-        let form = stored::form(&extension.pin.as_ref()?.phc, keys).ok()?;
-        Some((form, &*extension.number, span))
-    });
-    let Some((first, ..)) = pins.next() else { return };
-    warn_of(
-        tenant,
-        pins.filter(|(form, ..)| *form != first).map(|(_, number, span)| (number, span)),
-        |who| {
-            format!(
-                "PINs are stored in more than one way: the time a wrong one takes tells that {who} exists"
-            )
-        },
-        "hash all PINs of a tenant alike",
-    );
-}
-
-fn warn_of<'s>(
-    tenant: &Table<'_>,
-    cases: impl Iterator<Item = (&'s str, &'s Span)>,
-    fault: impl FnOnce(&str) -> String,
-    help: &str,
-) {
-    const SHOWN_MAX: usize = 3;
-
-    // A name that is missing has been reported.
-    let cases: Vec<_> = cases.filter(|(name, _)| !name.is_empty()).collect();
-    let Some((first, _)) = cases.first() else { return };
-    let who = match cases.len() - 1 {
-        0 => (*first).to_owned(),
-        more => format!("{first} (and {more} more)"),
-    };
-    let shown = cases.iter().take(SHOWN_MAX);
-    let problem = shown.fold(Problem::warning(fault(&who)), |problem, (_, span)| problem.at(span, "this"));
-    tenant.add(problem.help(help));
 }

@@ -1,9 +1,10 @@
 //! Tenants whose people visit one another: what a visitor types must mean one person, wherever he types it.
 
-use dataplane::settings::{Codes, Tenant};
+use dataplane::settings::Tenant;
 
+use super::keys;
 use super::name;
-use super::read::Table;
+use super::read::{Table, Text};
 use super::report::Problem;
 use crate::backend::pin::key::Keys;
 use crate::backend::pin::stored;
@@ -31,28 +32,28 @@ pub(super) fn check(tenants: &[(&Table<'_>, &Tenant)], keys: &Keys) {
         table.add(problem.at(&table.span, "this is one too many").help(help));
         return;
     }
+    let place = |table: &Table<'_>, prefix: &str| table.place_of(&["seats", "visitor_prefix"], prefix);
+    let typed: Vec<_> = tenants.iter().map(|(table, _)| typed_in(table)).collect();
     for (index, (table, home)) in tenants.iter().enumerate() {
         let prefix = &*home.seats.visitor_prefix;
         if prefix.is_empty() {
             continue;
         }
-        for (other_table, other) in tenants {
-            let Some(clash) = typed_in(other).find(|typed| typed.starts_with(prefix)) else { continue };
-            let problem = Problem::error(format!("{clash} begins with {prefix}, which visitors type first"));
+        for typed in &typed {
+            let Some(clash) = typed.iter().find(|typed| typed.value.starts_with(prefix)) else { continue };
+            let fault = format!("{} begins with {prefix}, which visitors type first", clash.value);
+            let problem = Problem::error(fault).at(&place(table, prefix), "typed first");
             let help = "choose a visitor_prefix that no number, alias or code of the customer begins with";
-            table.add(
-                problem
-                    .at(&table.span, "prefix of this tenant")
-                    .at(&other_table.span, "dialled here")
-                    .help(help),
-            );
+            table.add(problem.at(&clash.span, "begins with it").help(help));
         }
         for (other_table, other) in &tenants[..index] {
             let others = &*other.seats.visitor_prefix;
             if !others.is_empty() && (prefix.starts_with(others) || others.starts_with(prefix)) {
                 let problem =
                     Problem::error(format!("the visitor prefixes {others} and {prefix} begin alike"));
-                table.add(problem.at(&other_table.span, "here").at(&table.span, "and here"));
+                table.add(
+                    problem.at(&place(other_table, others), "here").at(&place(table, prefix), "and here"),
+                );
             }
         }
     }
@@ -60,14 +61,12 @@ pub(super) fn check(tenants: &[(&Table<'_>, &Tenant)], keys: &Keys) {
 }
 
 /// What is typed or dialled in a tenant and means somebody or something there.
-fn typed_in(tenant: &Tenant) -> impl Iterator<Item = &str> {
-    let of_extensions =
-        tenant.extensions.iter().flat_map(|it| std::iter::once(&it.number).chain(&it.aliases));
-    let of_sites = tenant.sites.iter().filter_map(|site| site.codes.as_ref());
-    let of_devices = tenant.devices.iter().filter_map(|device| device.codes.as_ref());
-    let codes = std::iter::once(&tenant.codes).chain(of_sites).chain(of_devices);
-    let codes = codes.flat_map(|Codes { login, logout, toggle, who, pin }| [login, logout, toggle, who, pin]);
-    of_extensions.chain(codes).map(|text| &**text)
+fn typed_in<'a>(tenant: &Table<'a>) -> Vec<Text<'a>> {
+    let holders: [&[&str]; 3] = [&["codes"], &["site", "codes"], &["device", "codes"]];
+    let codes =
+        holders.iter().flat_map(|holder| keys::CODES.keys.iter().map(|code| [*holder, &[*code]].concat()));
+    let names = [vec!["extension", "number"], vec!["extension", "aliases"]];
+    names.into_iter().chain(codes).flat_map(|path| tenant.quiet_texts_at(&path)).collect()
 }
 
 /// Warns of PINs that are stored otherwise than those of another tenant: the time a wrong one takes tells where an

@@ -182,12 +182,22 @@ impl Prompts {
         self.languages.keys().map(|name| &**name)
     }
 
+    /// True if there are prompts in this language, or in it without its region.
+    pub fn speaks(&self, language: &str) -> bool {
+        [language, general(language)].into_iter().any(|language| self.languages.contains_key(language))
+    }
+
     /// The clip of this name in this language; else of the language without its region (`de` for `de-AT`); else in
     /// English.
     pub fn find(&self, language: &str, name: &str) -> Option<&Arc<Sound>> {
-        let general = language.split('-').next().unwrap_or_default();
-        [language, general, FALLBACK].into_iter().find_map(|language| self.languages.get(language)?.get(name))
+        let languages = [language, general(language), FALLBACK];
+        languages.into_iter().find_map(|language| self.languages.get(language)?.get(name))
     }
+}
+
+/// A language without its region.
+fn general(language: &str) -> &str {
+    language.split('-').next().unwrap_or_default()
 }
 
 /// The names of all clips.

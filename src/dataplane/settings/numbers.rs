@@ -34,6 +34,13 @@ impl Pattern {
             |(pattern, digit): (&u8, u8)| *pattern == digit || (*pattern == b'x' && digit.is_ascii_digit());
         long_enough && pattern.iter().zip(number.bytes()).all(alike)
     }
+
+    /// True if it fits numbers. If not, it can only be the name of an extension.
+    pub fn is_of_numbers(&self) -> bool {
+        let goes_on = self.0.strip_suffix('.').map(|beginning| format!("{beginning}x"));
+        let least = goes_on.as_deref().unwrap_or(&self.0).replace('x', "0");
+        number(least.as_bytes()).as_deref() == Some(&*least)
+    }
 }
 
 /// The number that `user`, an unescaped user part, is: digits, with a `+` in front or without. Visual separators (RFC
@@ -81,6 +88,25 @@ mod tests {
             ("+49.", "0049301234"),
         ] {
             assert!(!fits(pattern, user), "{pattern} {user}");
+        }
+    }
+
+    #[test]
+    fn pattern_that_no_number_fits_is_known() {
+        for (pattern, fits) in [
+            ("1000", true),
+            ("2xx", true),
+            ("+49.", true),
+            (".", true),
+            ("2XX", false),
+            ("_1XX.", false),
+            ("1.2", false),
+            ("2-00", false),
+            ("+", false),
+            ("*98", false),
+            ("reception", false),
+        ] {
+            assert_eq!(Pattern::new(pattern).unwrap().is_of_numbers(), fits, "{pattern}");
         }
     }
 
