@@ -1,6 +1,6 @@
 //! The trail as a file of JSON lines. It is only ever appended to; who wants it shorter moves it away and reloads.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -45,11 +45,11 @@ pub(super) async fn append(
         }
         let lines: Arc<[u8]> = lines.into();
         loop {
-            let (path, lines, opened) = (Arc::clone(&path), Arc::clone(&lines), file.take());
+            let (to, lines, opened) = (Arc::clone(&path), Arc::clone(&lines), file.take());
             let (store, progress, next) = (store.clone(), Arc::clone(&progress), follower.next());
             // A write that has begun ends though nobody waits for it any more: it has the turn, and says how far it came.
             let written = spawn_blocking(move || {
-                let written = write(opened, &path, &lines);
+                let written = write(opened, &to, &lines);
                 if written.is_ok() {
                     progress.next.store(next, Ordering::Relaxed);
                     store.keep_place(FILE_KEY, next);
@@ -64,7 +64,7 @@ pub(super) async fn append(
                 Ok((back, Err(error))) => {
                     turn = back;
                     if !std::mem::replace(&mut is_told, true) {
-                        warn!(reason = %error, "the audit file cannot be written: tried again");
+                        warn!(reason = %error, "the audit file {} cannot be written: tried again", path.display());
                     }
                     tokio::time::sleep(RETRY_DELAY).await;
                 }
@@ -93,9 +93,12 @@ fn write(file: Option<File>, path: &Path, lines: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
-/// Opens the file, or makes it; others may not read what is made: it says who was where. A line that a crash or a full
-/// disk tore is ended, so that the next stands by itself.
+/// Opens the file, or makes it, and its folder; others may not read what is made: it says who was where. A line that a
+/// crash or a full disk tore is ended, so that the next stands by itself.
 fn open(path: &Path) -> io::Result<File> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
     let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
     let about = file.metadata()?;
     if about.is_file() && about.len() > 0 {
@@ -113,16 +116,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_torn_line_is_ended_and_the_next_stands_by_itself() {
+    fn folder_is_made_a_torn_line_is_ended_and_the_next_stands_by_itself() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("audit.jsonl");
+        let path = folder.path().join("not/there/audit.jsonl");
         drop(write(None, &path, b"{}\n").unwrap());
-        std::fs::write(&path, b"{}\n{\"version\":1,").unwrap();
+        fs::write(&path, b"{}\n{\"version\":1,").unwrap();
 
         let file = write(None, &path, b"{\"a\":1}\n").unwrap();
         write(Some(file), &path, b"{\"b\":2}\n").unwrap();
 
-        let text = std::fs::read_to_string(&path).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
         assert_eq!(text, "{}\n{\"version\":1,\n{\"a\":1}\n{\"b\":2}\n");
     }
 }

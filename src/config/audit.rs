@@ -112,7 +112,11 @@ pub(super) fn read(top: &Table<'_>, base: &Path, secrets: &Secrets<'_>) -> Audit
             top.add(Problem::error("`file` is empty").at(&text.span, "this"));
             return None;
         }
-        Some(base.join(text.value))
+        let path = base.join(text.value);
+        if let Some(fault) = fault(&path) {
+            top.add(Problem::error(fault).at(&text.span, "this").help("name a file: its folder is made"));
+        }
+        Some(path)
     });
     let mut names: HashMap<Box<str>, Span> = HashMap::new();
     let hooks = top.tables("hook", &keys::HOOK, HOOKS_MAX);
@@ -126,6 +130,15 @@ pub(super) fn read(top: &Table<'_>, base: &Path, secrets: &Secrets<'_>) -> Audit
     });
     let hooks = hooks.collect();
     Audit { keep: keep.unwrap_or(KEEP), records_max: records_max.unwrap_or(RECORDS_MAX), file, hooks }
+}
+
+/// Why nothing can ever be appended to a file at `path`.
+fn fault(path: &Path) -> Option<String> {
+    if path.is_dir() {
+        return Some(format!("{} is a folder", path.display()));
+    }
+    let there = path.ancestors().skip(1).find(|folder| folder.exists())?;
+    (!there.is_dir()).then(|| format!("{} is no folder", there.display()))
 }
 
 fn hook(table: &Table<'_>, secrets: &Secrets<'_>) -> Option<(Hook, Span)> {
