@@ -5,6 +5,7 @@
 //! clear are starred out first, since a report ends up in logs and tickets.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::IsTerminal as _;
 use std::ops::Range;
@@ -71,7 +72,12 @@ impl Findings {
     pub(super) fn into_report(self, name: &str, text: &str) -> Report {
         let mut problems = self.0.into_inner();
         problems.sort_by_key(Problem::offset);
-        Report { source: NamedSource::new(name, star_out_secrets(text)).with_language("TOML"), problems }
+        let line_ends = text.bytes().enumerate().filter(|(_, octet)| *octet == b'\n').map(|(at, _)| at);
+        Report {
+            line_ends: line_ends.collect(),
+            source: NamedSource::new(name, star_out_secrets(text)).with_language("TOML"),
+            problems,
+        }
     }
 }
 
@@ -80,6 +86,8 @@ impl Findings {
 /// Its `Display` is the drawing without colours.
 pub struct Report {
     source: NamedSource<String>,
+    /// Where its lines end.
+    line_ends: Vec<usize>,
     problems: Vec<Problem>,
 }
 
@@ -107,7 +115,8 @@ impl Report {
         self.drawn(&GraphicalReportHandler::new_themed(theme))
     }
 
-    /// The findings as a log takes them: `file:line: message` each.
+    /// The findings as a log takes them: `file:line: message` each, and further lines behind it where it has more places
+    /// than one.
     pub fn lines(&self) -> impl Iterator<Item = String> + '_ {
         self.problems.iter().map(|problem| self.line(problem))
     }
@@ -119,13 +128,17 @@ impl Report {
     }
 
     fn line(&self, problem: &Problem) -> String {
-        let (name, text) = (self.source.name(), self.source.inner());
-        if problem.labels.is_empty() {
-            return format!("{name}: {}", problem.message);
+        let (name, message) = (self.source.name(), &problem.message);
+        let line_of = |label: &LabeledSpan| 1 + self.line_ends.partition_point(|end| *end < label.offset());
+        let lines: BTreeSet<_> = problem.labels.iter().map(line_of).collect();
+        let mut lines = lines.into_iter().map(|line| line.to_string());
+        let Some(first) = lines.next() else { return format!("{name}: {message}") };
+        let others: Vec<_> = lines.collect();
+        match &others[..] {
+            [] => format!("{name}:{first}: {message}"),
+            [other] => format!("{name}:{first}: {message} (and line {other})"),
+            others => format!("{name}:{first}: {message} (and lines {})", others.join(", ")),
         }
-        let before = text.as_bytes().get(..problem.offset()).unwrap_or_default();
-        let line = 1 + before.iter().filter(|&&octet| octet == b'\n').count();
-        format!("{name}:{line}: {}", problem.message)
     }
 
     fn count(&self, severity: Severity) -> usize {
@@ -205,16 +218,25 @@ impl Diagnostic for Located<'_> {
 
 /// The text with what follows `password =`, `pin =`, `token =`, `hash =` and `sealed =` in quotes replaced by stars, octet for
 /// octet, so that spans keep their place. It works on lines and not on the parsed tree: a file that TOML cannot read
-/// must not show its secrets either.
+/// must not show its secrets either. The `pin` among codes is what people dial, and stays.
 fn star_out_secrets(text: &str) -> String {
     const SECRETS: [&str; 5] = ["password", "pin", "token", "hash", "sealed"];
 
     let mut starred = String::with_capacity(text.len());
+    let mut among_codes = false;
     for line in text.split_inclusive('\n') {
+        if let Some(header) = line.trim_start().strip_prefix('[') {
+            among_codes = header.split(']').next().is_some_and(is_codes);
+        }
         let mut rest = line;
         'line: while !rest.is_empty() {
             for secret in SECRETS {
                 let Some(after) = rest.strip_prefix(secret) else { continue };
+                let before = &line[..line.len() - rest.len()];
+                let is_code = secret == "pin" && (among_codes || ends_in_codes(before));
+                if is_code {
+                    continue;
+                }
                 let value = after.trim_start_matches(['"', '\'']).trim_start_matches([' ', '\t']);
                 let Some(value) = value.strip_prefix('=').map(|value| value.trim_start_matches([' ', '\t']))
                 else {
@@ -233,6 +255,23 @@ fn star_out_secrets(text: &str) -> String {
         }
     }
     starred
+}
+
+/// True if `table`, its dotted name, is one of codes.
+fn is_codes(table: &str) -> bool {
+    table.rsplit('.').next().is_some_and(|name| name.trim() == "codes")
+}
+
+/// True if what follows `line` is a key of codes: `codes.` or `codes = { …`.
+fn ends_in_codes(line: &str) -> bool {
+    let inline = line.rsplit_once('{').filter(|(_, keys)| !keys.contains('}'));
+    let table = match inline {
+        Some((key, _)) => key.trim_end().strip_suffix('='),
+        None => line.trim_end().strip_suffix('.'),
+    };
+    table.is_some_and(|table| {
+        is_codes(table.trim_end().rsplit([' ', '\t', ',', '{']).next().unwrap_or_default())
+    })
 }
 
 #[cfg(test)]
@@ -255,6 +294,32 @@ mod tests {
     }
 
     #[test]
+    fn code_that_changes_a_pin_is_no_secret_and_a_pin_beside_it_is_one() {
+        for shown in [
+            "[tenant.codes]\nlogin = \"*11\"\npin = \"*14\"\n",
+            "[ tenant . codes ] # of all\npin = \"14\"",
+            "codes = { login = \"*11\", pin = \"*14\" }",
+            "codes.pin = \"*14\"",
+            "site = [{ id = \"a\", codes = { pin = \"*14\" } }]",
+        ] {
+            assert_eq!(star_out_secrets(shown), shown);
+        }
+        for (text, starred) in [
+            ("codes = { pin = \"*14\" }\npin = \"14\"", "codes = { pin = \"*14\" }\npin = \"**\""),
+            (
+                "[tenant.codes]\n[[tenant.extension]\npin = \"1\"",
+                "[tenant.codes]\n[[tenant.extension]\npin = \"*\"",
+            ),
+            ("a = { codes = {}, pin = \"14\" }", "a = { codes = {}, pin = \"**\" }"),
+            ("{ codes = { pin = \"*1\" }, pin = \"14\" }", "{ codes = { pin = \"*1\" }, pin = \"**\" }"),
+            ("barcodes = { pin = \"14\" }", "barcodes = { pin = \"**\" }"),
+            ("[tenant.codes]\npassword = \"14\"", "[tenant.codes]\npassword = \"**\""),
+        ] {
+            assert_eq!(star_out_secrets(text), starred);
+        }
+    }
+
+    #[test]
     fn report_is_in_the_order_of_the_file_and_counts() {
         let findings = Findings::default();
         findings.add(Problem::warning("second").at(&(8..9), "here"));
@@ -265,5 +330,18 @@ mod tests {
         assert_eq!((report.errors(), report.warnings()), (1, 1));
         assert_eq!(report.lines().collect::<Vec<_>>(), ["a.toml:1: first", "a.toml:2: second"]);
         assert!(report.to_string().contains("help: do this"), "{report}");
+    }
+
+    #[test]
+    fn every_line_of_a_finding_is_named() {
+        let findings = Findings::default();
+        let twice = Problem::error("twice").at(&(12..13), "here").at(&(0..1), "and here");
+        findings.add(twice.at(&(4..5), "in the first line too"));
+        findings.add(Problem::error("thrice").at(&(6..7), "a").at(&(12..13), "b").at(&(18..19), "c"));
+
+        let report = findings.into_report("a.toml", "a = 1\nb = 2\nc = 3\nd = 4");
+
+        let lines: Vec<_> = report.lines().collect();
+        assert_eq!(lines, ["a.toml:1: twice (and line 3)", "a.toml:2: thrice (and lines 3, 4)"]);
     }
 }

@@ -56,18 +56,25 @@ pub struct Server {
 impl Server {
     /// The keys whose change `other` brings and that take effect at a start only. Empty: a reload can bring them all.
     pub fn changed_at_start_only(&self, other: &Self) -> Vec<&'static str> {
-        let sockets = |server: &Self| {
-            let socket = |listen: &Listen| (listen.protocol, listen.address, listen.dscp);
-            server.listeners.iter().map(socket).collect::<Vec<_>>()
-        };
+        let sockets = || self.listeners.iter().zip(&other.listeners);
         let control = |server: &Self| server.control.as_ref().map(|control| control.address);
+        let is_embedded = |server: &Self| matches!(server.store, StoreKind::Embedded { .. });
+        let other_kind = is_embedded(self) != is_embedded(other);
+        let (media, other_media) = (&self.media.setup, &other.media.setup);
         [
             ("edge.workers", self.workers != other.workers),
-            ("listen.protocol, listen.address, listen.dscp", sockets(self) != sockets(other)),
-            ("store", self.store != other.store),
+            ("listen", self.listeners.len() != other.listeners.len()),
+            ("listen.protocol", sockets().any(|(one, other)| one.protocol != other.protocol)),
+            ("listen.address", sockets().any(|(one, other)| one.address != other.address)),
+            ("listen.dscp", sockets().any(|(one, other)| one.dscp != other.dscp)),
+            ("store.kind", other_kind),
+            ("store.path", !other_kind && self.store != other.store),
             ("control.address", control(self) != control(other)),
-            ("media.ports, media.sessions_max, media.dscp", self.media.setup != other.media.setup),
-            ("log", self.log != other.log),
+            ("media.ports", media.ports != other_media.ports),
+            ("media.sessions_max", media.sessions_max != other_media.sessions_max),
+            ("media.dscp", media.dscp != other_media.dscp),
+            ("log.level", self.log.level != other.log.level),
+            ("log.format", self.log.format != other.log.format),
         ]
         .into_iter()
         .filter_map(|(key, changed)| changed.then_some(key))

@@ -1,7 +1,10 @@
 //! Listeners, sound, and what takes a start.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+
+use hotdesk::config::keys::SECTIONS;
 
 use crate::{ROOT, SMALL, parse, parse_in, refused, small_with};
 
@@ -29,17 +32,37 @@ fn listeners_are_told_what_they_were_bound_to() {
 }
 
 #[test]
-fn keys_that_need_a_start_are_named() {
+fn keys_that_need_a_start_are_named_and_no_others() {
     let before = parse(SMALL).unwrap().server;
-    let workers =
-        parse(&small_with("[edge]\nworkers = 7\nname = \"x\"\n[store]\nkind = \"memory\"\n")).unwrap().server;
-    let address = parse(&SMALL.replace("127.0.0.1:0", "127.0.0.2:0")).unwrap().server;
-    let dscp = parse(&SMALL.replace("[[listen]]", "[[listen]]\ndscp = 40")).unwrap().server;
-    let name = parse(&small_with("[edge]\nname = \"edge-2\"\n")).unwrap().server;
+    let listen = |old: &str, new: &str| SMALL.replace(old, new);
+    let second = "[[listen]]\nprotocol = \"tcp\"\naddress = \"127.0.0.1:0\"\n";
+    let cases = [
+        (small_with("[edge]\nworkers = 7\nname = \"x\"\n"), "edge.workers"),
+        (listen("\"udp\"", "\"tcp\""), "listen.protocol"),
+        (listen("127.0.0.1:0", "127.0.0.2:0"), "listen.address"),
+        (listen("[[listen]]", "[[listen]]\ndscp = 40"), "listen.dscp"),
+        (small_with(second), "listen"),
+        (small_with("[store]\nkind = \"memory\"\n"), "store.kind"),
+        (small_with("[store]\npath = \"elsewhere\"\n"), "store.path"),
+        (small_with("[control]\naddress = \"127.0.0.1:0\"\ntokens = []\n"), "control.address"),
+        (small_with("[media]\nports = \"20000-28999\"\n"), "media.ports"),
+        (small_with("[media]\nsessions_max = 100\n"), "media.sessions_max"),
+        (small_with("[media]\ndscp = 10\n"), "media.dscp"),
+        (small_with("[log]\nlevel = \"warn\"\n"), "log.level"),
+        (small_with("[log]\nformat = \"json\"\n"), "log.format"),
+    ];
+    for (text, key) in &cases {
+        let after = parse(text).unwrap().server;
 
-    assert_eq!(before.changed_at_start_only(&workers), ["edge.workers", "store"]);
-    assert_eq!(before.changed_at_start_only(&address), ["listen.protocol, listen.address, listen.dscp"]);
-    assert_eq!(before.changed_at_start_only(&dscp), ["listen.protocol, listen.address, listen.dscp"]);
+        assert_eq!(before.changed_at_start_only(&after), [*key], "{text}");
+    }
+    let named: BTreeSet<_> = cases.iter().map(|(_, key)| (*key).to_owned()).collect();
+    let mut known = BTreeSet::from(["listen".to_owned()]);
+    for section in SECTIONS {
+        known.extend(section.at_start.iter().map(|key| format!("{}.{key}", section.name)));
+    }
+    assert_eq!(named, known, "each of them");
+    let name = parse(&small_with("[edge]\nname = \"edge-2\"\n")).unwrap().server;
     assert!(before.changed_at_start_only(&name).is_empty());
 }
 
@@ -64,15 +87,20 @@ fn media_that_cannot_work_is_underlined() {
         let report = refused(&small_with(&format!("[media]\n{media}\n")));
 
         assert_eq!(report.errors(), 1, "{report}");
-        assert!(report.lines().any(|line| line.ends_with(finding)), "{media}: {report}");
+        assert!(report.lines().any(|line| line.contains(finding)), "{media}: {report}");
     }
 }
 
 #[test]
-fn fewer_ports_mean_fewer_sessions() {
+fn fewer_ports_mean_fewer_sessions_and_are_underlined_unless_they_are_meant() {
     let loaded = parse(&small_with("[media]\nports = \"20000-20099\"\n")).unwrap();
+    let meant = parse(&small_with("[media]\nports = \"20000-20099\"\nsessions_max = 50\n")).unwrap();
 
-    assert_eq!(loaded.server.media.setup.sessions_max, 50);
+    let sessions = [&loaded, &meant].map(|loaded| loaded.server.media.setup.sessions_max);
+    assert_eq!(sessions, [50, 50]);
+    let warnings: Vec<_> = loaded.warnings.lines().collect();
+    assert_eq!(warnings, ["test.toml:11: 50 calls to the attendant at a time, and no more"]);
+    assert!(meant.warnings.is_empty(), "{}", meant.warnings);
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn one_emergency_caller_at_two_sites_is_a_warning() {
     let warnings = loaded.unwrap().warnings;
     assert_eq!(
         warnings.lines().collect::<Vec<_>>(),
-        ["test.toml:12: two sites show the emergency caller +12125550100"]
+        ["test.toml:12: two sites show the emergency caller +12125550100 (and line 15)"]
     );
 }
 

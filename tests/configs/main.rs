@@ -10,6 +10,7 @@ mod secrets;
 mod shipped;
 mod tenants;
 mod tls;
+mod vain;
 
 use std::fs;
 use std::io;

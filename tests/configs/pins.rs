@@ -68,7 +68,7 @@ fn pin_hashes_of_two_kinds_are_a_warning() {
     assert!(alike.is_empty(), "{alike:?}");
     let exists = "PINs are stored in more than one way: the time a wrong one takes tells that 1002";
     assert_eq!(mixed, [format!("test.toml:14: {exists} exists")]);
-    assert_eq!(uneven, [format!("test.toml:14: {exists} (and 1 more) exists")]);
+    assert_eq!(uneven, [format!("test.toml:14: {exists} (and 1 more) exists (and line 17)")]);
 }
 
 /// A tenant with extension 1001, without a PIN of its own, and what `pins` adds.
