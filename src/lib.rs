@@ -8,6 +8,9 @@ pub mod control;
 pub mod durations;
 pub mod instant;
 pub mod media;
+#[cfg(feature = "planted-faults")]
+mod planted;
 pub mod server;
 pub mod telemetry;
 pub mod transport;
+mod wall_clock;

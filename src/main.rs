@@ -62,6 +62,8 @@ fn run(file: &Path) -> ExitCode {
         }
     };
     log_to_stderr(loaded.server.log);
+    #[cfg(feature = "planted-faults")]
+    warn!("this build lets tests plant faults: it is for nothing else");
     for line in loaded.warnings.lines() {
         warn!(reason = %line, "configuration");
     }

@@ -214,6 +214,14 @@ fn tests_wait_for_events_not_for_time() {
 }
 
 #[test]
+fn faults_are_planted_in_no_default_build() {
+    let manifest = text(&root().join("Cargo.toml"));
+    let features = manifest.split("[features]").nth(1).unwrap_or_default().split("\n[").next().unwrap();
+    assert!(features.contains("\nplanted-faults = []"), "tests plant faults by that feature");
+    assert!(!features.lines().any(|line| line.starts_with("default")), "nothing is built in by default");
+}
+
+#[test]
 fn unsafe_stands_alone() {
     let mut places = Vec::new();
     for dir in ["src", "parser/src", "bench"] {

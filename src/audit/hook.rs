@@ -272,10 +272,8 @@ fn signature(secret: &HookSecret, timestamp: u64, body: &[u8]) -> String {
 }
 
 /// When a request is signed: not when it happened, so that a server may refuse what is old.
-#[expect(clippy::disallowed_methods, reason = "a shell of its own, and the time goes to the server alone")]
 fn wall_seconds() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_secs())
+    crate::wall_clock::since_1970().as_secs()
 }
 
 #[cfg(test)]

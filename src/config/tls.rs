@@ -1,7 +1,7 @@
 //! TLS: the certificates of `[[listen]]` and `[[tenant]]`, and which certificates of phones count.
 
 use std::ops::Range;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use dataplane::settings::Protocol;
 
@@ -146,9 +146,8 @@ fn refused<T>(
     .ok()
 }
 
-#[expect(clippy::disallowed_methods, reason = "a configuration is read by no worker")]
 fn warn_of_expiry(text: &Text<'_>, table: &Table<'_>, secrets: &Secrets<'_>, valid: &Range<u64>) {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let now = crate::wall_clock::since_1970().as_secs();
     let fault = match valid.end.checked_sub(now) {
         _ if now < valid.start => "is not valid yet: phones refuse it".to_owned(),
         None | Some(0) => "has expired: phones refuse it".to_owned(),

@@ -59,7 +59,13 @@ impl Guarded {
             Input::Keyed(keys) => self.makings.keys = Arc::clone(keys),
             _ => {}
         }
-        self.guard(now, |dataplane, outbox| dataplane.handle(now, input, outbox))
+        self.guard(now, |dataplane, outbox| {
+            #[cfg(feature = "planted-faults")]
+            if let Input::Received { bytes, .. } = input {
+                crate::planted::panic_over("dataplane-panics", bytes);
+            }
+            dataplane.handle(now, input, outbox);
+        })
     }
 
     /// How many connections `address` may have beyond those of any other; `None`: none at all.

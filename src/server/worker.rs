@@ -154,6 +154,8 @@ impl Worker {
             panics += usize::from(self.guarded.handle(now, Input::Overrun).is_err());
         }
         for (remote, bytes) in batch.iter() {
+            #[cfg(feature = "planted-faults")]
+            crate::planted::panic_over("worker-panics", bytes);
             let flow = Flow::datagram(listener, remote);
             panics += usize::from(
                 self.guarded.handle(now, Input::Received { flow, certified: None, bytes }).is_err(),
@@ -190,7 +192,11 @@ impl Worker {
         let mut misframed = false;
         streams.on_ready(now.mono, id, counters, |flow, certified, piece| {
             let input = match piece {
-                Piece::Message(bytes) => Input::Received { flow, certified, bytes },
+                Piece::Message(bytes) => {
+                    #[cfg(feature = "planted-faults")]
+                    crate::planted::panic_over("worker-panics", bytes);
+                    Input::Received { flow, certified, bytes }
+                }
                 Piece::Misframed { kind, head } => {
                     misframed = true;
                     Input::Misframed { flow, head, kind }

@@ -180,6 +180,8 @@ impl Store for Embedded {
                     records += u64::from(row.count());
                 }
             }
+            #[cfg(feature = "planted-faults")]
+            crate::planted::slow_commit();
             transaction.commit()?;
             this.next_row = next_row;
             for entry in group {

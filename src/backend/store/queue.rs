@@ -11,11 +11,12 @@
 
 use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use dataplane::query::{Record, SaveVerdict};
 
 use super::{Entry, Health, Note};
+use crate::wall_clock;
 
 /// Saves that may wait: at 20,000 log-ins a second most of a second, far more than one commit takes. Beyond
 /// it the store does not keep up and saying so at once is kinder than a time-out.
@@ -294,10 +295,8 @@ pub(super) fn now() -> Instant {
 }
 
 /// The wall clock in milliseconds since 1970-01-01 UTC, by which the trail grows old.
-#[expect(clippy::disallowed_methods, reason = "the store's thread is a drive loop of its own")]
 pub(super) fn wall() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(wall_clock::since_1970().as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
