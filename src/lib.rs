@@ -8,6 +8,7 @@ pub mod control;
 pub mod durations;
 pub mod instant;
 pub mod media;
+pub mod panics;
 #[cfg(feature = "planted-faults")]
 mod planted;
 pub mod server;

@@ -10,6 +10,7 @@ use clap::Parser as _;
 use hotdesk::backend::pin::key;
 use hotdesk::cli::{self, Cli, Command, HashPinError};
 use hotdesk::config::{self, Log, LogFormat, LogLevel};
+use hotdesk::panics;
 use hotdesk::server::Edge;
 use hotdesk::server::shutdown::Signals;
 use tracing::level_filters::LevelFilter;
@@ -62,6 +63,7 @@ fn run(file: &Path) -> ExitCode {
         }
     };
     log_to_stderr(loaded.server.log);
+    panics::log();
     #[cfg(feature = "planted-faults")]
     warn!("this build lets tests plant faults: it is for nothing else");
     for line in loaded.warnings.lines() {
