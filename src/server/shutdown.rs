@@ -1,4 +1,4 @@
-//! Signals: SIGHUP reloads, SIGTERM and SIGINT stop.
+//! Signals: SIGHUP reloads, SIGTERM and SIGINT stop, SIGXFSZ does nothing.
 //!
 //! ```text
 //!            SIGHUP: reload
@@ -46,6 +46,9 @@ impl Signals {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (terminate, interrupt, hangup) = {
             let _inside = runtime.enter();
+            // A file that may not grow is a disk that is full: the write fails, and whoever wrote says so. Left alone, the
+            // signal would end the process. Once taken it stays so.
+            drop(signal(SignalKind::from_raw(libc::SIGXFSZ))?);
             (
                 signal(SignalKind::terminate())?,
                 signal(SignalKind::interrupt())?,

@@ -22,6 +22,10 @@ use super::{Entry, Note, Retention, Row, SaveError, Store, Trail};
 /// Between two tries of a store that is away.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
+/// A store that has not failed for so long is said to be back. A full disk has room for a small change now and then, and
+/// none for the next.
+const BACK_AFTER: Duration = Duration::from_secs(5);
+
 /// After a failed housekeeping step; until then the journal grows.
 const FOLD_RETRY_DELAY: Duration = Duration::from_secs(30);
 
@@ -63,9 +67,9 @@ pub(super) struct Keeper {
     behind: Behind,
     /// When to try again.
     away: Option<Instant>,
-    /// The operator knows that writes fail and has not heard that one succeeded. A full disk lets the file be
-    /// opened again and again; it is said once.
-    is_told: bool,
+    /// When a write failed last, if the operator knows and has not heard since that the store is back. A full disk lets the
+    /// file be opened again and again; it is said once.
+    told: Option<Instant>,
     saved_at: Instant,
     /// Until when a group is collected.
     rest_until: Instant,
@@ -90,7 +94,7 @@ impl Keeper {
             owed: VecDeque::new(),
             behind: Behind::new(),
             away: None,
-            is_told: false,
+            told: None,
             saved_at: now(),
             rest_until: now(),
             fold_from: now(),
@@ -194,7 +198,7 @@ impl Keeper {
                     health.commit_times.observe(took);
                 });
                 self.reach();
-                if std::mem::take(&mut self.is_told) {
+                if self.told.take_if(|failed| end >= *failed + BACK_AFTER).is_some() {
                     info!("the store takes changes again");
                 }
                 self.fold_wanted |= count > 0;
@@ -270,7 +274,7 @@ impl Keeper {
             health.reachable = false;
             health.failures += 1;
         });
-        if !std::mem::replace(&mut self.is_told, true) {
+        if self.told.replace(now()).is_none() {
             error!(
                 reason = %reasons(error),
                 "the store takes nothing: calls and seats go on from memory, new log-ins are refused"
@@ -319,6 +323,13 @@ impl Drop for Keeper {
     fn drop(&mut self) {
         // Also on the way out of a panic: nobody may wait for a thread that is gone.
         self.queue.close();
+        if std::thread::panicking() {
+            self.queue.note(|health| {
+                health.reachable = false;
+                health.failures += 1;
+            });
+            error!("the store's thread panicked: new log-ins are refused until the edge is started again");
+        }
         drop(self.queue.take(None, now(), &mut self.behind).saves);
     }
 }

@@ -274,7 +274,9 @@ fn nobody_waits_for_a_thread_that_panicked() {
     let first = save(&store, bindings("demo/1001", 1));
 
     assert_eq!(verdict(&first), SaveVerdict::Failed);
-    store.flush_and_close();
+    store.clone().flush_and_close();
+    // Nor does anybody believe that it is well.
+    assert!(!store.health().reachable);
 }
 
 #[test]
