@@ -74,12 +74,14 @@ fn drive(shell: &Arc<Shell>, id: WorkerId) -> io::Result<()> {
         ways_in.spawn_local(keep_time(Rc::clone(&worker)));
         ways_in.spawn_local(sweep(Rc::clone(&worker)));
         let stop = Rc::clone(&worker.borrow().stop);
+        let panicked = Rc::clone(&worker.borrow().panicked);
         loop {
             tokio::select! {
                 () = stop.notified() => {
                     finish(&worker).await;
                     return Ok(());
                 }
+                () = panicked.notified() => return Err(io::Error::other("the task of a connection panicked")),
                 Some(ended) = ways_in.join_next() => ended?,
             }
         }
@@ -151,7 +153,12 @@ async fn serve(worker: Rc<RefCell<Worker>>, id: ConnectionId) {
         let Some((io, wake, interest)) = worker.borrow_mut().streams.waiting(id) else { return };
         match interest {
             Some(interest) => tokio::select! {
-                ready = io.ready(interest) => if ready.is_ok() { worker.borrow_mut().on_ready(id) },
+                ready = io.ready(interest) => if ready.is_ok() {
+                    // Nobody joins this task, so it says itself that the worker is not to be trusted any more.
+                    if catch_unwind(AssertUnwindSafe(|| worker.borrow_mut().on_ready(id))).is_err() {
+                        return worker.borrow().panicked.notify_one();
+                    }
+                },
                 () = wake.notified() => {}
             },
             None => wake.notified().await,

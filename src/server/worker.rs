@@ -87,6 +87,8 @@ pub(super) struct Worker {
     pub(super) stopping: bool,
     stop_at: Option<Mono>,
     pub(super) stop: Rc<Notify>,
+    /// Notified when it panicked outside the dataplane in a task that nobody joins.
+    pub(super) panicked: Rc<Notify>,
 }
 
 impl Worker {
@@ -128,6 +130,7 @@ impl Worker {
             stopping: false,
             stop_at: None,
             stop: Rc::new(Notify::new()),
+            panicked: Rc::new(Notify::new()),
         })
     }
 
