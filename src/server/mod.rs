@@ -38,6 +38,7 @@ use crate::backend::pin::desk::PinDesk;
 use crate::backend::store::{OpenError, Secrets, StoreHandle, Trail};
 use crate::config::{self, Loaded, Server};
 use crate::media::Media;
+use crate::transport::connections::CONNECTIONS_MAX;
 use clock::Clock;
 use controls::{Commander, Controls, Counts, Phase};
 use handoff::{Certain, Ring};
@@ -52,6 +53,13 @@ pub use sockets::BindError;
 
 /// How long the store may take to keep the first keys; then the edge serves without.
 const FIRST_SAVE_WITHIN: Duration = Duration::from_secs(5);
+
+/// Descriptors that are for no connection of a phone: some dozens of listeners and of what workers wait with, the store,
+/// the files that a reload reads, the audit file, hooks, and 64 connections to the control API.
+const DESCRIPTORS_KEPT: usize = 256;
+
+/// Where the system does not say how many there may be.
+const DESKTOP_DESCRIPTORS: u64 = 1_024;
 
 /// A running edge. Dropped, it stops at once.
 pub struct Edge {
@@ -101,8 +109,10 @@ impl Edge {
     /// # Errors
     /// See [`StartError`]; nothing keeps running then.
     pub fn start(loaded: Loaded) -> Result<Self, StartError> {
-        raise_descriptor_limit();
         let server = Arc::new(loaded.server.clone());
+        let descriptors = raise_descriptor_limit();
+        let connections_max = connections_max(descriptors, server.media.setup.sessions_max, server.workers);
+        info!(descriptors, each = connections_max, "open files, and connections of phones to each worker");
         let (mut sockets, mut bound) = (Vec::new(), Vec::new());
         for listen in &server.listeners {
             let (opened, address) =
@@ -159,6 +169,7 @@ impl Edge {
             server: server.subscribe(),
             keys: keys.subscribe(),
             sockets,
+            connections_max,
         });
         let control_address = control.as_ref().map(TcpListener::local_addr).transpose()?;
         let mut edge = Self {
@@ -260,11 +271,21 @@ fn random<const N: usize>() -> [u8; N] {
 }
 
 /// A connection is a descriptor, and the usual limit is that of a desktop: 1,024. The operator's hard limit is
-/// the one that was meant.
-fn raise_descriptor_limit() {
-    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+/// the one that was meant. Returns what holds.
+fn raise_descriptor_limit() -> u64 {
+    rlimit::increase_nofile_limit(u64::MAX).unwrap_or_else(|error| {
         warn!(reason = %error, "the limit of open files stays as it is");
-    }
+        rlimit::Resource::NOFILE.get_soft().unwrap_or(DESKTOP_DESCRIPTORS)
+    })
+}
+
+/// How many connections of phones each of `workers` may have: its share of what `sounds` sessions of sound and everything
+/// else leave, and half of all at least. A table that is full lets its stalest go; a process without descriptors could not
+/// even read its configuration.
+fn connections_max(descriptors: u64, sounds: usize, workers: usize) -> usize {
+    let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX);
+    let kept = (DESCRIPTORS_KEPT + sounds).min(descriptors / 2);
+    ((descriptors - kept) / workers.max(1)).clamp(1, CONNECTIONS_MAX)
 }
 
 fn open_control(address: SocketAddr) -> Result<TcpListener, StartError> {
@@ -410,6 +431,14 @@ mod tests {
         assert_eq!(error.to_string(), "needs a restart: edge.workers");
         assert_eq!(edge.controls().settings.borrow().generation, 2);
         assert_eq!(edge.controls().settings.borrow().tenants[0].sites.len(), 1);
+    }
+
+    #[test]
+    fn connections_leave_descriptors_for_everything_else() {
+        assert_eq!(connections_max(1_024, 2_000, 2), 256);
+        assert_eq!(connections_max(20_000, 2_000, 2), (20_000 - 2_256) / 2);
+        assert_eq!(connections_max(u64::MAX, 2_000, 8), CONNECTIONS_MAX);
+        assert_eq!(connections_max(0, 2_000, 8), 1);
     }
 
     #[test]

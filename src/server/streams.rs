@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use crate::transport::Counters;
-use crate::transport::connections::{CONNECTIONS_MAX, Connections, Full, Shares};
+use crate::transport::connections::{Connections, Full, Shares};
 use crate::transport::stream::Piece;
 use crate::transport::tcp::{Connection, Limits, Overdue, Reading, Writing};
 use crate::transport::tls::{Acceptor, Handshake, Session};
@@ -47,14 +47,14 @@ pub(super) struct Bounds {
 impl Bounds {
     /// Connections are idle for as long as the longest registration may last: a phone that neither pings nor
     /// calls is heard again then.
-    pub(super) fn of(settings: &Settings) -> Self {
+    pub(super) fn of(settings: &Settings, connections_max: usize) -> Self {
         let mut times = Limits::default();
         for tenant in &settings.tenants {
             let longest = Duration::from_secs(tenant.registrar.expires_max.into());
             times.idle = times.idle.max(longest + REGISTER_SLACK);
         }
         Self {
-            connections_max: CONNECTIONS_MAX,
+            connections_max,
             per_source_max: settings.admission.connections,
             half_open_max: HALF_OPEN_MAX,
             half_open_per_source_max: HALF_OPEN_PER_SOURCE_MAX,
@@ -575,7 +575,7 @@ mod tests {
             Settings::new(1, "edge", Vec::new(), vec![tenant], Default::default(), false)
         };
 
-        assert_eq!(Bounds::of(&settings(600)).times.idle, Duration::from_secs(7200));
-        assert_eq!(Bounds::of(&settings(86_400)).times.idle, Duration::from_secs(87_000));
+        assert_eq!(Bounds::of(&settings(600), 1).times.idle, Duration::from_secs(7200));
+        assert_eq!(Bounds::of(&settings(86_400), 1).times.idle, Duration::from_secs(87_000));
     }
 }

@@ -63,6 +63,8 @@ pub(super) struct Shell {
     pub(super) keys: watch::Receiver<Arc<RoutingKeys>>,
     /// By [`ListenerId`].
     pub(super) sockets: Vec<Sockets>,
+    /// Connections of phones to one worker.
+    pub(super) connections_max: usize,
 }
 
 /// What a worker owns.
@@ -95,7 +97,7 @@ impl Worker {
     pub(super) fn new(shell: &Arc<Shell>, id: WorkerId) -> io::Result<Self> {
         let index = usize::from(id.0);
         let settings = Arc::clone(&shell.settings.borrow());
-        let bounds = Bounds::of(&settings);
+        let bounds = Bounds::of(&settings, shell.connections_max);
         let makings = Makings {
             worker: id,
             workers: u8::try_from(shell.rings.len()).unwrap_or(u8::MAX),
@@ -281,7 +283,7 @@ impl Worker {
                 self.guarded.handle(now, Input::Commanded { reply, order })
             }
             Certain::Configured(settings) => {
-                self.streams.configure(Bounds::of(&settings));
+                self.streams.configure(Bounds::of(&settings, self.shell.connections_max));
                 self.guarded.handle(now, Input::Configured(settings))
             }
             Certain::Keyed(keys) => self.guarded.handle(now, Input::Keyed(keys)),
