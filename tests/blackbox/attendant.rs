@@ -8,14 +8,14 @@ use bench::sound::{Ear, Line};
 use crate::edge::{Edge, PATIENCE, Plan, log_in_code, pin};
 
 /// Longest that anything is said, and as much again.
-const ANNOUNCED: std::time::Duration = PATIENCE.saturating_mul(3);
+pub(crate) const ANNOUNCED: std::time::Duration = PATIENCE.saturating_mul(3);
 
 fn ear() -> Ear {
     Ear::knowing(&Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/prompts/en")).unwrap()
 }
 
 /// Calls a code, and has the attendant on the line.
-fn talk(phone: &mut Phone, code: &str, events: bool) -> (Call, Line) {
+pub(crate) fn talk(phone: &mut Phone, code: &str, events: bool) -> (Call, Line) {
     let mut line = Line::open(phone.address().ip()).unwrap();
     let invite = phone.draft("INVITE", code).with_body("application/sdp", &line.offer(events));
     let mut call = phone.dial_with(invite).unwrap();
@@ -26,7 +26,7 @@ fn talk(phone: &mut Phone, code: &str, events: bool) -> (Call, Line) {
 }
 
 /// Presses keys by SIP INFO.
-fn press(phone: &mut Phone, call: &mut Call, keys: &str) {
+pub(crate) fn press(phone: &mut Phone, call: &mut Call, keys: &str) {
     let account = phone.account().clone();
     for key in keys.chars() {
         let body = format!("Signal={key}\r\nDuration=160\r\n");

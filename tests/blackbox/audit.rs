@@ -31,7 +31,7 @@ fn kinds(records: &[Value]) -> Vec<&str> {
 }
 
 /// A server that takes whatever it is sent; the requests, whole.
-fn hook_server(listener: TcpListener) -> (SocketAddr, Receiver<String>) {
+pub(crate) fn hook_server(listener: TcpListener) -> (SocketAddr, Receiver<String>) {
     hook_server_over(listener, |_, stream| stream)
 }
 
@@ -52,7 +52,7 @@ fn hook_server_over<S: Read + Write>(
     (address, requests)
 }
 
-fn any_port() -> TcpListener {
+pub(crate) fn any_port() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").unwrap()
 }
 

@@ -1,6 +1,7 @@
-//! An edge of its own for each test: the program as it is shipped, in a folder of its own, on ports that the system
-//! gives. Restarted, it keeps them.
+//! An edge of its own for each test: the program in a folder of its own, on ports that the system gives. Restarted, it
+//! keeps them.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read};
@@ -20,8 +21,11 @@ use bench::deadline::Deadline;
 use bench::phone::{Account, Challenge, Message, Phone, Transport, Wire};
 use hotdesk::backend::pin::hash;
 use hotdesk::backend::pin::key::Key;
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use rustls::ClientConfig;
 use tempfile::TempDir;
+
+use crate::secrets;
 
 /// Ten times what is promised, for machines that do other things as well.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -29,9 +33,12 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// The domain of the one tenant, `demo`.
 pub(crate) const DOMAIN: &str = "demo.hotdesk";
 
-const PEPPER: &str = "a key of more than sixteen octets";
+/// The folder beside the configuration in which faults are planted.
+const PLANTED: &str = "planted";
 
-/// Desks and people of the tenant: `desk-1` and 1001, with PIN 4001, and so on.
+pub(crate) const PEPPER: &str = "a key of more than sixteen octets";
+
+/// Desks and people of the tenant: `desk-1` and 1001, with PIN 73400001, and so on.
 pub(crate) const PEOPLE: u16 = 9;
 
 /// What differs from edge to edge.
@@ -51,6 +58,10 @@ pub(crate) struct Plan {
     pub(crate) more: &'static str,
     /// Files beside the configuration, and what is in them.
     pub(crate) files: Vec<(&'static str, String)>,
+    /// Words of a command that the program and its arguments are given to: it does something first and becomes them.
+    pub(crate) under: &'static [&'static str],
+    /// Faults will be planted ([`Edge::plant`]).
+    pub(crate) plants: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -78,6 +89,8 @@ impl Default for Plan {
             limited: false,
             more: "",
             files: Vec::new(),
+            under: &[],
+            plants: false,
         }
     }
 }
@@ -169,7 +182,7 @@ pub(crate) fn pin_hash(number: u16) -> &'static str {
 
 /// The PIN of the person `number`.
 pub(crate) fn pin(number: u16) -> String {
-    (4000 + number).to_string()
+    (73_400_000 + u32::from(number)).to_string()
 }
 
 /// What the person `number` dials to sit down.
@@ -223,9 +236,12 @@ impl Edge {
         }
         let host = plan.listeners.first().map(|listener| listener.address.ip()).unwrap();
         let control_address = SocketAddr::new(host, 0);
+        if plan.plants {
+            fs::create_dir(dir.path().join(PLANTED)).unwrap();
+        }
         let file = file_in(dir.path());
         write_secret(&file, &plan.text(control_address));
-        let Started { process, log, bound } = run(&file);
+        let Started { process, log, bound } = run_under(plan.under, &file);
         assert_eq!(bound.0.len(), plan.listeners.len());
         let control = Control::new(bound.1, "test-token");
         Self { control, process, log, logged: Vec::new(), plan, control_address, bound, dir }
@@ -317,6 +333,35 @@ impl Edge {
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
     }
 
+    /// What the system knows it by.
+    pub(crate) fn process(&self) -> u32 {
+        self.process.0.id()
+    }
+
+    /// Has the system give it no more than `most` of `resource` from now on; `None`: as much as there is. What the hard
+    /// limit allows can be had back.
+    pub(crate) fn limit(&self, resource: Resource, most: Option<u64>) {
+        // It has that of this process.
+        let maximum = getrlimit(resource).maximum;
+        let limit = Rlimit { current: most.or(maximum), maximum };
+        prlimit(Some(Pid::from_child(&self.process.0)), resource, limit).unwrap();
+    }
+
+    /// Plants a fault of `src/planted.rs`, or the same fault with something else in it.
+    #[cfg(feature = "planted-faults")]
+    pub(crate) fn plant(&self, fault: &str, with: &str) {
+        let folder = self.dir.path().join(PLANTED);
+        // Nobody ever sees half of it.
+        fs::write(folder.join("unfinished"), with).unwrap();
+        fs::rename(folder.join("unfinished"), folder.join(fault)).unwrap();
+    }
+
+    /// Mends what was planted.
+    #[cfg(feature = "planted-faults")]
+    pub(crate) fn mend(&self, fault: &str) {
+        fs::remove_file(self.dir.path().join(PLANTED).join(fault)).unwrap();
+    }
+
     /// Waits until nobody sits anywhere.
     pub(crate) fn wait_for_everybody_gone(&self) {
         let deadline = Deadline::after(PATIENCE);
@@ -373,7 +418,20 @@ impl Edge {
         }
     }
 
-    /// What it has logged and somebody has waited for.
+    /// True if a line of the log that has come contains `text`.
+    pub(crate) fn has_logged(&mut self, text: &str) -> bool {
+        self.logged.extend(self.log.try_iter());
+        self.logged.iter().any(|line| line.contains(text))
+    }
+
+    /// All that it has logged. It ends for it.
+    pub(crate) fn whole_log(&mut self) -> String {
+        self.process.end();
+        self.logged.extend(self.log.iter());
+        self.log_so_far()
+    }
+
+    /// What it has logged and somebody has asked for.
     pub(crate) fn log_so_far(&self) -> String {
         self.logged.join("\n")
     }
@@ -394,14 +452,18 @@ impl Edge {
 
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
-        self.process.0.kill().unwrap();
-        self.process.0.wait().unwrap();
+        self.whole_log();
     }
 
     /// Starts it again with the same ports and store.
     pub(crate) fn start_again(&mut self) {
+        self.start_again_under(self.plan.under);
+    }
+
+    /// The same, under another command.
+    pub(crate) fn start_again_under(&mut self, under: &[&str]) {
         self.pin_ports();
-        let Started { process, log, bound } = run(&self.file());
+        let Started { process, log, bound } = run_under(under, &self.file());
         (self.process, self.log) = (process, log);
         assert_eq!(bound, self.bound);
     }
@@ -409,10 +471,12 @@ impl Edge {
 
 impl Drop for Edge {
     fn drop(&mut self) {
+        let log = self.whole_log();
         if thread::panicking() {
-            self.process.end();
-            self.logged.extend(self.log.iter());
-            eprintln!("the edge's log:\n{}", self.logged.join("\n"));
+            eprintln!("the edge's log:\n{log}");
+        } else {
+            // Whatever the test was about.
+            secrets::assert_none_in(&log);
         }
     }
 }
@@ -469,9 +533,19 @@ fn file_in(dir: &Path) -> PathBuf {
 
 /// Runs the program and reads from its welcome where it listens.
 pub(crate) fn run(file: &Path) -> Started {
-    let child = Command::new(env!("CARGO_BIN_EXE_hotdesk"))
-        .arg("run")
-        .arg(file)
+    run_under(&[], file)
+}
+
+fn run_under(under: &[&str], file: &Path) -> Started {
+    let words = under.iter().copied().chain([env!("CARGO_BIN_EXE_hotdesk"), "run"]);
+    let words: Vec<_> = words.map(OsStr::new).chain([file.as_os_str()]).collect();
+    let mut command = Command::new(words[0]);
+    let planted = file.with_file_name(PLANTED);
+    if planted.exists() {
+        command.env("HOTDESK_PLANTED_FAULTS", planted);
+    }
+    let child = command
+        .args(&words[1..])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -111,7 +111,7 @@ fn originals() -> Vec<Vec<u8>> {
     assert!(originals.len() > 60);
     let number = String::from_utf8_lossy(NUMBER);
     for (method, user) in
-        [("REGISTER", "1001"), ("INVITE", "1002"), ("MESSAGE", "1002"), ("INVITE", "*11*1001*4001")]
+        [("REGISTER", "1001"), ("INVITE", "1002"), ("MESSAGE", "1002"), ("INVITE", "*11*1001*73400001")]
     {
         let uri =
             if method == "REGISTER" { "sip:demo.hotdesk".into() } else { format!("sip:{user}@demo.hotdesk") };

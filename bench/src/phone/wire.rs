@@ -2,7 +2,7 @@
 //! Content-Length.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,16 +102,29 @@ impl Wire {
     /// # Errors
     /// The operating system has none, or nobody listens at `edge`. For TLS there is [`Self::open_tls`].
     pub fn open(transport: Transport, edge: SocketAddr) -> io::Result<Self> {
-        let socket = match transport {
-            Transport::Udp => {
-                let own =
-                    if edge.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
-                Socket::Datagrams(UdpSocket::bind(SocketAddr::new(own, 0))?)
-            }
-            Transport::Tcp => Socket::Stream { stream: Stream::Tcp(connect(edge)?), unread: Vec::new() },
-            Transport::Tls => return Err(io::ErrorKind::InvalidInput.into()),
-        };
-        Ok(Self { edge, socket })
+        match transport {
+            Transport::Udp if edge.is_ipv4() => Self::open_udp(edge, Ipv4Addr::LOCALHOST.into()),
+            Transport::Udp => Self::open_udp(edge, Ipv6Addr::LOCALHOST.into()),
+            Transport::Tcp => Self::over_tcp(connect(edge)?),
+            Transport::Tls => Err(io::ErrorKind::InvalidInput.into()),
+        }
+    }
+
+    /// A UDP socket at another address of this machine.
+    ///
+    /// # Errors
+    /// The operating system has none there.
+    pub fn open_udp(edge: SocketAddr, own: IpAddr) -> io::Result<Self> {
+        Ok(Self { edge, socket: Socket::Datagrams(UdpSocket::bind((own, 0))?) })
+    }
+
+    /// A TCP connection that stands already.
+    ///
+    /// # Errors
+    /// The operating system does not say who is at its other end.
+    pub fn over_tcp(stream: TcpStream) -> io::Result<Self> {
+        let edge = stream.peer_addr()?;
+        Ok(Self { edge, socket: Socket::Stream { stream: Stream::Tcp(stream), unread: Vec::new() } })
     }
 
     /// A TLS connection to whoever is called `name` and listens at `edge`, with the handshake behind it. `tls` says whom
