@@ -4,9 +4,10 @@ use std::collections::HashSet;
 
 use crate::effect::{Asker, LogIn};
 use crate::flow::Flow;
-use crate::hotdesk::{Place, Proposal, SeatChange};
+use crate::hotdesk::{Place, Proposal, Seat, SeatChange};
+use crate::input::ReplyId;
 use crate::print::Print;
-use crate::query::QueryId;
+use crate::query::{QueryId, Record};
 use crate::registrar::Sender;
 use crate::settings::StoredPin;
 use crate::slots::{SlotKey, Slots};
@@ -29,6 +30,8 @@ pub(crate) enum Waiting {
     Seats { proposal: Proposal, asker: Asker },
     /// An end that stands in memory already.
     End { change: Arc<SeatChange>, asker: Asker },
+    /// An end that waits for a call. The operator hears of it when it would be there after a restart.
+    OwedEnd { record: Record, seat: Seat, reply: ReplyId },
     /// The bindings of a REGISTER that is answered when they are durable.
     Bindings { flow: Flow, request: Box<[u8]>, aor: Place, sender: Sender },
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::hotdesk::{CalledForHelp, Place, Seat, SeatChange, Surface};
+use crate::hotdesk::{CalledForHelp, DeferredEnd, Place, Seat, SeatChange, Surface};
 use crate::now::Mono;
 
 /// Ties an answer to what waits for it: slot and generation of the asking worker's table.
@@ -190,6 +190,14 @@ pub enum Record {
         /// What is known of it, in place of anything before.
         call: Option<Arc<CalledForHelp>>,
     },
+    /// A seat is to end when no call is up at its device, in place of what was said of it before. It is kept with the
+    /// seat whose epoch it has, and goes with it; where another sits there, or nobody, it is void.
+    OwedEnd {
+        /// Where.
+        device: Place,
+        /// How.
+        end: DeferredEnd,
+    },
 }
 
 /// A PIN that a person chose at a phone. It counts over the operator's until that one changes.
@@ -213,7 +221,7 @@ impl Record {
     /// The address-of-record whose bindings it has: whatever waits to be written of the same one is older.
     pub fn aor(&self) -> Option<&str> {
         match self {
-            Self::Seats(_) | Self::Pin { .. } | Self::CalledForHelp { .. } => None,
+            Self::Seats(_) | Self::Pin { .. } | Self::CalledForHelp { .. } | Self::OwedEnd { .. } => None,
             Self::Bindings { aor, .. } | Self::LogIn { aor, .. } => Some(aor),
         }
     }
@@ -224,6 +232,8 @@ impl Record {
 pub struct Restored {
     /// The seats that stand.
     pub seats: Vec<Seat>,
+    /// Devices where one of them is to end.
+    pub owed_ends: Vec<(Place, DeferredEnd)>,
     /// The last epoch of each customer, also of those where nobody sits now.
     pub epochs: Vec<(Box<str>, u64)>,
     /// Device and extension of the last seat that ended there by anything but the phone's own un-REGISTER. At

@@ -274,7 +274,9 @@ impl Seating {
             Err(Refusal::Busy | Refusal::EmergencyHold) if matches!(asker, Asker::Nobody) => {
                 if let Some(epoch) = only_epoch {
                     let end = DeferredEnd { customer, epoch, cause, surface, origin };
-                    work.ctx.tables.reloads.owe_end(&device, end);
+                    if let Some(record) = owe_end(work.ctx, &device, end) {
+                        work.out.push(Output::WriteBehind(record));
+                    }
                 }
                 return;
             }
@@ -371,6 +373,14 @@ impl Seating {
         let leaving = self.leaving.peek().map(|Reverse((due, _))| *due);
         [retry, leaving].into_iter().flatten().min()
     }
+}
+
+/// The seat at a device is to end when that can be. Returns what the store is to hear of it, if anything.
+pub(crate) fn owe_end(ctx: &Context, device: &Place, end: DeferredEnd) -> Option<Record> {
+    let record = (ctx.settings.durable && end.is_promised())
+        .then(|| Record::OwedEnd { device: device.clone(), end: end.clone() });
+    ctx.tables.reloads.owe_end(device, end);
+    record
 }
 
 /// Proposes a log-in where the settings of today allow it.

@@ -9,8 +9,8 @@ use siphasher::sip::SipHasher13;
 use crate::admission::bans::Bans;
 use crate::auth::Nonces;
 use crate::hotdesk::{
-    CallBacks, CalledForHelp, Calls, Cause, KeptDesks, LastSeats, Lock, Marks, Named, NextEnd, Origin,
-    OutsideCalls, Pins, Place, Reloads, Resumed, Seat, SeatChange, Seats, Surface, Timeouts,
+    CallBacks, CalledForHelp, Calls, Cause, DeferredEnd, KeptDesks, LastSeats, Lock, Marks, Named, NextEnd,
+    Origin, OutsideCalls, Pins, Place, Reloads, Resumed, Seat, SeatChange, Seats, Surface, Timeouts,
 };
 use crate::location::Location;
 use crate::now::{Mono, Now};
@@ -140,6 +140,11 @@ impl Tables {
     pub fn restore(&self, restored: Restored, settings: &Settings, now: Now) -> Unplaced {
         let customer_of = |tenant: &str| Some(&*settings.tenant(tenant)?.customer);
         let seats = self.seats.restore(restored.seats, &restored.epochs, customer_of);
+        for (device, end) in restored.owed_ends {
+            if let Some(customer) = customer_of(device.tenant()) {
+                self.reloads.owe_end(&device, DeferredEnd { customer: customer.into(), ..end });
+            }
+        }
         // A phone that is refused renews its silence in memory alone, so the age of a mark says nothing: the
         // silence starts anew for all of them.
         for (device, extension) in restored.marks {

@@ -7,7 +7,8 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
 use bench::certificates::{Authority, host_showing};
-use bench::phone::Transport;
+use bench::deadline::Deadline;
+use bench::phone::{Transport, connect};
 use rustls::{ServerConnection, StreamOwned};
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
@@ -236,5 +237,30 @@ fn no_secret_leaves_by_any_way() {
     }
     for secret in secrets {
         assert!(!out.contains(&secret), "{secret} left the edge");
+    }
+}
+
+#[test]
+fn a_log_out_that_waits_for_a_call_is_done_and_on_record_after_kill_9() {
+    let mut edge = Edge::start(durable());
+    let mut caller = edge.taken_desk(Transport::Udp, 1);
+    let mut callee = edge.taken_desk(Transport::Udp, 2);
+    connect(&mut caller, &mut callee, "1002").unwrap();
+    for device in ["desk-1", "desk-2"] {
+        let answer = edge.control.log_out("demo", device).unwrap();
+        assert_eq!(answer.status, 202, "{}", answer.body);
+    }
+    assert_eq!((edge.seats().len(), records(&edge, "kind=force").len()), (2, 0), "it waits");
+
+    edge.kill();
+    edge.start_again();
+    edge.wait_for_everybody_gone();
+
+    let deadline = Deadline::after(PATIENCE);
+    while records(&edge, "kind=force").len() < 2 {
+        assert!(deadline.left().is_some(), "not on record");
+    }
+    for record in records(&edge, "kind=force") {
+        assert_eq!((&record["surface"], &record["by"]), (&"api".into(), &"test".into()), "{record}");
     }
 }

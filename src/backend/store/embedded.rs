@@ -17,7 +17,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use dataplane::hotdesk::{Place, Seat};
+use dataplane::hotdesk::Place;
 use dataplane::query::Restored;
 use redb::backends::FileBackend;
 use redb::{
@@ -28,7 +28,7 @@ use redb::{
 use super::archive::{self, Archive};
 use super::fold::{Pass, Progress};
 use super::format::{self, FORMAT, FORMAT_OLDEST, FormError, Row};
-use super::overlay::Overlay;
+use super::overlay::{DeviceState, Overlay};
 use super::{BindingsRead, Entry, OpenError, SaveError, Secrets, Store};
 
 pub(super) const JOURNAL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("journal");
@@ -383,25 +383,26 @@ fn restore(
     transaction: &ReadTransaction,
     mut take: impl FnMut(BindingsRead) -> BindingsRead,
 ) -> Result<(Restored, Secrets, JournalEnd), SaveError> {
-    let seats = transaction.open_table(SEATS)?;
+    let (seats, marks) = (transaction.open_table(SEATS)?, transaction.open_table(MARKS)?);
     let mut overlay = Overlay::default();
     let mut end = JournalEnd { next_row: 0, records: 0 };
     for row in transaction.open_table(JOURNAL)?.iter()? {
         let (number, row) = row?;
         for entry in format::entries(row.value())? {
-            overlay.lay(entry?, |device| seat_at(&seats, device))?;
+            overlay.lay(entry?, |device| kept_of(device, &seats, &marks))?;
             end.records += 1;
         }
         end.next_row = number.value() + 1;
     }
     let mut restored = Restored::default();
     for row in seats.iter()? {
-        let seat = format::decode_seat(row?.1.value())?;
+        let (seat, owed) = format::decode_seat(row?.1.value())?;
         if !overlay.devices.contains_key(&seat.device) {
+            restored.owed_ends.extend(owed.map(|end| (seat.device.clone(), end)));
             restored.seats.push(seat);
         }
     }
-    for row in transaction.open_table(MARKS)?.iter()? {
+    for row in marks.iter()? {
         let (device, mark) = row?;
         let (device, mark) = (place(device.value()), place(mark.value()));
         if !overlay.devices.contains_key(&device) {
@@ -410,6 +411,7 @@ fn restore(
     }
     for (device, state) in overlay.devices {
         restored.seats.extend(state.seat);
+        restored.owed_ends.extend(state.owed.map(|end| (device.clone(), end)));
         restored.marks.extend(state.mark.map(|mark| (device, mark)));
     }
     for row in transaction.open_table(PINS)?.iter()? {
@@ -470,15 +472,21 @@ fn place((tenant, name): (&str, &str)) -> Place {
     Place::new(tenant, name)
 }
 
-/// Who sits at `device` according to the table.
-pub(super) fn seat_at(
-    seats: &impl ReadableTable<(&'static str, &'static str), &'static [u8]>,
+/// What the tables keep of `device`.
+pub(super) fn kept_of(
     device: &Place,
-) -> Result<Option<Seat>, SaveError> {
-    match seats.get((device.tenant(), device.name()))? {
-        Some(octets) => Ok(Some(format::decode_seat(octets.value())?)),
-        None => Ok(None),
-    }
+    seats: &impl ReadableTable<(&'static str, &'static str), &'static [u8]>,
+    marks: &impl ReadableTable<(&'static str, &'static str), (&'static str, &'static str)>,
+) -> Result<DeviceState, SaveError> {
+    let key = (device.tenant(), device.name());
+    let (seat, owed) = match seats.get(key)? {
+        Some(octets) => {
+            let (seat, owed) = format::decode_seat(octets.value())?;
+            (Some(seat), owed)
+        }
+        None => (None, None),
+    };
+    Ok(DeviceState { seat, owed, mark: marks.get(key)?.map(|mark| place(mark.value())) })
 }
 
 #[cfg(test)]

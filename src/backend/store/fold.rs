@@ -13,7 +13,7 @@ use redb::{Database, ReadableDatabase as _, ReadableTable as _};
 
 use super::SaveError;
 use super::embedded::{
-    BINDINGS, CALLED_FOR_HELP, EPOCHS, JOURNAL, MARKS, META, PINS, SEATS, SECRETS_KEY, seat_at,
+    BINDINGS, CALLED_FOR_HELP, EPOCHS, JOURNAL, MARKS, META, PINS, SEATS, SECRETS_KEY, kept_of,
 };
 use super::format;
 use super::overlay::Overlay;
@@ -78,14 +78,14 @@ impl Pass {
 
     fn gather(&mut self, database: &Database, until: Instant) -> Result<(), SaveError> {
         let transaction = database.begin_read()?;
-        let seats = transaction.open_table(SEATS)?;
+        let (seats, marks) = (transaction.open_table(SEATS)?, transaction.open_table(MARKS)?);
         for row in transaction.open_table(JOURNAL)?.range(self.next_row..self.end)? {
             if self.overlay.len() >= PASS_KEYS_MAX {
                 break;
             }
             let (number, row) = row?;
             for entry in format::entries(row.value())? {
-                self.overlay.lay(entry?, |device| seat_at(&seats, device))?;
+                self.overlay.lay(entry?, |device| kept_of(device, &seats, &marks))?;
                 self.records += 1;
             }
             self.next_row = number.value() + 1;
@@ -110,7 +110,9 @@ impl Pass {
                 if let Some((device, state)) = self.overlay.devices.pop_first() {
                     let key = (device.tenant(), device.name());
                     match state.seat {
-                        Some(seat) => drop(seats.insert(key, &format::encode_seat(&seat)?[..])?),
+                        Some(seat) => {
+                            seats.insert(key, &format::encode_seat(&seat, state.owed.as_ref())?[..])?;
+                        }
                         None => drop(seats.remove(key)?),
                     }
                     match state.mark {

@@ -13,10 +13,12 @@
 //! tag 5   a PIN changed at a phone    postcard of (extension, Option<ChangedPin>)
 //! tag 6   a call for help             postcard of (key, Option<CalledForHelp>)
 //! tag 7   a change of seats           postcard of SeatChange
+//! tag 8   an end that waits           postcard of (device, DeferredEnd)
 //! ```
 //!
 //! Format 2 brought `until`, the last field of a seat: rows of format 1 are read as they are, and a row of the table of
 //! seats that ends before it has none. Format 3 brought the surface `hoteling`, of which an older version knows nothing.
+//! Format 4 brought tag 8; in the table the same `DeferredEnd` follows the seat that is to end.
 //!
 //! A log-in with its bindings is two entries of one row, 7 then 2 or 3.
 //!
@@ -25,14 +27,14 @@
 
 use std::sync::Arc;
 
-use dataplane::hotdesk::{CalledForHelp, Cause, Origin, Place, Seat, SeatChange, Surface};
+use dataplane::hotdesk::{CalledForHelp, Cause, DeferredEnd, Origin, Place, Seat, SeatChange, Surface};
 use dataplane::query::{ChangedPin, Record};
 use serde::Deserialize;
 
 use super::{Entry, RoutingKey, Secrets};
 
 /// The format this version writes.
-pub(super) const FORMAT: u32 = 3;
+pub(super) const FORMAT: u32 = 4;
 
 /// The oldest format this version reads.
 pub(super) const FORMAT_OLDEST: u32 = 1;
@@ -44,6 +46,7 @@ const SECRETS: u8 = 4;
 const PIN: u8 = 5;
 const CALLED_FOR_HELP: u8 = 6;
 const SEATS: u8 = 7;
+const OWED_END: u8 = 8;
 
 /// A seat as format 1 has it.
 #[derive(Deserialize)]
@@ -143,6 +146,10 @@ impl Row {
             }),
             Entry::Record(Record::CalledForHelp { key, call }) => self.put(CALLED_FOR_HELP, |octets| {
                 *octets = postcard::to_extend(&(key, call.as_deref()), std::mem::take(octets))?;
+                Ok(())
+            }),
+            Entry::Record(Record::OwedEnd { device, end }) => self.put(OWED_END, |octets| {
+                *octets = postcard::to_extend(&(device, end), std::mem::take(octets))?;
                 Ok(())
             }),
             Entry::Secrets(secrets) => self.put(SECRETS, |octets| {
@@ -245,6 +252,10 @@ fn entry(rest: &mut &[u8]) -> Result<Entry, FormError> {
             let (key, call): (_, Option<CalledForHelp>) = postcard::from_bytes(payload)?;
             Entry::Record(Record::CalledForHelp { key, call: call.map(Arc::new) })
         }
+        OWED_END => {
+            let (device, end) = postcard::from_bytes(payload)?;
+            Entry::Record(Record::OwedEnd { device, end })
+        }
         tag => return Err(FormError::Tag(tag)),
     })
 }
@@ -254,14 +265,23 @@ fn number(rest: &mut &[u8]) -> Result<usize, FormError> {
     Ok(u32::from_le_bytes(*octets) as usize)
 }
 
-/// A row of the table of seats.
-pub(super) fn encode_seat(seat: &Seat) -> Result<Vec<u8>, FormError> {
-    Ok(postcard::to_allocvec(seat)?)
+/// A row of the table of seats: a seat, and how it is to end, if it is.
+pub(super) fn encode_seat(seat: &Seat, owed: Option<&DeferredEnd>) -> Result<Vec<u8>, FormError> {
+    let octets = postcard::to_allocvec(seat)?;
+    Ok(match owed {
+        Some(end) => postcard::to_extend(end, octets)?,
+        None => octets,
+    })
 }
 
-pub(super) fn decode_seat(octets: &[u8]) -> Result<Seat, FormError> {
+pub(super) fn decode_seat(octets: &[u8]) -> Result<(Seat, Option<DeferredEnd>), FormError> {
     let (seat, rest) = postcard::take_from_bytes::<Seat1>(octets)?;
-    Ok(seat.until(if rest.is_empty() { None } else { postcard::from_bytes(rest)? }))
+    if rest.is_empty() {
+        return Ok((seat.until(None), None));
+    }
+    let (until, rest) = postcard::take_from_bytes(rest)?;
+    let owed = if rest.is_empty() { None } else { Some(postcard::from_bytes(rest)?) };
+    Ok((seat.until(until), owed))
 }
 
 /// A row of the table of PINs.
@@ -435,6 +455,30 @@ mod tests {
         assert_eq!(row_of(&samples_of_3()), row, "a new form needs a new number");
     }
 
+    /// What format 4 can say beyond that.
+    fn sample_of_4() -> (DeferredEnd, Entry) {
+        let end = DeferredEnd {
+            customer: "demo".into(),
+            epoch: 9,
+            cause: Cause::Forced,
+            surface: Surface::Api,
+            origin: Origin::of_operator("console"),
+        };
+        let record = Record::OwedEnd { device: Place::new("demo", "desk-1"), end: end.clone() };
+        (end, Entry::Record(record))
+    }
+
+    #[test]
+    fn format_4_is_read_by_every_later_version() {
+        let row: Vec<u8> = FORMAT_4.as_bytes().chunks(2).map(hex).collect();
+        let samples = [sample_of_4().1];
+
+        let read: Result<Vec<_>, _> = entries(&row).unwrap().collect();
+
+        assert_eq!(read.unwrap(), samples);
+        assert_eq!(row_of(&samples), row, "a new form needs a new number");
+    }
+
     /// A PIN that somebody chose, and that the operator's counts again.
     fn samples_of_pins() -> Vec<Entry> {
         let chosen = ChangedPin { phc: "$x$".into(), replaces: [7; 16], at: 1_700_000_000_000 };
@@ -456,14 +500,31 @@ mod tests {
     fn a_row_of_the_table_of_seats_is_read_with_and_without_an_end() {
         let Entry::Record(Record::Seats(change)) = &samples_of_2()[0] else { unreachable!("it is a change") };
         let seat = change.begun.clone().unwrap();
-        let row = encode_seat(&seat).unwrap();
+        let row = encode_seat(&seat, None).unwrap();
 
-        assert_eq!(decode_seat(&row).unwrap(), seat);
+        assert_eq!(decode_seat(&row).unwrap(), (seat.clone(), None));
         // The octets of `Some` and its instant are the last.
         let cut = row.len() - 1 - 6;
-        assert_eq!(decode_seat(&row[..cut]).unwrap(), Seat { until: None, ..seat });
+        assert_eq!(decode_seat(&row[..cut]).unwrap(), (Seat { until: None, ..seat }, None));
         assert!(decode_seat(&row[..row.len() - 1]).is_err());
     }
+
+    #[test]
+    fn a_row_of_the_table_of_seats_has_the_end_that_waits() {
+        let Entry::Record(Record::Seats(change)) = &samples_of_2()[0] else { unreachable!("it is a change") };
+        let (seat, end) = (change.begun.clone().unwrap(), sample_of_4().0);
+
+        for seat in [Seat { until: None, ..seat.clone() }, seat] {
+            let row = encode_seat(&seat, Some(&end)).unwrap();
+
+            assert_eq!(decode_seat(&row).unwrap(), (seat, Some(end.clone())));
+            assert!(decode_seat(&row[..row.len() - 1]).is_err());
+        }
+    }
+
+    // One end: device, customer, epoch, cause 2, surface 2, the operator, no source, no Call-ID.
+    const FORMAT_4: &str = "\
+        01000000081f0000000464656d6f066465736b2d310464656d6f0902020107636f6e736f6c650000";
 
     // One change: customer, epoch, nobody ended, the seat that began (surface 6, an end), cause, surface 6, instant.
     const FORMAT_3: &str = "\

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dataplane::hotdesk::{CalledForHelp, Place, Seat, SeatChange};
+use dataplane::hotdesk::{CalledForHelp, DeferredEnd, Place, Seat, SeatChange};
 use dataplane::query::{ChangedPin, Record};
 
 use super::{Entry, SaveError, Secrets};
@@ -30,13 +30,22 @@ pub(super) struct Overlay {
 }
 
 /// All that is kept of one device. Seat and mark are written in one transaction: the end of a seat is folded
-/// only where the seat stands, so a mark that came later than its removal would never come.
+/// only where the seat stands, so a mark that came later than its removal would never come. What a seat owes is
+/// written into its row.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct DeviceState {
     /// `None`: nobody sits there.
     pub(super) seat: Option<Seat>,
+    /// How that seat is to end.
+    pub(super) owed: Option<DeferredEnd>,
     /// Whose REGISTER from there is no log-in.
     pub(super) mark: Option<Place>,
+}
+
+impl DeviceState {
+    fn epoch(&self) -> Option<u64> {
+        self.seat.as_ref().map(|seat| seat.epoch)
+    }
 }
 
 impl Overlay {
@@ -49,25 +58,24 @@ impl Overlay {
             + self.called_for_help.len()
     }
 
-    /// Adds the next entry. `seat_below` tells who sits at a device according to the tables.
+    /// Adds the next entry. `below` tells what is kept of a device according to the tables.
     pub(super) fn lay(
         &mut self,
         entry: Entry,
-        seat_below: impl Fn(&Place) -> Result<Option<Seat>, SaveError>,
+        below: impl Fn(&Place) -> Result<DeviceState, SaveError>,
     ) -> Result<(), SaveError> {
         match entry {
             Entry::Record(Record::Bindings { aor, record }) => drop(self.bindings.insert(aor, record)),
-            Entry::Record(Record::Seats(change)) => {
-                self.lay_change(Arc::unwrap_or_clone(change), seat_below)?
-            }
+            Entry::Record(Record::Seats(change)) => self.lay_change(Arc::unwrap_or_clone(change), below)?,
             Entry::Record(Record::LogIn { change, aor, record }) => {
                 self.bindings.insert(aor, record);
-                self.lay_change(Arc::unwrap_or_clone(change), seat_below)?;
+                self.lay_change(Arc::unwrap_or_clone(change), below)?;
             }
             Entry::Record(Record::Pin { extension, pin }) => drop(self.pins.insert(extension, pin)),
             Entry::Record(Record::CalledForHelp { key, call }) => {
                 self.called_for_help.insert(key, call);
             }
+            Entry::Record(Record::OwedEnd { device, end }) => self.lay_owed_end(device, end, below)?,
             Entry::Secrets(secrets) => self.secrets = Some(secrets),
             Entry::Trail(_) | Entry::Place { .. } => unreachable!("they are not in the journal"),
         }
@@ -77,7 +85,7 @@ impl Overlay {
     fn lay_change(
         &mut self,
         change: SeatChange,
-        seat_below: impl Fn(&Place) -> Result<Option<Seat>, SaveError>,
+        below: impl Fn(&Place) -> Result<DeviceState, SaveError>,
     ) -> Result<(), SaveError> {
         let by_phone_itself = change.is_by_phone_itself();
         // Where the change seats somebody, it alone tells the outcome, whatever was there.
@@ -88,21 +96,41 @@ impl Overlay {
                 continue;
             }
             let sits = match self.devices.get(&ended.device) {
-                Some(state) => state.seat.as_ref().map(|seat| seat.epoch),
-                None => seat_below(&ended.device)?.map(|seat| seat.epoch),
+                Some(state) => state.epoch(),
+                None => below(&ended.device)?.epoch(),
             };
             // An end that was made while the store was away may arrive behind the log-in that followed it:
             // the epoch tells that the seat it means is gone already.
             if sits == Some(ended.epoch) {
                 let mark = (!by_phone_itself).then_some(ended.extension);
-                self.devices.insert(ended.device, DeviceState { seat: None, mark });
+                self.devices.insert(ended.device, DeviceState { mark, ..DeviceState::default() });
             }
         }
         let epoch = self.epochs.entry(change.customer).or_default();
         *epoch = change.epoch.max(*epoch);
         if let Some(seat) = change.begun {
-            self.devices.insert(seat.device.clone(), DeviceState { seat: Some(seat), mark: put_out });
+            let device = seat.device.clone();
+            let state = DeviceState { seat: Some(seat), owed: None, mark: put_out };
+            self.devices.insert(device, state);
         }
+        Ok(())
+    }
+
+    fn lay_owed_end(
+        &mut self,
+        device: Place,
+        end: DeferredEnd,
+        below: impl Fn(&Place) -> Result<DeviceState, SaveError>,
+    ) -> Result<(), SaveError> {
+        let mut state = match self.devices.remove(&device) {
+            Some(state) => state,
+            None => below(&device)?,
+        };
+        // It may arrive behind the end of its seat, as any end may.
+        if state.epoch() == Some(end.epoch) {
+            state.owed = Some(end);
+        }
+        self.devices.insert(device, state);
         Ok(())
     }
 }
@@ -142,10 +170,26 @@ mod tests {
         })))
     }
 
+    fn owed(epoch: u64) -> DeferredEnd {
+        DeferredEnd {
+            customer: "demo".into(),
+            epoch,
+            cause: Cause::Forced,
+            surface: Surface::Api,
+            origin: Origin::of_operator("console"),
+        }
+    }
+
+    fn owes(epoch: u64) -> Entry {
+        Entry::Record(Record::OwedEnd { device: Place::new("demo", "desk-1"), end: owed(epoch) })
+    }
+
     fn outcome(entries: impl IntoIterator<Item = Entry>, below: Option<Seat>) -> Overlay {
         let mut overlay = Overlay::default();
         for entry in entries {
-            overlay.lay(entry, |_| Ok(below.clone())).unwrap();
+            overlay
+                .lay(entry, |_| Ok(DeviceState { seat: below.clone(), ..DeviceState::default() }))
+                .unwrap();
         }
         overlay
     }
@@ -202,6 +246,34 @@ mod tests {
 
         assert_eq!(at(&anew, "desk-1"), (Some(&seat("desk-1", 3)), None));
         assert_eq!(at(&taken_over, "desk-1"), (Some(&seat("desk-1", 2)), Some("1001")));
+    }
+
+    #[test]
+    fn an_end_that_waits_is_kept_with_its_seat_and_the_mark_stays() {
+        let below = || DeviceState {
+            seat: Some(seat("desk-1", 5)),
+            owed: None,
+            mark: Some(Place::new("demo", "1002")),
+        };
+        let mut overlay = Overlay::default();
+
+        overlay.lay(owes(5), |_| Ok(below())).unwrap();
+
+        let state = &overlay.devices[&Place::new("demo", "desk-1")];
+        assert_eq!(*state, DeviceState { owed: Some(owed(5)), ..below() });
+    }
+
+    #[test]
+    fn an_end_that_waits_goes_with_its_seat_and_is_void_for_another() {
+        let next = || change(6, &[seat("desk-1", 5)], Some(seat("desk-1", 6)));
+        for entries in [vec![owes(5), next()], vec![next(), owes(5)]] {
+            let overlay = outcome(entries, Some(seat("desk-1", 5)));
+
+            let state = &overlay.devices[&Place::new("demo", "desk-1")];
+            assert_eq!((&state.seat, &state.owed), (&Some(seat("desk-1", 6)), &None));
+        }
+        let ended = outcome([change(6, &[seat("desk-1", 5)], None), owes(5)], Some(seat("desk-1", 5)));
+        assert_eq!(ended.devices[&Place::new("demo", "desk-1")].owed, None);
     }
 
     #[test]

@@ -153,7 +153,8 @@ impl Queue {
             record @ (Record::Seats(_)
             | Record::LogIn { .. }
             | Record::Pin { .. }
-            | Record::CalledForHelp { .. }) => {
+            | Record::CalledForHelp { .. }
+            | Record::OwedEnd { .. }) => {
                 return self.push(Entry::Record(record), true, Box::new(|_| ()));
             }
         };

@@ -250,6 +250,9 @@ impl Rooms {
                 }
                 self.effects.push(Effect::Granted { asker, change });
             }
+            (Some(Waiting::OwedEnd { record, seat, reply }), Answer::Saved(verdict)) => {
+                self.on_owed_end_saved(work, verdict, record, seat, reply);
+            }
             (Some(Waiting::Bindings { flow, request, aor, sender }), Answer::Saved(verdict)) => {
                 if verdict == SaveVerdict::Failed {
                     // Bindings are soft state: the phone is served, and its next refresh is written again.

@@ -10,7 +10,9 @@ use crate::input::{Notice, ReplyId};
 use crate::location::{Binding, Holder, device_hash};
 use crate::notifier::Eviction;
 use crate::output::{Done, Output};
+use crate::pending::Waiting;
 use crate::proxy::{self, Target};
+use crate::query::{Query, Record, SaveVerdict};
 use crate::refusal::Refusal;
 use crate::seating::{self, Ending, customer_of};
 use crate::settings::{Settings, Tenant};
@@ -244,8 +246,37 @@ impl Rooms {
             surface: Surface::Api,
             origin: Origin::of_operator(by),
         };
-        self.defer_end(work, &device, end);
-        work.out.push(Output::Reply(reply, Ok(Done::Deferred((*seat).clone()))));
+        let seat = Seat::clone(&seat);
+        match seating::owe_end(work.ctx, &device, end) {
+            Some(record) => self.save_owed_end(work, record, seat, reply),
+            None => work.out.push(Output::Reply(reply, Ok(Done::Deferred(seat)))),
+        }
+        // The last call may have ended while this was decided.
+        self.effects.push(Effect::Idle(device));
+    }
+
+    fn save_owed_end(&mut self, work: &mut Work<'_>, record: Record, seat: Seat, reply: ReplyId) {
+        let waiting = Waiting::OwedEnd { record: record.clone(), seat: seat.clone(), reply };
+        match self.pending.insert(waiting) {
+            Some(query) => work.out.push(Output::Ask(query, Query::Save(record))),
+            None => self.on_owed_end_saved(work, SaveVerdict::Failed, record, seat, reply),
+        }
+    }
+
+    /// The operator is told that the seat will end; the store has it, or will have it as soon as it can.
+    pub(super) fn on_owed_end_saved(
+        &mut self,
+        work: &mut Work<'_>,
+        verdict: SaveVerdict,
+        record: Record,
+        seat: Seat,
+        reply: ReplyId,
+    ) {
+        if verdict == SaveVerdict::Failed {
+            self.not_durable(work);
+            work.out.push(Output::WriteBehind(record));
+        }
+        work.out.push(Output::Reply(reply, Ok(Done::Deferred(seat))));
     }
 
     /// An administrator ends every seat at the devices of a site, or of a tenant.
@@ -337,7 +368,9 @@ impl Rooms {
     }
 
     fn defer_end(&mut self, work: &mut Work<'_>, device: &Place, end: DeferredEnd) {
-        work.ctx.tables.reloads.owe_end(device, end);
+        if let Some(record) = seating::owe_end(work.ctx, device, end) {
+            work.out.push(Output::WriteBehind(record));
+        }
         // The last call may have ended while this was decided.
         self.effects.push(Effect::Idle(device.clone()));
     }

@@ -105,7 +105,7 @@ impl Cause {
 }
 
 /// Who asked for a change and from where, as far as it is known: for the audit trail alone, nothing is decided by it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Origin {
     /// The operator behind it: the name of a token, or of a master PIN.
     pub by: Option<Box<str>>,

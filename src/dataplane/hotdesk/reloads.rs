@@ -6,6 +6,8 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::change::{Cause, Origin, Surface};
 use super::place::Place;
 use crate::hash::NameHasher;
@@ -13,7 +15,7 @@ use crate::sharded::Sharded;
 
 /// The end of one sitting, kept until the device is idle. It is void if the epoch has changed by then: give it
 /// to `Seats::end_now` as `only_epoch`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeferredEnd {
     /// The customer of the device's tenant.
     pub customer: Box<str>,
@@ -25,6 +27,15 @@ pub struct DeferredEnd {
     pub surface: Surface,
     /// Who asked, for the audit trail.
     pub origin: Origin,
+}
+
+impl DeferredEnd {
+    /// True if somebody was told that the seat will end, and nothing else knows of it: such an end is kept in the store.
+    /// What the clock and the configuration end they end again after a restart; a phone that has un-registered may be
+    /// back by then.
+    pub fn is_promised(&self) -> bool {
+        matches!(self.cause, Cause::Forced | Cause::LogOut) && self.surface != Surface::Native
+    }
 }
 
 /// What is due at a device that has become idle. The end comes first: the reload then shows what follows.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::flow::WorkerId;
-use crate::hotdesk::{CalledForHelp, Place, Seat};
+use crate::hotdesk::{CalledForHelp, DeferredEnd, Place, Seat};
 use crate::query::{QueryId, Record, Restored};
 
 /// How the store behaves.
@@ -25,6 +25,7 @@ pub struct Store {
     pub mood: StoreMood,
     pub(super) held: VecDeque<(WorkerId, QueryId, Record)>,
     seats: BTreeMap<Place, Seat>,
+    owed_ends: BTreeMap<Place, DeferredEnd>,
     marks: BTreeMap<Place, Place>,
     epochs: BTreeMap<Box<str>, u64>,
     bindings: BTreeMap<Box<str>, Box<[u8]>>,
@@ -37,6 +38,7 @@ impl Store {
             mood: StoreMood::Writes(Duration::from_millis(1)),
             held: VecDeque::new(),
             seats: BTreeMap::new(),
+            owed_ends: BTreeMap::new(),
             marks: BTreeMap::new(),
             epochs: BTreeMap::new(),
             bindings: BTreeMap::new(),
@@ -62,6 +64,7 @@ impl Store {
                     let stands = self.seats.get(&seat.device).is_some_and(|kept| kept.epoch == seat.epoch);
                     if stands {
                         self.seats.remove(&seat.device);
+                        self.owed_ends.remove(&seat.device);
                     }
                     if here == Some(&seat.device) || stands {
                         self.marks.remove(&seat.device);
@@ -72,6 +75,12 @@ impl Store {
                 }
                 if let Some(seat) = &change.begun {
                     self.seats.insert(seat.device.clone(), seat.clone());
+                    self.owed_ends.remove(&seat.device);
+                }
+            }
+            Record::OwedEnd { device, end } => {
+                if self.seats.get(&device).is_some_and(|kept| kept.epoch == end.epoch) {
+                    self.owed_ends.insert(device, end);
                 }
             }
             Record::Bindings { aor, record: Some(record) } => drop(self.bindings.insert(aor, record)),
@@ -89,6 +98,7 @@ impl Store {
     pub fn restored(&self) -> Restored {
         Restored {
             seats: self.seats.values().cloned().collect(),
+            owed_ends: self.owed_ends.iter().map(|(device, end)| (device.clone(), end.clone())).collect(),
             marks: self.marks.iter().map(|(device, mark)| (device.clone(), mark.clone())).collect(),
             epochs: self.epochs.iter().map(|(customer, epoch)| (customer.clone(), *epoch)).collect(),
             bindings: self.bindings.iter().map(|(aor, record)| (aor.clone(), record.clone())).collect(),

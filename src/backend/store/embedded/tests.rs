@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dataplane::audit::{Event, Kind};
-use dataplane::hotdesk::{CalledForHelp, Caller, Cause, Origin, SeatChange, Surface};
+use dataplane::hotdesk::{CalledForHelp, Caller, Cause, DeferredEnd, Origin, Seat, SeatChange, Surface};
 use dataplane::query::{ChangedPin, Record};
 use proptest::prelude::*;
 
@@ -69,6 +69,7 @@ fn seat(device: &str, extension: &str, epoch: u64) -> Seat {
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Model {
     seats: BTreeMap<Place, Seat>,
+    owed_ends: BTreeMap<Place, DeferredEnd>,
     marks: BTreeMap<Place, Place>,
     epoch: u64,
     bindings: BTreeMap<Box<str>, Box<[u8]>>,
@@ -93,6 +94,9 @@ impl Model {
         let loses =
             |_: &Place, seat: &mut Seat| seat.device == device || Some(seat.extension.name()) == extension;
         let ended: Vec<_> = self.seats.extract_if(.., loses).map(|(_, seat)| seat).collect();
+        for seat in &ended {
+            self.owed_ends.remove(&seat.device);
+        }
         if let Some(extension) = extension {
             self.marks.remove(&device);
             self.seats.insert(device.clone(), seat(device.name(), extension, self.epoch));
@@ -112,6 +116,23 @@ impl Model {
             at: self.epoch,
             origin: Origin::UNKNOWN,
         })))
+    }
+
+    /// The seat at `device` is to end, if there is one.
+    fn owe(&mut self, device: &str) -> Entry {
+        let device = Place::new("demo", device);
+        let epoch = self.seats.get(&device).map(|seat| seat.epoch);
+        let end = DeferredEnd {
+            customer: "demo".into(),
+            epoch: epoch.unwrap_or_default(),
+            cause: Cause::Forced,
+            surface: Surface::Api,
+            origin: Origin::of_operator("console"),
+        };
+        if epoch.is_some() {
+            self.owed_ends.insert(device.clone(), end.clone());
+        }
+        Entry::Record(Record::OwedEnd { device, end })
     }
 
     fn bind(&mut self, aor: &str, record: Option<&[u8]>) -> Entry {
@@ -143,6 +164,7 @@ impl Model {
         assert!(restored.epochs.len() <= 1);
         let rows = (restored.seats.len(), restored.marks.len(), restored.bindings.len(), restored.pins.len());
         let model = Self {
+            owed_ends: restored.owed_ends.into_iter().collect(),
             seats: restored.seats.into_iter().map(|seat| (seat.device.clone(), seat)).collect(),
             marks: restored.marks.into_iter().collect(),
             epoch: restored.epochs.first().map_or(0, |(_, epoch)| *epoch),
@@ -360,8 +382,8 @@ fn a_later_format_is_refused_by_its_number() {
 
     let opened = open_file(&path).map(drop).unwrap_err();
 
-    assert!(matches!(opened, OpenError::Format { found: 4, known: 3, .. }));
-    assert!(opened.to_string().ends_with("hotdesk.db has format 4, this version reads format 3"));
+    assert!(matches!(opened, OpenError::Format { found: 5, known: 4, .. }));
+    assert!(opened.to_string().ends_with("hotdesk.db has format 5, this version reads format 4"));
 }
 
 #[test]
@@ -503,6 +525,7 @@ enum Step {
 enum Act {
     LogIn(u8, u8),
     End(u8),
+    Owe(u8),
     UnRegister(u8),
     Bind(u8, Vec<u8>),
     Unbind(u8),
@@ -517,6 +540,7 @@ impl Act {
                 model.change(&format!("desk-{device}"), Some(&format!("100{extension}")))
             }
             Self::End(device) => model.change(&format!("desk-{device}"), None),
+            Self::Owe(device) => model.owe(&format!("desk-{device}")),
             Self::UnRegister(device) => model.un_register(&format!("desk-{device}")),
             Self::Bind(aor, record) => model.bind(&format!("demo/{aor}"), Some(record)),
             Self::Unbind(aor) => model.bind(&format!("demo/{aor}"), None),
@@ -530,6 +554,7 @@ fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         (0..6_u8, 0..6_u8).prop_map(|(device, extension)| Act::LogIn(device, extension)),
         (0..6_u8).prop_map(Act::End),
+        (0..6_u8).prop_map(Act::Owe),
         (0..6_u8).prop_map(Act::UnRegister),
         (0..12_u8, prop::collection::vec(any::<u8>(), 0..600))
             .prop_map(|(aor, record)| Act::Bind(aor, record)),

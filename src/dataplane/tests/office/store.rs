@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use dataplane::output::Report;
+use dataplane::hotdesk::{Cause, Surface};
+use dataplane::input::Command;
+use dataplane::output::{Done, Report};
 use dataplane::testing::{Manner, Office, StoreMood};
 
 use crate::{SEED, seconds, three_desks};
@@ -80,6 +82,77 @@ fn log_out_takes_effect_with_the_store_away_and_says_so() {
     assert_eq!(office.device_of("1001"), None);
     assert!(office.reports.contains(&Report::NotDurable));
     assert_eq!(office.counters().not_durable, 1);
+}
+
+/// 1001 sits at desk-1 and 1002 at desk-2, in a call with each other.
+fn two_in_a_call() -> Office {
+    let mut office = three_desks();
+    office.log_in("1001", "desk-1");
+    office.log_in("1002", "desk-2");
+    let call = office.call("desk-1", "1002");
+    assert_eq!(office.outcome(call), Some(200));
+    office
+}
+
+/// Why the last seat ended, and who asked for it.
+fn last_end(office: &Office) -> Option<(Cause, Surface, Option<Box<str>>)> {
+    office.reports.iter().rev().find_map(|report| match report {
+        Report::SeatsChanged(change) if change.begun.is_none() => {
+            Some((change.cause, change.surface, change.origin.by.clone()))
+        }
+        _ => None,
+    })
+}
+
+#[test]
+fn log_out_that_waits_for_a_call_is_done_after_a_kill_as_it_was_asked_for() {
+    let tenant = || Box::from("demo");
+    let ways = [
+        Command::LogOut { tenant: tenant(), device: "desk-1".into(), now: false },
+        Command::LogOutExtension { tenant: tenant(), extension: "1001".into(), now: false },
+        Command::LogOutAll { tenant: tenant(), site: None, now: false },
+    ];
+    for way in ways {
+        let mut office = two_in_a_call();
+        let done = office.command(way);
+        assert!(matches!(done, Some(Ok(Done::Deferred(_) | Done::Ending(_)))), "{done:?}");
+        office.advance(seconds(2));
+        assert!(office.seat_at("desk-1").is_some(), "it waits");
+
+        office.kill_and_restart();
+        office.advance(seconds(2));
+
+        assert_eq!(office.seat_at("desk-1"), None);
+        assert_eq!(last_end(&office), Some((Cause::Forced, Surface::Api, Some("console".into()))));
+        assert!(office.store.restored().owed_ends.is_empty(), "it is done");
+    }
+}
+
+#[test]
+fn log_out_that_waits_for_a_call_is_confirmed_when_the_store_has_it_or_is_away() {
+    let mut office = two_in_a_call();
+    office.store.mood = StoreMood::Holds;
+
+    assert_eq!(office.force_out("desk-1", false), None);
+    assert_eq!(office.store.held(), 1);
+
+    office.store.mood = StoreMood::Fails;
+    let done = office.force_out("desk-2", false);
+    assert!(matches!(done, Some(Ok(Done::Deferred(_)))), "{done:?}");
+    assert!(office.reports.contains(&Report::NotDurable));
+}
+
+#[test]
+fn log_out_that_waited_ends_nobody_who_sat_down_later() {
+    let mut office = two_in_a_call();
+    office.force_out("desk-1", false);
+    office.log_in("1003", "desk-1");
+
+    office.kill_and_restart();
+    office.advance(seconds(2));
+
+    assert_eq!(office.device_of("1003").as_deref(), Some("desk-1"));
+    assert_eq!(last_end(&office), None);
 }
 
 #[test]
