@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use serde_json::json;
+use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::backend::pin::changed::counts;
@@ -87,6 +87,9 @@ pub struct Unlock {
     pub extension: Box<str>,
     /// At this shared phone alone; else wherever it is locked.
     pub device: Option<Box<str>>,
+    /// The tenant of that phone, where it is another: a visitor's PIN is locked there.
+    #[arg(long, value_name = "TENANT", requires = "device")]
+    pub device_tenant: Option<Box<str>>,
     /// Where the control API is.
     #[arg(long, default_value = "http://127.0.0.1:8060")]
     pub url: String,
@@ -94,6 +97,20 @@ pub struct Unlock {
     /// line everybody on this machine could read it.
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+}
+
+impl Unlock {
+    /// The body of the request.
+    fn body(&self) -> Value {
+        let Self { tenant, extension, device, device_tenant, .. } = self;
+        let mut body = json!({ "tenant": tenant, "extension": extension });
+        for (name, value) in [("device", device), ("device_tenant", device_tenant)] {
+            if let Some(value) = value {
+                body[name] = json!(value);
+            }
+        }
+        body
+    }
 }
 
 /// Why `hotdesk unlock` unlocked nothing.
@@ -122,7 +139,7 @@ pub enum UnlockError {
 /// # Errors
 /// See [`UnlockError`]; whatever was locked still is.
 pub fn unlock(arguments: &Unlock) -> Result<(), UnlockError> {
-    let Unlock { tenant, extension, device, url, token_file } = arguments;
+    let Unlock { tenant, extension, device, url, token_file, .. } = arguments;
     let token = match token_file {
         Some(path) => {
             let read = config::first_line(path);
@@ -130,11 +147,7 @@ pub fn unlock(arguments: &Unlock) -> Result<(), UnlockError> {
         }
         None => Zeroizing::new(std::env::var(TOKEN_VARIABLE).map_err(|_| UnlockError::NoToken)?),
     };
-    let mut body = json!({ "tenant": tenant, "extension": extension });
-    if let Some(device) = device {
-        body["device"] = json!(device);
-    }
-    Client::new(url, token)?.post("/v1/unlock", &body)?;
+    Client::new(url, token)?.post("/v1/unlock", &arguments.body())?;
     let at = device.as_deref().map_or("everywhere".to_owned(), |device| format!("at {device}"));
     println!("{tenant}: the PIN of {extension} may be tried again {at}");
     Ok(())
@@ -317,6 +330,25 @@ mod tests {
         use clap::CommandFactory as _;
 
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn unlock_asks_for_the_phone_that_is_named_and_a_tenant_of_none_is_refused() {
+        let body = |more: &[&str]| {
+            let parsed =
+                Cli::try_parse_from(["hotdesk", "unlock", "demo", "1001"].iter().chain(more)).ok()?;
+            let Command::Unlock(unlock) = parsed.command else { return None };
+            Some(unlock.body())
+        };
+
+        let everywhere = json!({ "tenant": "demo", "extension": "1001" });
+        assert_eq!(body(&[]), Some(everywhere));
+        let here = json!({ "tenant": "demo", "extension": "1001", "device": "desk-1" });
+        assert_eq!(body(&["desk-1"]), Some(here));
+        let elsewhere =
+            json!({ "tenant": "demo", "extension": "1001", "device": "desk-1", "device_tenant": "annex" });
+        assert_eq!(body(&["desk-1", "--device-tenant", "annex"]), Some(elsewhere));
+        assert_eq!(body(&["--device-tenant", "annex"]), None);
     }
 
     #[test]

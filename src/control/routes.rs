@@ -362,6 +362,8 @@ struct Unlock {
     tenant: Box<str>,
     extension: Box<str>,
     device: Option<Box<str>>,
+    /// Of the device, where it is another.
+    device_tenant: Option<Box<str>>,
 }
 
 /// Lets an extension's PIN be tried again everywhere, or at one device.
@@ -370,9 +372,12 @@ async fn unlock<E: Edge>(
     Extension(bearer): Extension<Bearer>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    let Unlock { tenant, extension, device } = parse(body)?;
-    info!(by = %bearer.0, %tenant, %extension, device, "unlock asked for at the control API");
-    order(&edge, bearer.0, Command::Unlock { tenant, extension, device }).await
+    let Unlock { tenant, extension, device, device_tenant } = parse(body)?;
+    if device_tenant.is_some() && device.is_none() {
+        return Err(Problem::malformed("`device_tenant` is that of a `device`".to_owned()));
+    }
+    info!(by = %bearer.0, %tenant, %extension, device, device_tenant, "unlock asked for at the control API");
+    order(&edge, bearer.0, Command::Unlock { tenant, extension, device, device_tenant }).await
 }
 
 /// Who has a PIN of their own choosing, by tenant and extension.

@@ -130,8 +130,10 @@ pub enum Command {
         tenant: Box<str>,
         /// Extension number.
         extension: Box<str>,
-        /// Device id: at this device of the tenant alone; `None`: everywhere.
+        /// Device id: at this device alone; `None`: everywhere.
         device: Option<Box<str>>,
+        /// Tenant id of the device; `None`: the extension's.
+        device_tenant: Option<Box<str>>,
     },
     /// Listen again to somebody who was banned.
     Pardon {

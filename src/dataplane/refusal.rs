@@ -46,6 +46,8 @@ pub enum Refusal {
     DeviceOccupied,
     /// Nobody sits at the device.
     NobodySits,
+    /// An operator unlocks where no wrong PIN counts.
+    NotLocked,
     /// An emergency call is up at a device concerned, or was a short while ago.
     EmergencyHold,
     /// Another change of the same device or extension is under way.
@@ -72,7 +74,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::Malformed,
         Self::UnknownTenant,
         Self::UnknownDevice,
@@ -93,6 +95,7 @@ impl Refusal {
         Self::SeatLimit,
         Self::DeviceOccupied,
         Self::NobodySits,
+        Self::NotLocked,
         Self::EmergencyHold,
         Self::Busy,
         Self::StoreUnavailable,
@@ -129,6 +132,7 @@ impl Refusal {
             Self::SeatLimit => "seat-limit",
             Self::DeviceOccupied => "device-occupied",
             Self::NobodySits => "nobody-sits",
+            Self::NotLocked => "not-locked",
             Self::EmergencyHold => "emergency-hold",
             Self::Busy => "busy",
             Self::StoreUnavailable => "store-unavailable",
@@ -165,6 +169,7 @@ impl Refusal {
             Self::SeatLimit => "Logged in elsewhere",
             Self::DeviceOccupied => "This phone is in use",
             Self::NobodySits => "Nobody is logged in here",
+            Self::NotLocked => "Not locked there",
             Self::EmergencyHold => "Held for an emergency call",
             Self::Busy => "Another log-in is under way, try again",
             Self::StoreUnavailable => "Log-in is not possible now",

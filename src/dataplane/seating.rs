@@ -516,8 +516,11 @@ pub(crate) fn unlock(
     let origin = Origin::of_operator(by);
     let mut event = Event::new(Kind::Unlock, "operator", extension.tenant(), work.now.wall);
     if let Some(device) = device {
-        home.device(device.name()).ok_or(Refusal::UnknownDevice)?;
-        shared.pins.unlock_at(device, extension);
+        let host = settings.tenant(device.tenant()).ok_or(Refusal::UnknownTenant)?;
+        host.device(device.name()).ok_or(Refusal::UnknownDevice)?;
+        if !shared.pins.unlock_at(device, extension) {
+            return Err(Refusal::NotLocked);
+        }
         event = event.at_device(device, settings);
     } else {
         let hosts = settings.tenants.iter().filter(|tenant| tenant.customer == home.customer);

@@ -92,6 +92,29 @@ fn an_extension_is_unlocked() {
     assert_eq!((answer.code, answer.json()), (200, json!({ "outcome": "unlocked" })));
     api.post("/v1/unlock", &json!({ "tenant": "demo", "extension": "1001", "device": "desk-1" }));
 
-    let unlock = |device| Command::Unlock { tenant: "demo".into(), extension: "1001".into(), device };
-    assert_eq!(edge.asked(), [unlock(None), unlock(Some("desk-1".into()))]);
+    let at_visited = json!({
+        "tenant": "demo", "extension": "1001", "device": "desk-1", "device_tenant": "annex",
+    });
+    api.post("/v1/unlock", &at_visited);
+    let nowhere = json!({ "tenant": "demo", "extension": "1001", "device_tenant": "annex" });
+    assert_eq!(api.post("/v1/unlock", &nowhere).error(), "malformed");
+
+    let unlock = |device: Option<&str>, device_tenant: Option<&str>| Command::Unlock {
+        tenant: "demo".into(),
+        extension: "1001".into(),
+        device: device.map(Into::into),
+        device_tenant: device_tenant.map(Into::into),
+    };
+    let asked = [unlock(None, None), unlock(Some("desk-1"), None), unlock(Some("desk-1"), Some("annex"))];
+    assert_eq!(edge.asked(), asked);
+}
+
+#[test]
+fn what_is_not_locked_is_not_said_to_be_unlocked() {
+    let api = Running::new(Scripted::that_answers(Err(Refusal::NotLocked)));
+
+    let answer =
+        api.post("/v1/unlock", &json!({ "tenant": "demo", "extension": "1001", "device": "desk-1" }));
+
+    assert_eq!((answer.code, answer.error().as_str()), (409, "not-locked"));
 }

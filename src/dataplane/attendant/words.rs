@@ -78,6 +78,7 @@ pub(super) fn of_refusal(refusal: Refusal) -> Clip {
         Refusal::Malformed
         | Refusal::UnknownTenant
         | Refusal::UnknownDevice
+        | Refusal::NotLocked
         | Refusal::PinNotDialled
         | Refusal::StoreUnavailable
         | Refusal::PinUnavailable
@@ -177,6 +178,7 @@ mod tests {
             "cancelled",
             "malformed",
             "no-sound",
+            "not-locked",
             "number-barred",
             "pin-not-dialled",
             "pin-unavailable",

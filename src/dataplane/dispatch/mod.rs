@@ -287,8 +287,9 @@ impl Rooms {
             Command::LogOutExtension { tenant, extension, now } => {
                 self.force_extension_out(work, reply, &by, &Place::new(&tenant, &extension), now);
             }
-            Command::Unlock { tenant, extension, device } => {
-                let device = device.map(|device| Place::new(&tenant, &device));
+            Command::Unlock { tenant, extension, device, device_tenant } => {
+                let host = device_tenant.as_ref().unwrap_or(&tenant);
+                let device = device.map(|device| Place::new(host, &device));
                 let outcome = seating::unlock(work, &by, &Place::new(&tenant, &extension), device.as_ref());
                 work.out.push(Output::Reply(reply, outcome));
             }

@@ -263,10 +263,11 @@ impl Pins {
         });
     }
 
-    /// An administrator lets this extension try again at this device. A delay that it has everywhere stays.
-    pub fn unlock_at(&self, device: &Place, extension: &Place) {
+    /// An administrator lets this extension try again at this device. A delay that it has everywhere stays. False: no wrong
+    /// PIN counts there.
+    pub fn unlock_at(&self, device: &Place, extension: &Place) -> bool {
         let (at, of) = self.keys(device, extension);
-        self.devices.with(&at, |shard| forget_pair(shard, at, of));
+        self.devices.with(&at, |shard| forget_pair(shard, at, of))
     }
 
     /// Which of `extensions` are locked at one of `devices`, or slowed down everywhere, by device and extension. What
@@ -323,13 +324,16 @@ fn passed(until: Mono, now: Mono) -> Result<(), Locked> {
     if now < until { Err(Locked { retry_after: until.since(now) }) } else { Ok(()) }
 }
 
-fn forget_pair(devices: &mut Devices, at: u64, of: u64) {
-    if let Some(device) = devices.get_mut(&at) {
-        device.pairs.retain(|pair| pair.extension != of);
-        if device.pairs.is_empty() {
-            devices.remove(&at);
-        }
+/// False: nothing was known of it.
+fn forget_pair(devices: &mut Devices, at: u64, of: u64) -> bool {
+    let Some(device) = devices.get_mut(&at) else { return false };
+    let before = device.pairs.len();
+    device.pairs.retain(|pair| pair.extension != of);
+    let was_known = device.pairs.len() < before;
+    if device.pairs.is_empty() {
+        devices.remove(&at);
     }
+    was_known
 }
 
 fn give_back(devices: &mut Devices, at: u64, of: u64) {

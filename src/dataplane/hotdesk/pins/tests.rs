@@ -235,7 +235,8 @@ fn administrator_unlocks_at_one_desk_alone() {
         }
     }
 
-    pins.unlock_at(&desk(1), &john);
+    assert!(pins.unlock_at(&desk(1), &john));
+    assert!(!pins.unlock_at(&desk(3), &john), "nobody tried there");
 
     assert_eq!(wrong(&pins, &desk(1), &john, 1), Ok(()));
     assert!(wrong(&pins, &desk(2), &john, 1).is_err());

@@ -257,7 +257,12 @@ fn locked_is_the_visitor_at_this_device_and_nobody_else() {
     let pair: Vec<_> = locked.iter().filter(|event| event.reason == "pair").collect();
     assert_eq!(pair.len(), 1);
     assert_eq!((&*pair[0].tenant, pair[0].extension_tenant.as_deref()), ("demo", Some("west")));
-    office.command(Command::Unlock { tenant: "west".into(), extension: "1001".into(), device: None });
+    office.command(Command::Unlock {
+        tenant: "west".into(),
+        extension: "1001".into(),
+        device: None,
+        device_tenant: None,
+    });
     assert_eq!(dial(&mut office, "desk-1", LOG_IN), Some(200), "her own administrator lets her in");
 }
 
@@ -821,4 +826,25 @@ fn visitor_whose_seat_waits_for_a_call_to_end_makes_no_new_calls() {
         assert_eq!(office.outcome(refused), Some(403), "change {index}");
         assert_eq!(office["home"].calls().len(), 1, "change {index}");
     }
+}
+
+#[test]
+fn lock_of_a_visitor_is_lifted_at_the_device_where_it_is() {
+    let mut office = office();
+    for _ in 0..3 {
+        assert_eq!(dial(&mut office, "desk-1", "*11*71001*0000"), Some(403));
+    }
+    let unlock = |device_tenant: Option<&str>| Command::Unlock {
+        tenant: "west".into(),
+        extension: "1001".into(),
+        device: Some("desk-1".into()),
+        device_tenant: device_tenant.map(Into::into),
+    };
+
+    assert!(matches!(office.command(unlock(None)), Some(Err(_))), "it is not locked at home");
+    assert_eq!(office.command(unlock(Some("nobody"))), Some(Err(Refusal::UnknownTenant)));
+    assert_ne!(dial(&mut office, "desk-1", LOG_IN), Some(200), "locked");
+    assert_eq!(office.command(unlock(Some("demo"))), Some(Ok(Done::Unlocked)));
+
+    assert_eq!(dial(&mut office, "desk-1", LOG_IN), Some(200));
 }
