@@ -132,6 +132,26 @@ fn three_wrong_pins_lock_the_pair_alone_and_the_operator_reads_of_it_and_unlocks
 }
 
 #[test]
+fn extension_is_never_slowed_down_where_it_gave_its_own_pin_but_where_it_gave_that_of_all_who_have_none() {
+    for (extension, pin, at_first, at_last) in [("1001", "7738", 200, 200), ("1003", "8080", 403, 603)] {
+        let mut office = desks();
+        office.pins.fallback = Some("8080");
+        let right = format!("*11*{extension}*{pin}");
+        assert_eq!(dial(&mut office, "desk-1", &right).0, Some(at_first));
+
+        // As soon as the locks at the two desks let it, until the extension has none free at any desk.
+        for rest in [0, 0, 0, 31, 61, 121] {
+            office.advance(seconds(rest));
+            for device in ["desk-2", "desk-3"] {
+                dial(&mut office, device, &format!("*11*{extension}*0000"));
+            }
+        }
+
+        assert_eq!(dial(&mut office, "desk-1", &right).0, Some(at_last), "{extension}");
+    }
+}
+
+#[test]
 fn operator_unlocks_at_one_device_and_the_trail_says_which() {
     let mut office = desks();
     for _ in 0..3 {
