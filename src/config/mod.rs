@@ -44,7 +44,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dataplane::media::MediaAddress;
-use dataplane::settings::{AdmissionPolicy, Listener, Peer, Settings, Tenant, Timers, Told};
+use dataplane::settings::{AdmissionPolicy, Listener, Settings, Tenant, Timers};
 use toml::de::DeTable;
 use zeroize::Zeroizing;
 
@@ -202,29 +202,12 @@ impl Loaded {
 /// Gives peers whose host was not found this time the addresses that the same tenant had for the same URI.
 fn keep_addresses(tenant: &mut Tenant, previous: Option<&Settings>) {
     let Some(before) = previous.and_then(|previous| previous.tenant(&tenant.id)) else { return };
-    let of_sites = before.sites.iter().flat_map(|site| &site.emergency_routes);
-    let told = before.emergency.notify.iter().filter_map(peer_of);
-    let of_routes = before.routes.iter().flat_map(|route| &route.peers);
-    let known: Vec<&Peer> =
-        before.emergency.routes.iter().chain(of_sites).chain(told).chain(of_routes).collect();
-    let of_sites = tenant.sites.iter_mut().flat_map(|site| &mut site.emergency_routes);
-    let told = tenant.emergency.notify.iter_mut().filter_map(|told| match told {
-        Told::Peer(peer) => Some(peer),
-        Told::Extension(_) => None,
-    });
-    let of_routes = tenant.routes.iter_mut().flat_map(|route| &mut route.peers);
-    for peer in tenant.emergency.routes.iter_mut().chain(of_sites).chain(told).chain(of_routes) {
+    let known: Vec<_> = before.peers().collect();
+    for peer in tenant.peers_mut() {
         if peer.addresses.is_empty()
             && let Some(known) = known.iter().find(|known| known.uri == peer.uri)
         {
             peer.addresses.clone_from(&known.addresses);
         }
-    }
-}
-
-fn peer_of(told: &Told) -> Option<&Peer> {
-    match told {
-        Told::Peer(peer) => Some(peer),
-        Told::Extension(_) => None,
     }
 }
