@@ -174,10 +174,8 @@ fn not_told(work: &mut Work<'_>, tenant: &Tenant, told: &str) {
 
 /// What people read: that there was a call, from where, and where to call back.
 fn text(event: &Event<'_>) -> String {
-    let detail = |name: &str| {
-        let found = event.details.iter().find(|(known, _)| known == name);
-        found.map(|(_, value)| &**value).filter(|value| !value.is_empty())
-    };
+    let detail =
+        |name: &str| event.details.iter().find(|(known, _)| known == name).map(|(_, value)| &**value);
     let mut text = format!("Emergency call to {}\r\n", detail("number").unwrap_or("an emergency number"));
     if event.reason != "routed" {
         text.push_str("NOT CONNECTED: no way to the emergency service is configured\r\n");

@@ -185,10 +185,13 @@ impl<'a> Event<'a> {
         self
     }
 
-    /// One thing more that only its kind has.
+    /// One thing more that only its kind has; what is empty is not known, and left out.
     #[must_use]
     pub fn with(mut self, name: &'a str, value: impl Into<Cow<'a, str>>) -> Self {
-        self.details.push((name.into(), value.into()));
+        let value = value.into();
+        if !value.is_empty() {
+            self.details.push((name.into(), value));
+        }
         self
     }
 

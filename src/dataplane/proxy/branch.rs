@@ -75,8 +75,17 @@ pub(super) fn pass_on_best(work: &mut Work<'_>, call: &Call) -> bool {
 
 /// A call for help came to nothing at every place it was sent to: the operator hears of it. Not so a call-back.
 pub(super) fn help_failed(work: &mut Work<'_>, call: &Call) {
-    let reason = if call.best.octets().is_some() { "refused" } else { "unreachable" };
-    emergency::failed(work, &call.plan, reason, call.best.code());
+    let reason = if call.best.is_answer() { "refused" } else { "unreachable" };
+    let code = if call.best.octets().is_some() { call.best.code() } else { own_code(call) };
+    emergency::failed(work, &call.plan, reason, code);
+}
+
+/// The status of an answer in our own words. An emergency service that cannot be had is not a person who is not there now.
+fn own_code(call: &Call) -> u16 {
+    match (call.best.code(), &call.plan.emergency) {
+        (480, Some(Emergency::Call(_))) => 500,
+        (code, _) => code,
+    }
 }
 
 /// True for an answer by which a gateway may mean the body with the place, or the header that points there: it takes one
@@ -91,8 +100,8 @@ pub(super) fn answer(work: &mut Work<'_>, call: &Call, request: &sip::Message<'_
         // RFC 4320 §4.2: to a request that is no INVITE the answer would come too late to be heard.
         return;
     }
-    let code = call.best.code();
-    if let (480, Some(Emergency::Call(_))) = (code, &call.plan.emergency) {
+    let code = own_code(call);
+    if let (500, Some(Emergency::Call(_))) = (code, &call.plan.emergency) {
         let answer =
             Answer::with(500, "Emergency Service Unreachable", sip::Name::Warning, EMERGENCY_WARNING);
         return work.respond(call.server, request, answer);

@@ -29,6 +29,11 @@ impl Best {
         }
     }
 
+    /// True if somebody answered, whether or not the caller may see it.
+    pub(crate) fn is_answer(&self) -> bool {
+        !self.octets.is_empty()
+    }
+
     /// True if all that came was that nothing came: timers B and F.
     pub(crate) fn is_silence(&self) -> bool {
         self.code == 408 && self.octets.is_empty()

@@ -2,7 +2,8 @@
 
 use dataplane::audit::{Event, Kind, of_change};
 use dataplane::output::Report;
-use dataplane::testing::Office;
+use dataplane::settings::Peer;
+use dataplane::testing::{Manner, Office};
 
 use crate::{SEED, seconds, three_desks};
 
@@ -139,4 +140,46 @@ fn an_emergency_call_is_told_with_its_place() {
             ("room", "Desk 1"),
         ]
     );
+}
+
+#[test]
+fn details_of_a_call_for_help_that_nobody_knows_are_not_told() {
+    let mut office = Office::with(SEED, |blueprint| blueprint.device("desk-1").room = "".into());
+    office.plug_in("desk-1");
+
+    let call = office.call("desk-1", "112");
+    office.outcome(call);
+
+    let event = last(&office);
+    assert!(event.details.iter().all(|(_, value)| !value.is_empty()), "{:?}", event.details);
+    assert!(event.details.iter().any(|(name, _)| name == "device_name"));
+}
+
+#[test]
+fn call_for_help_that_reached_nobody_is_told_with_the_status_the_phone_got() {
+    for (manner, reason, status) in [
+        (Manner::Silent, "unreachable", 500),
+        (Manner::Refuses(503), "refused", 500),
+        (Manner::Refuses(408), "refused", 500),
+        (Manner::Refuses(480), "refused", 480),
+        (Manner::Refuses(603), "refused", 603),
+    ] {
+        let address = "198.51.100.112:5060";
+        let mut office = Office::with(SEED, |blueprint| {
+            let addresses = vec![address.parse().expect("an address")];
+            let uri = "sip:psap.example".into();
+            blueprint.tenants[0].emergency.routes = vec![Peer { uri, addresses }];
+        });
+        office.peer("psap", address).plug_in("desk-1");
+        office["psap"].manner = manner;
+
+        let call = office.call("desk-1", "112");
+        office.advance(seconds(60));
+
+        assert_eq!(office.outcome(call), Some(status), "{manner:?}");
+        let events = office.events(Kind::EmergencyCall);
+        let failed = events.iter().find(|event| event.reason == reason).expect(reason);
+        let told = failed.details.iter().find(|(name, _)| name == "status");
+        assert_eq!(told.map(|(_, value)| &**value), Some(&*status.to_string()), "{manner:?}");
+    }
 }
