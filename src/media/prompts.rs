@@ -370,8 +370,8 @@ mod tests {
     #[test]
     fn a_folder_replaces_clips_and_adds_languages() {
         let folder = tempfile::tempdir().unwrap();
-        write(folder.path(), "en/busy.wav", 8_000, 1, &[1_000; 3]);
-        write(folder.path(), "fr/busy.wav", 8_000, 1, &[-1_000; 5]);
+        write(folder.path(), "en/disabled.wav", 8_000, 1, &[1_000; 3]);
+        write(folder.path(), "fr/disabled.wav", 8_000, 1, &[-1_000; 5]);
         fs::write(folder.path().join("fr/README"), "no recording").unwrap();
 
         let read = Prompts::with_folder(folder.path());
@@ -380,21 +380,21 @@ mod tests {
         let prompts = read.prompts;
         assert_eq!(prompts.languages().collect::<Vec<_>>(), ["de", "en", "fr"]);
         let octets = |language, name| prompts.find(language, name).unwrap().octets(Codec::Pcmu);
-        assert_eq!(octets("en", "busy"), [0xCE; 3]);
-        assert_eq!(octets("fr-CA", "busy"), [0x4E; 5]);
-        assert_eq!(prompts.find("fr", "busy").unwrap().octets(Codec::Pcma), [0x7A; 5]);
+        assert_eq!(octets("en", "disabled"), [0xCE; 3]);
+        assert_eq!(octets("fr-CA", "disabled"), [0x4E; 5]);
+        assert_eq!(prompts.find("fr", "disabled").unwrap().octets(Codec::Pcma), [0x7A; 5]);
         assert_eq!(octets("fr", "goodbye"), octets("en", "goodbye"));
         assert_eq!(octets("xx", "goodbye"), octets("en", "goodbye"));
         assert_eq!(read.missing.len(), 2);
         let (language, missing) = &read.missing[1];
         assert_eq!(&**language, "fr");
-        assert!(missing.contains(&"goodbye") && !missing.contains(&"busy"));
+        assert!(missing.contains(&"goodbye") && !missing.contains(&"disabled"));
     }
 
     #[test]
     fn what_is_wrong_with_a_file_is_said_with_its_name() {
         let folder = tempfile::tempdir().unwrap();
-        write(folder.path(), "en/busy.wav", 44_100, 2, &[0; 4]);
+        write(folder.path(), "en/disabled.wav", 44_100, 2, &[0; 4]);
         write(folder.path(), "en/goodbye.wav", 8_000, 1, &[]);
         write(folder.path(), "en/wrong.wav", 8_000, 1, &[0; 61 * 8_000]);
         fs::write(folder.path().join("en/locked.wav"), "hello").unwrap();
@@ -405,7 +405,7 @@ mod tests {
         let errors: Vec<String> = read.errors.iter().map(ToString::to_string).collect();
         let form = "44100 Hz, 16 bits, channels: 2. It must be 8000 Hz, 16 bits, one channel";
         let expected = [
-            ("busy", form),
+            ("disabled", form),
             ("goodbye", "it holds no sound"),
             ("locked", "no WAV file of PCM: "),
             ("nobody", "it is longer than a minute"),
