@@ -11,7 +11,7 @@ use bench::phone::Transport;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
-use super::{address, call, connect_from, options};
+use super::{address, call, connect_from, not_tested, options};
 use crate::edge::{Edge, Plan};
 
 const CROWD: usize = 10_000;
@@ -29,9 +29,12 @@ static TURN: Mutex<()> = Mutex::new(());
 fn crowd() -> usize {
     let maximum = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
-    let most = maximum.map_or(CROWD, |most| usize::try_from(most).unwrap_or(CROWD).saturating_sub(OTHERS));
+    let most = match maximum.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX)) {
+        few if few < 2 * OTHERS => few / 4,
+        enough => enough - OTHERS,
+    };
     if most < CROWD {
-        eprintln!("NOT TESTED: {CROWD} connections, only {most}, since {maximum:?} files may be open here");
+        not_tested(&format!("{CROWD} connections, only {most}: no more files may be open here"));
     }
     most.min(CROWD)
 }
@@ -61,6 +64,17 @@ fn idle<S: Read + Write + Send>(
     })
 }
 
+/// What it grows by whoever comes, as far as it does: allocations of the first connections, tables, sessions to resume.
+const ONCE: u64 = 24 << 20;
+
+/// The edge has grown by no more than `each` for each of `count` connections.
+fn assert_small(edge: &Edge, before: u64, count: usize, transport: Transport, each: u64) {
+    let grown = edge.memory().saturating_sub(before);
+    let count = count as u64;
+    println!("{count} idle connections over {}: {} octets each", transport.name(), grown / count);
+    assert!(grown < ONCE + count * each, "{grown} octets for {count} connections");
+}
+
 /// Others are served over UDP, and over new connections.
 fn assert_others_are_served(edge: &Edge) {
     let mut caller = edge.taken_desk(Transport::Udp, 1);
@@ -79,9 +93,7 @@ fn ten_thousand_idle_connections_cost_little_and_keep_nobody_out() {
     let connections = idle(&edge, count, Transport::Tcp, |stream| stream, |stream| stream);
 
     edge.wait_for_metric("hotdesk_connections", count as f64);
-    let each = edge.memory().saturating_sub(before) / count as u64;
-    println!("{count} idle connections over TCP: {each} octets each");
-    assert!(each < 6 << 10, "{each} octets each");
+    assert_small(&edge, before, count, Transport::Tcp, 4 << 10);
     assert_others_are_served(&edge);
     drop(connections);
 }
@@ -108,9 +120,7 @@ fn ten_thousand_idle_connections_over_tls_cost_little_and_keep_nobody_out() {
     );
 
     edge.wait_for_metric("hotdesk_connections", count as f64);
-    let each = edge.memory().saturating_sub(before) / count as u64;
-    println!("{count} idle connections over TLS: {each} octets each");
-    assert!(each < 25 << 10, "{each} octets each");
+    assert_small(&edge, before, count, Transport::Tls, 20 << 10);
     assert_others_are_served(&edge);
     drop(connections);
 }
@@ -119,6 +129,10 @@ fn ten_thousand_idle_connections_over_tls_cost_little_and_keep_nobody_out() {
 fn one_address_does_not_take_the_connections_of_others() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let count = crowd();
+    if count < CROWD {
+        // They may be fewer than an address may have.
+        return;
+    }
     let edge = Edge::start(Plan { limited: true, ..Plan::default() });
 
     let to = edge.address(Transport::Tcp);

@@ -11,7 +11,7 @@ use super::{address, call, connect_from, options};
 use crate::edge::{Edge, Plan, desk, log_in_code};
 
 /// What the system has for the edge of the first test.
-const DESCRIPTORS: usize = 512;
+const DESCRIPTORS: usize = 256;
 
 /// So many connect from an address each and say nothing.
 fn silent(edge: &Edge, network: u8, count: usize) -> Vec<TcpStream> {
@@ -28,7 +28,7 @@ fn is_served(stream: &mut TcpStream, number: usize) -> bool {
 
 #[test]
 fn whoever_only_connects_leaves_room_for_phones_the_store_and_the_operator() {
-    let under = &["sh", "-c", "ulimit -n 512; exec \"$@\"", "sh"];
+    let under = &["sh", "-c", "ulimit -n 256; exec \"$@\"", "sh"];
     let mut edge = Edge::start(Plan { store: "embedded", under, ..Plan::default() });
     let mut caller = edge.taken_desk(Transport::Udp, 1);
     let mut callee = edge.taken_desk(Transport::Tcp, 2);
