@@ -1,9 +1,9 @@
 //! What strangers may send before it is known who they are, and what nobody may be kept from by it.
 
-use dataplane::settings::{AdmissionPolicy, Extension, Networks, Peer, Rate};
+use dataplane::settings::{AdmissionPolicy, Extension, Networks, Rate};
 use dataplane::testing::{Blueprint, Office, password};
 
-use crate::{SEED, seconds, three_desks};
+use crate::{SEED, gateway, seconds, three_desks};
 
 /// So many questions to the edge itself, each another.
 fn options(count: u32) -> impl Iterator<Item = Vec<u8>> {
@@ -29,8 +29,7 @@ fn limits(blueprint: &mut Blueprint, source: u32, address: u32) {
 fn office_with_limits() -> Office {
     let mut office = Office::with(SEED, |blueprint| {
         limits(blueprint, 20, 100);
-        let addresses = vec!["198.51.100.112:5060".parse().expect("an address")];
-        blueprint.tenants[0].emergency.routes = vec![Peer { uri: "sip:psap.example".into(), addresses }];
+        blueprint.tenants[0].emergency.routes = vec![gateway("psap", 112)];
     });
     office.peer("psap", "198.51.100.112:5060").plug_in("desk-1").plug_in("desk-2");
     office

@@ -1,9 +1,8 @@
 //! Who logged in last at a phone is asked there for the PIN alone, where the tenant wants it (LOG-15).
 
-use dataplane::input::Command;
 use dataplane::testing::{Blueprint, Office};
 
-use crate::SEED;
+use crate::{SEED, log_in_by_order};
 
 const OFFER: &str = "for-extension 1 0 0 1 or-star enter-pin";
 
@@ -85,15 +84,7 @@ fn person_who_moved_on_is_offered_the_desk_that_was_left() {
 #[test]
 fn whoever_was_seated_by_an_operator_did_not_log_in_there() {
     let mut office = after_hours(|_| {});
-    let command = Command::LogIn {
-        tenant: "demo".into(),
-        device: "desk-1".into(),
-        extension: "1002".into(),
-        extension_tenant: None,
-        force: false,
-        until: None,
-    };
-    office.command(command).expect("an answer").expect("the seat");
+    log_in_by_order(&mut office, "1002", "desk-1").expect("the seat");
     office.force_out("desk-1", true).expect("an answer").expect("the end");
 
     assert_eq!(asked(&mut office, "desk-1"), OFFER, "the last who did is the one before");

@@ -7,7 +7,7 @@ use dataplane::refusal::Refusal;
 use dataplane::settings::{OnLimit, OnOccupied, Reload};
 use dataplane::testing::{CallState, Manner, Office, pin_hash};
 
-use crate::{SEED, last_answer, last_heard, seconds, three_desks};
+use crate::{SEED, last_answer, last_heard, log_in_by_order, seconds, three_desks};
 
 #[test]
 fn dialled_log_in_seats_the_person_and_the_edge_hangs_up() {
@@ -376,18 +376,10 @@ fn changed_pin_counts_at_once() {
 fn administrator_logs_in_and_out_by_the_api() {
     let mut office = three_desks();
 
-    let log_in = |device: &str| dataplane::input::Command::LogIn {
-        tenant: "demo".into(),
-        device: device.into(),
-        extension: "1001".into(),
-        extension_tenant: None,
-        force: false,
-        until: None,
-    };
-    let done = office.command(log_in("desk-1"));
-    assert!(matches!(done, Some(Ok(Done::LoggedIn(seat))) if seat.surface == Surface::Api));
+    let done = log_in_by_order(&mut office, "1001", "desk-1");
+    assert!(matches!(done, Ok(Done::LoggedIn(seat)) if seat.surface == Surface::Api));
     assert_eq!(office["desk-1"].reloads(), 1);
-    assert_eq!(office.command(log_in("desk-9")), Some(Err(Refusal::UnknownDevice)));
+    assert_eq!(log_in_by_order(&mut office, "1001", "desk-9"), Err(Refusal::UnknownDevice));
 
     let done = office.force_out("desk-1", false);
     assert!(matches!(done, Some(Ok(Done::LoggedOut(_)))));

@@ -33,6 +33,10 @@ mod workers;
 
 use std::time::Duration;
 
+use dataplane::input::Command;
+use dataplane::output::Done;
+use dataplane::refusal::Refusal;
+use dataplane::settings::Peer;
 use dataplane::testing::{Heard, Office};
 
 /// Any number will do; a failing run is repeated with the same one.
@@ -57,4 +61,23 @@ fn last_heard(office: &Office, phone: &str, method: &str) -> Heard {
 /// The last response to a method a phone heard.
 fn last_answer(office: &Office, phone: &str, method: &str) -> Heard {
     (*office[phone].responses_to(method).last().expect("it heard such a response")).clone()
+}
+
+/// A gateway whose host is called so, at the last octet of its address.
+fn gateway(name: &str, octet: u8) -> Peer {
+    let address = format!("198.51.100.{octet}:5060").parse().expect("an address");
+    Peer { uri: format!("sip:{name}.example").into(), addresses: vec![address] }
+}
+
+/// An operator seats `extension` at `device`.
+fn log_in_by_order(office: &mut Office, extension: &str, device: &str) -> Result<Done, Refusal> {
+    let command = Command::LogIn {
+        tenant: "demo".into(),
+        device: device.into(),
+        extension: extension.into(),
+        extension_tenant: None,
+        force: false,
+        until: None,
+    };
+    office.command(command).expect("there is an answer")
 }

@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use dataplane::settings::Peer;
 use dataplane::testing::{Manner, Office};
 
-use crate::{SEED, last_answer, seconds};
+use crate::{SEED, gateway, last_answer, seconds};
 
 /// Four seconds: as much is refused as can be.
 const LONG: u64 = 4;
@@ -17,8 +16,7 @@ const TICK: Duration = Duration::from_millis(50);
 /// Ann at desk-1 and Max at desk-2, nobody at desk-3, and a way to the emergency service.
 fn office() -> Office {
     let mut office = Office::with(SEED, |blueprint| {
-        let addresses = vec!["198.51.100.112:5060".parse().expect("an address")];
-        blueprint.tenants[0].emergency.routes = vec![Peer { uri: "sip:psap.example".into(), addresses }];
+        blueprint.tenants[0].emergency.routes = vec![gateway("psap", 112)];
     });
     office.peer("psap", "198.51.100.112:5060").plug_in("desk-1").plug_in("desk-2").plug_in("desk-3");
     office.log_in("1002", "desk-1");

@@ -6,7 +6,7 @@ use dataplane::audit::Kind;
 use dataplane::settings::{Absent, Pattern, Peer, Route};
 use dataplane::testing::{Blueprint, CallState, Manner, Office};
 
-use crate::{SEED, last_answer, last_heard, seconds};
+use crate::{SEED, gateway, last_answer, last_heard, seconds};
 
 const FIRST: &str = "198.51.100.1:5060";
 const SECOND: &str = "198.51.100.2:5060";
@@ -249,8 +249,7 @@ fn barred_numbers_stay_inside_as_they_are_dialled_and_as_they_leave() {
 fn phone_has_so_many_calls_outside_at_a_time_and_no_emergency_is_counted() {
     let mut office = office_with(|blueprint| {
         blueprint.tenants[0].outside.phone_calls_max = 2;
-        let addresses = vec!["198.51.100.112:5060".parse().expect("an address")];
-        blueprint.tenants[0].emergency.routes = vec![Peer { uri: "sip:psap.example".into(), addresses }];
+        blueprint.tenants[0].emergency.routes = vec![gateway("psap", 112)];
     });
     office.peer("psap", "198.51.100.112:5060");
     let calls = ["02125557001", "02125557002"].map(|number| office.call("desk-1", number));
@@ -334,8 +333,7 @@ fn person_of_another_tenant_has_no_use_of_the_route() {
 fn call_back_of_the_emergency_service_comes_by_the_route_as_any_call_does() {
     let mut office = office_with(|blueprint| {
         blueprint.tenants[0].routes.push(route("", &[("sip:first.example", FIRST)]));
-        let addresses = vec!["198.51.100.112:5060".parse().expect("an address")];
-        blueprint.tenants[0].emergency.routes = vec![Peer { uri: "sip:psap.example".into(), addresses }];
+        blueprint.tenants[0].emergency.routes = vec![gateway("psap", 112)];
     });
     office.peer("psap", "198.51.100.112:5060");
     assert_eq!(outcome(&mut office, "first", "+12125550100"), Some(404), "nobody has called for help");

@@ -5,10 +5,9 @@ use std::net::IpAddr;
 use dataplane::admission::bans::Offence;
 use dataplane::input::Command;
 use dataplane::output::Report;
-use dataplane::settings::Peer;
 use dataplane::testing::Office;
 
-use crate::{SEED, seconds, three_desks};
+use crate::{SEED, gateway, seconds, three_desks};
 
 /// A REGISTER without credentials for a user, as a tool writes it.
 fn register(user: &str, number: u32, user_agent: &str) -> Vec<u8> {
@@ -148,8 +147,7 @@ fn call_for_help_lifts_no_ban() {
 #[test]
 fn banned_address_can_call_for_help_and_be_pardoned() {
     let mut office = Office::with(SEED, |blueprint| {
-        let addresses = vec!["198.51.100.112:5060".parse().expect("an address")];
-        blueprint.tenants[0].emergency.routes = vec![Peer { uri: "sip:psap.example".into(), addresses }];
+        blueprint.tenants[0].emergency.routes = vec![gateway("psap", 112)];
         blueprint.workers = 2;
     });
     office.peer("psap", "198.51.100.112:5060").at_worker("psap", 0);

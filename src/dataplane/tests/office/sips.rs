@@ -1,9 +1,8 @@
 //! `sips:`: whoever asks for it is never carried over a hop that others can read (RFC 5630).
 
-use dataplane::settings::Peer;
 use dataplane::testing::Office;
 
-use crate::{SEED, last_answer, last_heard};
+use crate::{SEED, gateway, last_answer, last_heard};
 
 /// Two desks that speak TLS and want to be called by `sips:`, one that speaks UDP; the person of each sits there.
 fn office() -> Office {
@@ -97,8 +96,7 @@ fn sips_that_comes_in_clear_within_a_call_is_refused_and_the_call_can_be_hung_up
 #[test]
 fn help_is_called_whatever_the_scheme() {
     let mut office = Office::with(SEED, |blueprint| {
-        let addresses = vec!["198.51.100.112:5060".parse().expect("an address")];
-        blueprint.tenants[0].emergency.routes = vec![Peer { uri: "sip:psap.example".into(), addresses }];
+        blueprint.tenants[0].emergency.routes = vec![gateway("psap", 112)];
     });
     office.peer("psap", "198.51.100.112:5060");
     office.unbox("desk-1", "desk-1").over_tls("desk-1", "sips");

@@ -1,13 +1,12 @@
 //! By whichever way a person logs in, it is the same log-in: the same seats, the same calls, the same audit trail.
 
 use dataplane::hotdesk::Surface;
-use dataplane::input::Command;
 use dataplane::settings::HotelingPolicy;
 use dataplane::testing::Office;
 
 use crate::audit::told;
 use crate::hoteling::GuestKey;
-use crate::{SEED, seconds};
+use crate::{SEED, log_in_by_order, seconds};
 
 /// The ways by which people and administrators log in and out: all but those by which nobody does.
 fn surfaces() -> impl Iterator<Item = Surface> {
@@ -37,18 +36,7 @@ fn log_in(office: &mut Office, surface: Surface, extension: &str, device: &str) 
         }
         Surface::Native => drop(office.native_log_in(device, extension)),
         Surface::Hoteling => GuestKey::of(device).press(office, extension, pin_of(extension)),
-        Surface::Api => {
-            let (device, extension) = (device.into(), extension.into());
-            let command = Command::LogIn {
-                tenant: "demo".into(),
-                device,
-                extension,
-                extension_tenant: None,
-                force: false,
-                until: None,
-            };
-            office.command(command).expect("it is answered").ok();
-        }
+        Surface::Api => drop(log_in_by_order(office, extension, device)),
         _ => unreachable!("nobody logs in by {surface:?}"),
     }
     office.settle();
