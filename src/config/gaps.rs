@@ -171,7 +171,7 @@ pub(super) fn languages(table: &Table<'_>, prompts: &Prompts) {
     );
 }
 
-/// The same of texts of the file, each once.
+/// One warning for all of these texts, each once; as [`warn_of`].
 fn warn_of_texts(table: &Table<'_>, texts: &[Text<'_>], fault: impl FnOnce(&str) -> String, help: &str) {
     let mut seen = HashSet::new();
     let texts = texts.iter().filter(|text| seen.insert(text.value));

@@ -1,6 +1,6 @@
 //! The shipped files load, and they and the documentation name every key.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
 
@@ -208,6 +208,47 @@ fn documentation_describes_every_key() {
     let known: BTreeSet<_> =
         known.flat_map(|section| section.keys.iter().map(|key| format!("{}.{key}", section.name))).collect();
     assert_eq!(documented, known);
+}
+
+/// What the documentation says is the default of each key, where it is a value of TOML.
+fn documented_defaults() -> HashMap<(String, String), String> {
+    let text = fs::read_to_string(Path::new(ROOT).join("docs/configuration.md")).expect("a page");
+    let (mut header, mut defaults) = (String::new(), HashMap::new());
+    for line in text.lines() {
+        if let Some(heading) = line.strip_prefix("## ") {
+            header = heading.trim_matches('`').to_owned();
+        } else if let Some(row) = line.strip_prefix("| `") {
+            let cells: Vec<_> = row.split(" | ").collect();
+            let default = cells.get(2).map_or("", |cell| cell.trim_matches('`'));
+            if DeTable::parse(&format!("key = {default}")).is_ok() {
+                defaults
+                    .insert((header.clone(), cells[0].trim_end_matches('`').to_owned()), default.to_owned());
+            }
+        }
+    }
+    defaults
+}
+
+#[test]
+fn documentation_and_the_complete_file_have_the_same_defaults() {
+    let documented = documented_defaults();
+    let text = complete();
+    let (mut header, mut compared) = ("", 0);
+    for line in text.lines() {
+        let (content, comment) = line.split_once(" #").unwrap_or((line, ""));
+        if content.starts_with('[') {
+            header = content.trim();
+        }
+        // What is no default says so.
+        let is_example = comment.contains("default") || comment.contains("example");
+        let Some((key, value)) = content.split_once(" = ").filter(|_| !is_example) else { continue };
+        if let Some(default) = documented.get(&(header.to_owned(), key.to_owned())) {
+            assert_eq!(value.trim(), default, "{header} {key}");
+            compared += 1;
+        }
+    }
+
+    assert!(compared > 70, "only {compared} were compared");
 }
 
 #[test]
