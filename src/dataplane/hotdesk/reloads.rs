@@ -4,6 +4,7 @@
 //! First it is owed, then asked for: whoever owes something calls `take_if_idle` at once, and so does whoever
 //! sees a call end. So a call that ends between the two leaves nothing behind.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
@@ -80,12 +81,16 @@ impl Reloads {
         });
     }
 
-    /// The seat at the device is to end. The later order stands in place of an earlier one, unless that is of a
-    /// later sitting.
+    /// The seat at the device is to end. The later order stands in place of an earlier one, unless that is of a later
+    /// sitting; and a phone that has un-registered, which undoes its end when it is back, takes the place of none.
     pub fn owe_end(&self, device: &Place, end: DeferredEnd) {
         self.devices.with(device, |devices| {
             let due = devices.entry(device.clone()).or_default();
-            if due.end.as_ref().is_none_or(|known| known.epoch <= end.epoch) {
+            let gives_way = |known: &DeferredEnd| match known.epoch.cmp(&end.epoch) {
+                Ordering::Equal => end.surface != Surface::Native,
+                order => order.is_lt(),
+            };
+            if due.end.as_ref().is_none_or(gives_way) {
                 due.end = Some(end);
             }
         });

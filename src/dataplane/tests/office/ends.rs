@@ -216,6 +216,31 @@ fn no_end_comes_during_an_emergency_call_and_its_hold() {
 }
 
 #[test]
+fn end_that_waits_for_a_hold_comes_although_the_phone_reboots_meanwhile() {
+    for (is_ordered, expected) in [(true, Cause::Forced), (false, Cause::Absolute)] {
+        let ends = if is_ordered { Ends::default() } else { after(HOUR) };
+        let mut office = office_that(|it| it.seats().ends = ends);
+        assert_eq!(office.native_log_in("desk-1", "1001"), Some(200));
+        office.advance(minutes(50));
+        let (desk, now) = (("demo", "desk-1"), office.now().mono);
+        office.tables().calls.began(&desk, 7, now, true);
+        office.tables().calls.ended(&desk, 7, now);
+        if is_ordered {
+            office.force_out("desk-1", false);
+        }
+        office.advance(minutes(20));
+
+        assert_eq!(office.unregister("desk-1"), Some(200));
+        assert_eq!(office.register("desk-1"), Some(200));
+
+        assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"), "it is held");
+        office.advance(minutes(45));
+        assert_eq!(office.device_of("1001"), None);
+        assert_eq!(last_end(&office).map(|(cause, _)| cause), Some(expected));
+    }
+}
+
+#[test]
 fn time_of_day_is_that_of_the_tenant_in_winter_and_summer() {
     let mut office = office_that(|it| {
         berlin(it);
