@@ -108,7 +108,8 @@ fn a_language_that_lacks_prompts_is_a_warning_and_a_broken_prompt_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let french = folder.path().join("prompts/fr");
     fs::create_dir_all(&french).unwrap();
-    fs::copy(Path::new(ROOT).join("configs/prompts/en/already-here.wav"), french.join("already-here.wav")).unwrap();
+    fs::copy(Path::new(ROOT).join("configs/prompts/en/already-here.wav"), french.join("already-here.wav"))
+        .unwrap();
     let text = small_with("[media]\nprompts = \"prompts\"\n");
 
     let warnings = parse_in(folder.path(), &text).unwrap().warnings;
@@ -120,5 +121,8 @@ fn a_language_that_lacks_prompts_is_a_warning_and_a_broken_prompt_an_error() {
         warnings.lines().any(|line| line.contains("fr lacks ") && line.contains("goodbye")),
         "{warnings}"
     );
-    assert!(report.lines().any(|line| line.contains("prompts/fr/already-here.wav: no WAV file of PCM")), "{report}");
+    assert!(
+        report.lines().any(|line| line.contains("prompts/fr/already-here.wav: no WAV file of PCM")),
+        "{report}"
+    );
 }
