@@ -56,5 +56,5 @@ pub use params::Params;
 pub use rewrite::Rewrite;
 pub use start_line::StartLine;
 pub use status::reason_phrase;
-pub use uri::{Scheme, Uri};
+pub use uri::{Scheme, Uri, unescape};
 pub use validate::Mandatory;

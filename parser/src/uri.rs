@@ -227,8 +227,8 @@ fn split_other_scheme(raw: &[u8]) -> Option<(Scheme<'_>, &[u8])> {
     well_formed.then_some((scheme, &raw[colon + 1..]))
 }
 
-/// Octets with their `%` escapes decoded.
-fn unescape(text: &[u8]) -> impl Iterator<Item = u8> + '_ {
+/// Octets of a part of a URI with their `%` escapes decoded. What looks like an escape and is none stays as it is.
+pub fn unescape(text: &[u8]) -> impl Iterator<Item = u8> + '_ {
     let mut rest = text;
     core::iter::from_fn(move || {
         let (&first, after) = rest.split_first()?;

@@ -203,7 +203,15 @@ pub(super) static PIN_FALLBACK: Section = Section::one("tenant.pins.fallback", &
 pub(super) static PIN_MASTER: Section = Section::many("tenant.pins.master", &["name", "hash"]);
 pub(super) static REGISTRATION: Section = Section::one(
     "tenant.registration",
-    &["expires_min", "expires_default", "expires_max", "expires_spread", "digest", "third_party_contacts"],
+    &[
+        "expires_min",
+        "expires_default",
+        "expires_max",
+        "expires_spread",
+        "digest",
+        "third_party_contacts",
+        "gruu",
+    ],
 );
 pub(super) static SITE: Section = Section::many(
     "tenant.site",

@@ -300,6 +300,7 @@ fn registrar(table: &Table<'_>) -> RegistrarPolicy {
         digest_md5: offers(Digest::Md5, defaults.digest_md5),
         digest_sha256: offers(Digest::Sha256, defaults.digest_sha256),
         third_party_contacts: table.boolean("third_party_contacts").unwrap_or(defaults.third_party_contacts),
+        gruu: table.boolean("gruu").unwrap_or(defaults.gruu),
     }
 }
 

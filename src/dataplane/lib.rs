@@ -15,6 +15,7 @@ pub mod counters;
 mod dispatch;
 mod effect;
 pub mod flow;
+mod gruu;
 mod hash;
 mod hex;
 pub mod hotdesk;

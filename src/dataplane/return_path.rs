@@ -71,12 +71,21 @@ const CALLEE_TAG: u8 = 16;
 #[derive(Clone)]
 pub struct RoutingKeys {
     keys: Vec<(u8, Aes256GcmSiv)>,
+    /// Seals temporary GRUUs, and is never changed: they are good as long as their phone is registered.
+    gruu: Aes256GcmSiv,
 }
 
 impl RoutingKeys {
-    /// Takes (id, key) pairs, the current one first; at least one.
-    pub fn new(keys: &[(u8, [u8; 32])]) -> Self {
-        Self { keys: keys.iter().map(|(id, key)| (*id, Aes256GcmSiv::new(key.into()))).collect() }
+    /// Takes (id, key) pairs, the current one first, at least one; and the key of temporary GRUUs.
+    pub fn new(keys: &[(u8, [u8; 32])], gruu: [u8; 32]) -> Self {
+        Self {
+            keys: keys.iter().map(|(id, key)| (*id, Aes256GcmSiv::new(key.into()))).collect(),
+            gruu: Aes256GcmSiv::new(&gruu.into()),
+        }
+    }
+
+    pub(crate) fn gruu(&self) -> &Aes256GcmSiv {
+        &self.gruu
     }
 }
 
@@ -374,7 +383,7 @@ mod tests {
     const ANSWERED: DialogId<'_> = DialogId { callee_tag: Some(b"tag-b"), ..OFFERED };
 
     fn keys() -> RoutingKeys {
-        RoutingKeys::new(&[(7, [7; 32]), (6, [6; 32])])
+        RoutingKeys::new(&[(7, [7; 32]), (6, [6; 32])], [5; 32])
     }
 
     fn path() -> ReturnPath<'static> {
@@ -488,8 +497,8 @@ mod tests {
     fn an_old_key_still_opens_and_an_unknown_one_does_not() {
         let value = sealed();
 
-        assert!(open(&RoutingKeys::new(&[(8, [8; 32]), (7, [7; 32])]), &value, CALL_ID).is_some());
-        assert!(open(&RoutingKeys::new(&[(8, [8; 32])]), &value, CALL_ID).is_none());
+        assert!(open(&RoutingKeys::new(&[(8, [8; 32]), (7, [7; 32])], [5; 32]), &value, CALL_ID).is_some());
+        assert!(open(&RoutingKeys::new(&[(8, [8; 32])], [8; 32]), &value, CALL_ID).is_none());
     }
 
     #[test]

@@ -120,7 +120,7 @@ mod tests {
             worker: WorkerId(0),
             workers: 1,
             settings: Arc::new(Settings::new(1, "edge", Vec::new(), Vec::new(), Timers::default(), false)),
-            keys: Arc::new(RoutingKeys::new(&[(0, [7; 32])])),
+            keys: Arc::new(RoutingKeys::new(&[(0, [7; 32])], [7; 32])),
             tables: Arc::new(Tables::new([7; 32])),
         };
         Guarded::new(makings, Counters::default(), now())

@@ -1,12 +1,13 @@
 //! Keys under which Record-Route parameters are sealed: made here, kept in the store, a new one every day. An old
-//! one is kept as long as a call may last, so a BYE finds its way after a restart and after the change.
+//! one is kept as long as a call may last, so a BYE finds its way after a restart and after the change. And the one key of
+//! temporary GRUUs, which are good for as long as their phone is registered.
 
 use std::time::Duration;
 
 use dataplane::return_path::RoutingKeys;
 
 use super::random;
-use crate::backend::store::{RoutingKey, Secrets};
+use crate::backend::store::{GruuKey, RoutingKey, Secrets};
 
 /// How long a key seals. A day keeps what one key has sealed small and the list of keys short.
 pub(super) const SEALS_FOR: Duration = Duration::from_secs(24 * 3600);
@@ -14,12 +15,13 @@ pub(super) const SEALS_FOR: Duration = Duration::from_secs(24 * 3600);
 /// The keys, as the dataplane takes them.
 pub(super) fn routing_keys(secrets: &Secrets) -> RoutingKeys {
     let keys: Vec<_> = secrets.routing_keys.iter().map(|key| (key.id, key.key)).collect();
-    RoutingKeys::new(&keys)
+    let gruu = secrets.gruu_key.as_ref().expect("renew makes one");
+    RoutingKeys::new(&keys, gruu.0)
 }
 
 /// Brings `secrets` up to date at wall clock `wall` (milliseconds since 1970): a new key in front if there is
-/// none or it has sealed for a day, and none that no call of at most `call_max` can still need. True: something
-/// changed and has to be stored.
+/// none or it has sealed for a day, none that no call of at most `call_max` can still need, and one for GRUUs. True:
+/// something changed and has to be stored.
 pub(super) fn renew(secrets: &mut Secrets, wall: u64, call_max: Duration) -> bool {
     let keys = &mut secrets.routing_keys;
     let before = keys.len();
@@ -33,7 +35,9 @@ pub(super) fn renew(secrets: &mut Secrets, wall: u64, call_max: Duration) -> boo
         keys.retain(|key| key.id != id);
         keys.insert(0, RoutingKey { id, made_at: wall, key: random() });
     }
-    !fresh || keys.len() != before
+    let has_all = secrets.gruu_key.is_some();
+    secrets.gruu_key.get_or_insert_with(|| GruuKey(random()));
+    !fresh || !has_all || secrets.routing_keys.len() != before
 }
 
 fn millis(span: Duration) -> u64 {
@@ -67,9 +71,11 @@ mod tests {
     fn a_new_key_seals_every_day_and_the_old_one_opens_as_long_as_a_call_lasts() {
         let mut secrets = Secrets::default();
         renew(&mut secrets, 10 * DAY, CALL_MAX);
+        let of_gruus = secrets.gruu_key.clone();
 
         assert!(renew(&mut secrets, 11 * DAY, CALL_MAX));
         assert_eq!(ids(&secrets), [1, 0]);
+        assert_eq!(secrets.gruu_key, of_gruus, "that one stays");
 
         assert!(renew(&mut secrets, 11 * DAY + DAY / 4, CALL_MAX));
         assert_eq!(ids(&secrets), [1]);
@@ -77,8 +83,10 @@ mod tests {
 
     #[test]
     fn ids_go_round() {
-        let mut secrets =
-            Secrets { routing_keys: vec![RoutingKey { id: 255, made_at: 10 * DAY, key: [1; 32] }] };
+        let mut secrets = Secrets {
+            routing_keys: vec![RoutingKey { id: 255, made_at: 10 * DAY, key: [1; 32] }],
+            gruu_key: None,
+        };
 
         renew(&mut secrets, 11 * DAY, CALL_MAX);
 

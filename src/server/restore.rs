@@ -122,6 +122,7 @@ mod tests {
         let binding = Binding {
             uri: Cow::Owned(format!("sip:{user}@192.0.2.1").into_bytes()),
             instance: Cow::Borrowed(b""),
+            reg_id: 0,
             q: 1000,
             expires_at: now.mono + Duration::from_secs(60),
             call_id: 1,

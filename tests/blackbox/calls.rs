@@ -1,8 +1,8 @@
 //! Calls between phones, over each transport and over both.
 
-use bench::phone::{Transport, connect, display_name, exchange, hang_up, uri};
+use bench::phone::{Transport, Wire, connect, display_name, exchange, hang_up, uri};
 
-use crate::edge::{Edge, Plan, desk};
+use crate::edge::{Edge, Plan, desk, person};
 
 #[test]
 fn two_phones_register_call_and_hang_up() {
@@ -133,4 +133,30 @@ fn a_phone_whose_connection_is_gone_is_called_after_it_came_back() {
     let (outgoing, _) = connect(&mut caller, &mut callee, "1002").unwrap();
 
     assert_eq!(outgoing.status(), 200);
+}
+
+#[test]
+fn a_phone_whose_connection_breaks_while_it_rings_rings_by_its_other_flow() {
+    let edge = Edge::start(Plan { workers: 2, ..Plan::default() });
+    let mut caller = edge.taken_desk(Transport::Udp, 1);
+    let [mut first, mut second] = [(Transport::Tcp, 1), (Transport::Udp, 2)].map(|(transport, reg_id)| {
+        let mut flow = edge.phone(transport, person(2));
+        let contact = format!("<{}>;+sip.instance=\"<urn:uuid:1>\";reg-id={reg_id}", flow.contact("1002"));
+        let draft = flow.draft_register(&person(2), 600).replace("Contact", &contact);
+        let answer = flow.ask(&person(2), draft.with("Supported", "path, outbound")).unwrap();
+        let seconds = if transport == Transport::Tcp { "120" } else { "30" };
+        assert_eq!((answer.status(), answer.header("Flow-Timer")), (Some(200), Some(seconds)));
+        flow
+    });
+
+    let mut outgoing = caller.dial("1002").unwrap();
+    first.rings().unwrap();
+    let spare = Wire::open(Transport::Udp, edge.address(Transport::Udp)).unwrap();
+    std::mem::replace(first.wire(), spare).reset().unwrap();
+    let mut incoming = second.rings().unwrap();
+    second.pick_up(&mut incoming).unwrap();
+    let outcome = caller.outcome(&mut outgoing).unwrap();
+    let bye = hang_up(&mut caller, &mut outgoing, &mut second).unwrap();
+
+    assert_eq!((outcome.status(), bye.status()), (Some(200), Some(200)));
 }

@@ -1,4 +1,4 @@
-//! Tenants beside one another: networks they trust, and visits.
+//! Tenants: networks they trust, visits, and what they give their phones.
 
 use hotdesk::backend::pin::hash;
 
@@ -13,6 +13,17 @@ fn trust_in_a_network_that_is_not_private_is_warned_of() {
 
         assert_eq!(loaded.warnings.warnings(), warnings, "{network}");
     }
+}
+
+#[test]
+fn uris_of_one_phone_are_given_where_the_tenant_says_so() {
+    let gruu = |registration: &str| {
+        let text = small_with(&format!("[tenant.registration]\n{registration}\n"));
+        parse(&text).map(|loaded| loaded.tenants().next().unwrap().registrar.gruu)
+    };
+
+    assert_eq!([gruu("").unwrap(), gruu("gruu = true").unwrap()], [false, true]);
+    assert!(gruu("gruu = \"yes\"").is_err());
 }
 
 /// Two tenants, `acme` and `b`, with what is said of each.

@@ -201,7 +201,7 @@ struct Worker {
 impl Worker {
     fn new(id: u8, settings: &Arc<Settings>, tables: &Arc<Tables>) -> Self {
         let now = Now { mono: Mono::from_seconds(1), wall: 1_767_225_600_000 };
-        let keys = Arc::new(RoutingKeys::new(&[(1, [1; 32])]));
+        let keys = Arc::new(RoutingKeys::new(&[(1, [1; 32])], [1; 32]));
         let (settings, tables) = (Arc::clone(settings), Arc::clone(tables));
         let dataplane = Dataplane::new(WorkerId(id), 2, settings, keys, tables, [id; 32], now);
         Self { dataplane, outbox: Outbox::new(), now, served: 0 }

@@ -126,7 +126,7 @@ impl Worker {
     /// All its phones have registered.
     fn new(id: u8, desks: u32, settings: &Arc<Settings>, tables: &Arc<Tables>) -> Self {
         let now = Now { mono: Mono::from_seconds(1), wall: 1_767_225_600_000 };
-        let keys = Arc::new(RoutingKeys::new(&[(1, [1; 32])]));
+        let keys = Arc::new(RoutingKeys::new(&[(1, [1; 32])], [1; 32]));
         let (settings, tables) = (Arc::clone(settings), Arc::clone(tables));
         let dataplane = Dataplane::new(WorkerId(id), 2, settings, keys, tables, [id; 32], now);
         let numbers = u32::from(id) * desks..(u32::from(id) + 1) * desks;

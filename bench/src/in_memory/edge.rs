@@ -29,7 +29,7 @@ pub struct Edge {
 impl Edge {
     /// One worker with empty tables.
     pub fn new(settings: Settings) -> Self {
-        let keys = Arc::new(RoutingKeys::new(&[(1, [1; 32])]));
+        let keys = Arc::new(RoutingKeys::new(&[(1, [1; 32])], [1; 32]));
         let tables = Arc::new(Tables::new([2; 32]));
         let now = Now { mono: Mono::from_seconds(1), wall: START };
         let dataplane = Dataplane::new(WorkerId(0), 1, Arc::new(settings), keys, tables, [3; 32], now);

@@ -31,10 +31,10 @@ use dataplane::hotdesk::{CalledForHelp, Cause, DeferredEnd, Origin, Place, Seat,
 use dataplane::query::{ChangedPin, Record};
 use serde::Deserialize;
 
-use super::{Entry, RoutingKey, Secrets};
+use super::{Entry, GruuKey, RoutingKey, Secrets};
 
 /// The format this version writes.
-pub(super) const FORMAT: u32 = 4;
+pub(super) const FORMAT: u32 = 5;
 
 /// The oldest format this version reads.
 pub(super) const FORMAT_OLDEST: u32 = 1;
@@ -302,7 +302,7 @@ pub(super) fn decode_call_for_help(octets: &[u8]) -> Result<CalledForHelp, FormE
     Ok(postcard::from_bytes(octets)?)
 }
 
-/// `(id:u8 made_at:u64 key:32)*`, the current one first.
+/// `(id:u8 made_at:u64 key:32)*`, the current one first; from format 5 on the key of GRUUs behind them.
 pub(super) fn encode_secrets(secrets: &Secrets) -> Vec<u8> {
     let mut octets = Vec::with_capacity(secrets.routing_keys.len() * 41);
     for RoutingKey { id, made_at, key } in &secrets.routing_keys {
@@ -310,11 +310,16 @@ pub(super) fn encode_secrets(secrets: &Secrets) -> Vec<u8> {
         octets.extend(made_at.to_le_bytes());
         octets.extend(key);
     }
+    octets.extend(secrets.gruu_key.iter().flat_map(|key| key.0));
     octets
 }
 
 pub(super) fn decode_secrets(octets: &[u8]) -> Result<Secrets, FormError> {
-    let (keys, []) = octets.as_chunks::<41>() else { return Err(FormError::Length) };
+    let (keys, rest) = octets.as_chunks::<41>();
+    let gruu_key = match rest {
+        [] => None,
+        rest => Some(GruuKey(*rest.as_array().ok_or(FormError::Length)?)),
+    };
     let routing_keys = keys.iter().map(|octets| {
         let (made_at, key) = octets[1..].split_first_chunk().ok_or(FormError::Length)?;
         Ok(RoutingKey {
@@ -323,7 +328,7 @@ pub(super) fn decode_secrets(octets: &[u8]) -> Result<Secrets, FormError> {
             key: *key.first_chunk().ok_or(FormError::Length)?,
         })
     });
-    Ok(Secrets { routing_keys: routing_keys.collect::<Result<_, FormError>>()? })
+    Ok(Secrets { routing_keys: routing_keys.collect::<Result<_, FormError>>()?, gruu_key })
 }
 
 #[cfg(test)]
@@ -364,7 +369,10 @@ mod tests {
             change(Cause::Removed, Surface::Configuration),
             Entry::Record(Record::Bindings { aor: "demo/1001".into(), record: Some([1, 2, 3].into()) }),
             Entry::Record(Record::Bindings { aor: "demo/1001".into(), record: None }),
-            Entry::Secrets(Secrets { routing_keys: vec![RoutingKey { id: 5, made_at: 9, key: [7; 32] }] }),
+            Entry::Secrets(Secrets {
+                routing_keys: vec![RoutingKey { id: 5, made_at: 9, key: [7; 32] }],
+                gruu_key: None,
+            }),
         ]
     }
 
@@ -477,6 +485,21 @@ mod tests {
 
         assert_eq!(read.unwrap(), samples);
         assert_eq!(row_of(&samples), row, "a new form needs a new number");
+    }
+
+    #[test]
+    fn format_5_has_the_key_of_gruus_behind_the_others() {
+        let secrets = Secrets {
+            routing_keys: vec![RoutingKey { id: 5, made_at: 9, key: [7; 32] }],
+            gruu_key: Some(GruuKey([8; 32])),
+        };
+
+        let octets = encode_secrets(&secrets);
+
+        let expected = [&[5][..], &9_u64.to_le_bytes(), &[7; 32], &[8; 32]].concat();
+        assert_eq!(octets, expected, "a new form needs a new number");
+        assert_eq!(decode_secrets(&octets).unwrap(), secrets);
+        assert!(decode_secrets(&octets[..octets.len() - 1]).is_err());
     }
 
     /// A PIN that somebody chose, and that the operator's counts again.

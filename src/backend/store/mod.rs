@@ -132,6 +132,18 @@ impl Entry {
 pub struct Secrets {
     /// Keys under which Record-Route parameters are sealed, the current one first. At most 256, one an id.
     pub routing_keys: Vec<RoutingKey>,
+    /// The key under which temporary GRUUs are sealed, for good; `None` in a store of before there were any.
+    pub gruu_key: Option<GruuKey>,
+}
+
+/// The key of temporary GRUUs. Never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct GruuKey(pub [u8; 32]);
+
+impl fmt::Debug for GruuKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("GruuKey")
+    }
 }
 
 /// One key for Record-Route parameters. Never printed.

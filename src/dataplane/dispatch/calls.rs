@@ -9,6 +9,7 @@ use super::{Incoming, Rooms};
 use crate::attendant::Caller;
 use crate::context::{Answer, Owner, Work};
 use crate::flow::Flow;
+use crate::gruu;
 use crate::hotdesk::{self, Dialled, Origin, Place};
 use crate::phone;
 use crate::proxy::{self, InDialog, Plan};
@@ -81,8 +82,8 @@ impl Rooms {
         if !tenant.networks.admit(flow.remote.ip()) {
             return work.answer(flow, request, Answer::new(403, "Not From Here"));
         }
-        if request.header(sip::Name::ProxyRequire).is_some() {
-            return refuse_extensions(work, flow, request, sip::Name::ProxyRequire);
+        if refuse_extensions(work, flow, request, sip::Name::ProxyRequire, &[]) {
+            return;
         }
         if request.routes().count() > own_routes {
             // §16.3, and no open relay: what is to go through others is not carried.
@@ -218,7 +219,12 @@ impl Rooms {
         let Ok(from) = proxy::decide(work.ctx, &tenant, &home, account, sitting, &headers.from_uri) else {
             return work.answer(flow, request, Answer::new(403, "From Is Not Yours"));
         };
-        let goal = match goal::find(work.ctx, &home, user, invite, work.now) {
+        let uri = headers.request_uri.as_ref().expect("a request has a Request-URI");
+        let found = match gruu::read(&work.ctx.keys, &home, uri) {
+            Some(phone) => goal::of_gruu(work.ctx, &home, phone.as_ref(), work.now),
+            None => goal::find(work.ctx, &home, user, invite, work.now),
+        };
+        let goal = match found {
             goal @ (Err(NoGoal::Unknown | NoGoal::Barred) | Ok(Goal::Outside(..))) if invite => {
                 // A phone that called for help can be called by the number it showed, whatever way leads outside.
                 let targets = emergency::of_shown_number(work, &home, user);
@@ -243,7 +249,7 @@ impl Rooms {
                 extension = Some(callee.number.clone());
                 (false, targets)
             }
-            Goal::CallBack(targets) => (false, targets),
+            Goal::CallBack(targets) | Goal::Phone(targets) => (false, targets),
             Goal::Outside(route, targets) => {
                 let person = match account {
                     Account::Extension(index) => tenant.extensions.get(index as usize),
@@ -279,8 +285,7 @@ impl Rooms {
         }
         let settings = Arc::clone(&work.ctx.settings);
         let own_routes = proxy::own_routes(work.ctx, request);
-        if request.header(sip::Name::ProxyRequire).is_some() {
-            refuse_extensions(work, flow, request, sip::Name::ProxyRequire);
+        if refuse_extensions(work, flow, request, sip::Name::ProxyRequire, &[]) {
             return true;
         }
         if request.routes().count() > own_routes {
@@ -293,7 +298,7 @@ impl Rooms {
                 refuse_goal(work, flow, request, tenant, &no_goal);
                 return true;
             }
-            Some((_, Ok(Goal::Outside(..) | Goal::CallBack(_)))) | None => {
+            Some((_, Ok(Goal::Outside(..) | Goal::CallBack(_) | Goal::Phone(_)))) | None => {
                 work.answer(flow, request, Answer::new(404, "Not Found"));
                 return true;
             }
@@ -353,7 +358,7 @@ fn refuse_goal(
     let invite = request.method() == Some(sip::Method::Invite);
     let instead = match no_goal {
         NoGoal::Absent(callee) => goal::instead(tenant, callee, invite),
-        NoGoal::Unknown | NoGoal::Barred => None,
+        NoGoal::Unknown | NoGoal::Gone | NoGoal::Barred => None,
     };
     work.answer(flow, request, goal::answer(no_goal, instead.as_deref()));
 }
@@ -413,16 +418,27 @@ fn refused_by_proxy_rules(
     loops.then_some(Answer::new(482, "Loop Detected"))
 }
 
-/// 420 with every option tag of `header`: the edge supports none where they stand (§16.3 item 5, §8.2.2.3).
+/// 420 with every option tag of `header` that is not `known` where it stands (§16.3 item 5, §8.2.2.3). False: there is
+/// none.
 pub(crate) fn refuse_extensions(
     work: &mut Work<'_>,
     flow: &Flow,
     request: &sip::Message<'_>,
     header: sip::Name,
-) {
-    let tags = request.option_tags(header).collect::<Vec<_>>().join(&b", "[..]);
+    known: &[&str],
+) -> bool {
+    if !request.has(header) {
+        return false;
+    }
+    let is_known = |tag: &[u8]| known.iter().any(|known| tag.eq_ignore_ascii_case(known.as_bytes()));
+    let tags: Vec<_> = request.option_tags(header).filter(|tag| !is_known(tag)).collect();
+    if tags.is_empty() {
+        return false;
+    }
+    let tags = tags.join(&b", "[..]);
     let tags = String::from_utf8_lossy(&tags);
     work.answer(flow, request, Answer::with(420, "Bad Extension", sip::Name::Unsupported, &tags));
+    true
 }
 
 pub(super) fn table_full(work: &mut Work<'_>, flow: &Flow, request: &sip::Message<'_>, emergency: bool) {

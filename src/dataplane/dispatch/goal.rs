@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::context::{Answer, Context};
 use crate::flow::Flow;
+use crate::gruu;
 use crate::now::Now;
 use crate::proxy::{self, From, Target};
 use crate::refusal::Refusal;
@@ -14,6 +15,8 @@ use crate::settings::{Account, Extension, Route, Settings, Tenant, number};
 pub(super) enum Goal<'t> {
     /// What rings for an extension.
     Extension(&'t Extension, Vec<Target>),
+    /// One phone, named by its GRUU.
+    Phone(Vec<Target>),
     /// The phones that called for help and showed this number.
     CallBack(Vec<Target>),
     /// The places of a route, the first one first.
@@ -26,6 +29,8 @@ pub(super) enum NoGoal<'t> {
     Unknown,
     /// The extension rings nowhere.
     Absent(&'t Extension),
+    /// The phone that a GRUU names is not to be had.
+    Gone,
     /// The tenant has barred the number.
     Barred,
 }
@@ -51,6 +56,22 @@ pub(super) fn find<'t>(
             None => Err(NoGoal::Unknown),
         },
     }
+}
+
+/// Finds the phone that a GRUU of the tenant names, as [`gruu::read`] reads it. A device account has none (RULES §4), and looks
+/// like no account at all.
+pub(super) fn of_gruu<'t>(
+    ctx: &Context,
+    tenant: &'t Tenant,
+    phone: Option<&gruu::Phone>,
+    now: Now,
+) -> Result<Goal<'t>, NoGoal<'t>> {
+    let phone = phone.ok_or(NoGoal::Unknown)?;
+    let Some(Account::Extension(index)) = tenant.account(&phone.user) else { return Err(NoGoal::Unknown) };
+    let extension = &tenant.extensions[index as usize];
+    let mut targets = proxy::of_gruu(ctx, tenant, &extension.number, phone, now).ok_or(NoGoal::Unknown)?;
+    targets.retain(|_| extension.enabled);
+    if targets.is_empty() { Err(NoGoal::Gone) } else { Ok(Goal::Phone(targets)) }
 }
 
 /// Whose number `user` is of the tenants whose route leads to the sender, and what rings for it: extensions by the numbers
@@ -148,7 +169,7 @@ pub(super) fn answer<'a>(no_goal: &NoGoal<'_>, instead: Option<&'a str>) -> Answ
         (NoGoal::Absent(_), Some(contact)) => {
             Answer::with(302, "Moved Temporarily", sip::Name::Contact, contact)
         }
-        (NoGoal::Absent(_), None) => Answer::new(480, "Temporarily Unavailable"),
+        (NoGoal::Absent(_), None) | (NoGoal::Gone, _) => Answer::new(480, "Temporarily Unavailable"),
     }
 }
 

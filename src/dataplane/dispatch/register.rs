@@ -11,6 +11,7 @@ use crate::auth::{Proof, Refused};
 use crate::context::{Answer, Context, Work};
 use crate::effect::{Asker, Effect, LogIn};
 use crate::flow::Flow;
+use crate::gruu;
 use crate::hotdesk::{Cause, Origin, Place, Proposal, Proposed, Seat, SeatChange, Settled, Surface};
 use crate::location::{Aor, Holder, NonceUse, device_hash};
 use crate::notifier::Eviction;
@@ -23,6 +24,9 @@ use crate::registrar::{self, Granted, Native, Outcome, Register, Registration, S
 use crate::seating::{Ending, customer_of, has_binding, propose};
 use crate::settings::{Account, Tenant};
 use crate::subscription;
+
+/// The option tag of RFC 5627.
+const GRUU: &str = "gruu";
 
 /// Who sends a REGISTER and for whom, once that is proved.
 struct Registrant<'a> {
@@ -71,8 +75,10 @@ impl Rooms {
                 None => return ask(work, flow, request, &tenant, false, refused),
             },
         };
-        if request.has(sip::Name::Require) {
-            return refuse_extensions(work, flow, request, sip::Name::Require);
+        let may_have_gruus = tenant.registrar.gruu && matches!(account, Account::Extension(_));
+        let known = if may_have_gruus { &["outbound", GRUU][..] } else { &["outbound"] };
+        if refuse_extensions(work, flow, request, sip::Name::Require, known) {
+            return;
         }
         // To decides whose bindings are meant; only their owner may touch them.
         let (user, _) = tenant.credentials(account);
@@ -122,6 +128,10 @@ impl Rooms {
         match native {
             Native::Ordinary => {
                 self.update(work, register, &ordinary);
+            }
+            // What it requires, a seat does not have (RULES §4).
+            Native::Holder { .. } | Native::LogIn(_) if requires_gruu(request) => {
+                refuse_extensions(work, flow, request, sip::Name::Require, &["outbound"]);
             }
             Native::Holder { device, holder, taken_natively } => {
                 let granted = self.update(work, register, &registrant(Sender::Holder(holder)));
@@ -252,6 +262,8 @@ impl Rooms {
         let holder = holder_of(seat);
         let registrant = Registrant { sender: Sender::Holder(holder), ..*registrant };
         let mut granted = Granted::default();
+        let own = (registrant.tenant, registrant.user, registrant.sender);
+        announce(work, request, register.flow_timer(), own, &mut granted);
         match change_bindings(work, register, &registrant, &mut granted) {
             Outcome::Granted { .. } => {}
             Outcome::Unproved => unreachable!("nobody is believed for a seat"),
@@ -340,7 +352,8 @@ impl Rooms {
     ) -> bool {
         let (request, flow) = (register.message, &register.flow);
         let facts = (register.headers, register.print);
-        granted.packages = packages_for(registrant.tenant, registrant.sender);
+        let own = (registrant.tenant, registrant.user, registrant.sender);
+        announce(work, request, register.flow_timer(), own, granted);
         match change_bindings(work, register, registrant, granted) {
             Outcome::Granted { added, removed, .. } => {
                 let is_kept = work.ctx.settings.durable && added + removed > 0;
@@ -388,10 +401,15 @@ impl Rooms {
         again(request, |request, headers| {
             let print = Print::of(headers);
             self.pending.forget_register(print);
+            let mut granted = Granted::default();
+            if let Some(tenant) = work.ctx.settings.tenant(aor.tenant()).cloned() {
+                let register =
+                    supports(request, "outbound").then(|| Register::read(request, headers, *flow, &tenant));
+                let flow_timer = register.and_then(|register| register.flow_timer());
+                announce(work, request, flow_timer, (&tenant, aor.name(), sender), &mut granted);
+            }
             let location = &work.ctx.tables.location;
-            let mut granted = Granted::now(location, (aor.tenant(), aor.name()), sender, work.now.mono);
-            let tenant = work.ctx.settings.tenant(aor.tenant());
-            granted.packages = tenant.and_then(|tenant| packages_for(tenant, sender));
+            granted.list_all(location, (aor.tenant(), aor.name()), sender, work.now.mono);
             answer_registered(work, flow, request, (headers, print), &granted);
         });
     }
@@ -497,10 +515,38 @@ fn change_bindings(
     outcome
 }
 
+/// Has the 200 say what it says beside the bindings.
+fn announce(
+    work: &mut Work<'_>,
+    request: &sip::Message<'_>,
+    flow_timer: Option<&'static str>,
+    (tenant, user, sender): (&Arc<Tenant>, &str, Sender),
+    granted: &mut Granted,
+) {
+    granted.packages = packages_for(tenant, sender);
+    granted.flow_timer = flow_timer;
+    let gruus = tenant.registrar.gruu && sender == Sender::Ordinary && supports(request, GRUU);
+    granted.gruus = gruus.then(|| gruu::Names {
+        keys: Arc::clone(&work.ctx.keys),
+        tenant: Arc::clone(tenant),
+        user: user.into(),
+        nonce: work.ctx.random.bytes(),
+    });
+}
+
 /// The event packages a shared phone with a guest key is told that it may subscribe to. One without gets no Allow-Events: it
 /// may subscribe to `message-summary` all the same, and most refreshes stay as short as they can be.
 fn packages_for(tenant: &Tenant, sender: Sender) -> Option<&'static str> {
     (tenant.seats.hoteling.is_some() && sender == Sender::Device).then_some(subscription::PACKAGES)
+}
+
+fn requires_gruu(request: &sip::Message<'_>) -> bool {
+    request.has(sip::Name::Require) && request.option_tags(sip::Name::Require).has(GRUU)
+}
+
+/// True if the phone says that it knows what `tag` names.
+fn supports(request: &sip::Message<'_>, tag: &str) -> bool {
+    [sip::Name::Supported, sip::Name::Require].into_iter().any(|name| request.option_tags(name).has(tag))
 }
 
 /// What the bindings of a seat carry.

@@ -11,7 +11,7 @@ use crate::location::{Binding, Holder, device_hash};
 use crate::notifier::Eviction;
 use crate::output::{Done, Output};
 use crate::pending::Waiting;
-use crate::proxy::{self, Target};
+use crate::proxy;
 use crate::query::{Query, Record, SaveVerdict};
 use crate::refusal::Refusal;
 use crate::seating::{self, Ending, customer_of};
@@ -142,21 +142,22 @@ impl Rooms {
             .collect();
         let reload = tenant.device(seat.device.name()).map_or_else(Default::default, |device| device.reload);
         let idle = seating::is_idle(work, &seat.device);
-        let mut told = false;
-        // In a call the bindings stay, for the requests within it; look-ups ignore them, and they expire.
-        for contact in held.iter().filter(|_| idle) {
-            let eviction =
-                Eviction { device: seat.device.clone(), extension: seat.extension.clone(), holder };
-            let eviction = match Target::of_contact(contact, &seat.extension, Some(&seat.device)) {
-                Some(target) if !told_later => {
-                    told = true;
-                    self.notifier.tell(work, reload, target, Some(eviction))
-                }
-                _ => Some(eviction),
-            };
+        let eviction =
+            || Some(Eviction { device: seat.device.clone(), extension: seat.extension.clone(), holder });
+        let told = match idle && !told_later {
+            true => proxy::of_contacts(&held, &seat.extension, Some(&seat.device)),
+            false => Vec::new(),
+        };
+        let is_told = !told.is_empty();
+        for target in told {
+            let eviction = self.notifier.tell(work, reload, target, eviction());
             self.evict(work, eviction);
         }
-        if !told && !told_later {
+        // In a call the bindings stay, for the requests within it; look-ups ignore them, and they expire.
+        if idle && !is_told && !held.is_empty() {
+            self.evict(work, eviction());
+        }
+        if !is_told && !told_later {
             self.effects.push(Effect::Reload(seat.device.clone()));
         }
     }

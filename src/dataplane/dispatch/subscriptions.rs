@@ -96,8 +96,8 @@ impl Rooms {
         package: Package,
     ) {
         let Incoming { flow, request, headers, key } = *incoming;
-        if request.has(sip::Name::Require) {
-            return refuse_extensions(work, flow, request, sip::Name::Require);
+        if refuse_extensions(work, flow, request, sip::Name::Require, &[]) {
+            return;
         }
         let Ok(server) = work.transactions.begin_server(work.now.mono, key, flow, request, Owner::Nobody)
         else {

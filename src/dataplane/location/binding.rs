@@ -50,6 +50,8 @@ pub struct Binding<'r> {
     pub uri: Cow<'r, [u8]>,
     /// `+sip.instance` as the phone gave it, at most [`INSTANCE_LENGTH_MAX`] octets; empty: none.
     pub instance: Cow<'r, [u8]>,
+    /// `reg-id` where the phone keeps several flows (RFC 5626 §4.2); 0: it does not. With the instance it tells the flow.
+    pub reg_id: u32,
     /// Preference, 0 to 1000 (RFC 3261 §10.2.1.2: thousandths).
     pub q: u16,
     /// When it ends. Kept in whole seconds, rounded up.
@@ -77,6 +79,7 @@ impl Binding<'_> {
         Binding {
             uri: Cow::Owned(self.uri.to_vec()),
             instance: Cow::Owned(self.instance.to_vec()),
+            reg_id: self.reg_id,
             q: self.q,
             expires_at: self.expires_at,
             call_id: self.call_id,
@@ -86,11 +89,11 @@ impl Binding<'_> {
             holder: self.holder,
         }
     }
+}
 
-    /// What stands for the instance in a [`Contact`]: 0 for none.
-    fn instance_hash(&self) -> u64 {
-        if self.instance.is_empty() { 0 } else { stable_hash(&[&self.instance]).max(1) }
-    }
+/// What stands for a `+sip.instance` in [`Contact::instance`]: 0 for none.
+pub fn instance_hash(instance: &[u8]) -> u64 {
+    if instance.is_empty() { 0 } else { stable_hash(&[instance]).max(1) }
 }
 
 /// One contact of an address-of-record, taken away from the table.
@@ -106,6 +109,8 @@ pub struct Contact {
     pub expires_at: Mono,
     /// Tells phones apart: a hash of `+sip.instance`, 0 without one.
     pub instance: u64,
+    /// A hash of the Call-ID of the REGISTER that last touched it.
+    pub call_id: u64,
     /// The seat it was registered under, if a hot-desk device registered it for an extension.
     pub holder: Option<Holder>,
 }
@@ -117,7 +122,8 @@ impl From<&Binding<'_>> for Contact {
             flow: binding.flow,
             q: binding.q,
             expires_at: binding.expires_at,
-            instance: binding.instance_hash(),
+            instance: instance_hash(&binding.instance),
+            call_id: binding.call_id,
             holder: binding.holder,
         }
     }

@@ -73,6 +73,7 @@ mod tests {
         Binding {
             uri,
             instance,
+            reg_id: 0,
             q: 1000,
             expires_at,
             call_id: 1,

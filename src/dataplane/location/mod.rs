@@ -35,7 +35,9 @@ use crate::hash::Identity;
 use crate::now::{Mono, Now};
 use crate::query::Record;
 
-pub use binding::{Binding, Contact, Holder, INSTANCE_LENGTH_MAX, URI_LENGTH_MAX, device_hash, stable_hash};
+pub use binding::{
+    Binding, Contact, Holder, INSTANCE_LENGTH_MAX, URI_LENGTH_MAX, device_hash, instance_hash, stable_hash,
+};
 pub use draft::{CONTACTS_PER_AOR_MAX, Draft};
 pub use expiry::Upkeep;
 pub use record::NAME_LENGTH_MAX;

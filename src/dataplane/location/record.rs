@@ -37,6 +37,7 @@ const HAS_IPV6: u8 = 1;
 const HAS_FLOW: u8 = 2;
 const HAS_CONNECTION: u8 = 4;
 const HAS_HOLDER: u8 = 8;
+const HAS_REG_ID: u8 = 16;
 
 /// The record of `tenant` and `user` within a bucket.
 pub(super) fn find(bucket: &[u8], tenant: &str, user: &[u8]) -> Option<Range<usize>> {
@@ -210,7 +211,9 @@ impl Renewal {
                 return None;
             }
             let is_own = owns(&binding)?;
-            let is_it = binding.uri == renewed.uri && binding.instance == renewed.instance;
+            let is_it = binding.uri == renewed.uri
+                && binding.instance == renewed.instance
+                && binding.reg_id == renewed.reg_id;
             if is_own && is_it {
                 let is_newer = binding.call_id != renewed.call_id || binding.cseq < renewed.cseq;
                 let is_here = binding.flow == renewed.flow && binding.holder == renewed.holder;
@@ -221,7 +224,8 @@ impl Renewal {
                 continue;
             }
             let both_known = !binding.instance.is_empty() && !renewed.instance.is_empty();
-            let is_another = both_known && binding.instance != renewed.instance;
+            let is_another =
+                both_known && (binding.instance != renewed.instance || binding.reg_id != renewed.reg_id);
             if is_own && !is_another {
                 return None;
             }
@@ -284,7 +288,7 @@ const NONCE: usize = 24;
 const FIXED: usize = 26;
 
 /// Writes one binding that ends at `expires`: flags, instance length, q, URI length, expiry, CSeq, branch, Call-ID;
-/// then, as the flags say, the flow and the holder; then URI and instance. Numbers are little-endian.
+/// then, as the flags say, the flow, the holder and the reg-id; then URI and instance. Numbers are little-endian.
 pub(super) fn put_binding(binding: &Binding<'_>, expires: u32, out: &mut Vec<u8>) {
     let flags = match binding.flow {
         None => 0,
@@ -295,7 +299,9 @@ pub(super) fn put_binding(binding: &Binding<'_>, expires: u32, out: &mut Vec<u8>
         }
     };
     let mut fixed = [0; FIXED];
-    fixed[0] = flags | if binding.holder.is_some() { HAS_HOLDER } else { 0 };
+    fixed[0] = flags
+        | if binding.holder.is_some() { HAS_HOLDER } else { 0 }
+        | if binding.reg_id != 0 { HAS_REG_ID } else { 0 };
     fixed[1] = binding.instance.len() as u8;
     fixed[2..4].copy_from_slice(&binding.q.to_le_bytes());
     fixed[4..6].copy_from_slice(&(binding.uri.len() as u16).to_le_bytes());
@@ -322,6 +328,9 @@ pub(super) fn put_binding(binding: &Binding<'_>, expires: u32, out: &mut Vec<u8>
         out.extend_from_slice(&holder.device.to_le_bytes());
         out.extend_from_slice(&holder.epoch.to_le_bytes());
     }
+    if binding.reg_id != 0 {
+        out.extend_from_slice(&binding.reg_id.to_le_bytes());
+    }
     out.extend_from_slice(&binding.uri);
     out.extend_from_slice(&binding.instance);
 }
@@ -345,9 +354,10 @@ pub(super) fn take_binding<'r>(
         true => Some(Holder { device: reader.u64()?, epoch: reader.u64()? }),
         false => None,
     };
+    let reg_id = if flags & HAS_REG_ID != 0 { reader.u32()? } else { 0 };
     let uri = Cow::Borrowed(reader.take(uri_length)?);
     let instance = Cow::Borrowed(reader.take(usize::from(instance_length))?);
-    Some(Binding { uri, instance, q, expires_at, call_id, cseq, branch, flow, holder })
+    Some(Binding { uri, instance, reg_id, q, expires_at, call_id, cseq, branch, flow, holder })
 }
 
 fn take_flow(reader: &mut Reader<'_>, flags: u8) -> Option<Flow> {

@@ -9,7 +9,9 @@ use super::draft::{CONTACTS_PER_AOR_MAX, Draft};
 use super::record::{Reader, put_binding, take_binding};
 use crate::now::Now;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// Knows no reg-id.
+const VERSION_OLDEST: u8 = 1;
 const FLAG_DEVICE: u8 = 1;
 
 /// The store hears of a refresh at most this many seconds late; so much is added to what it kept.
@@ -82,7 +84,7 @@ pub(super) fn write(draft: &Draft<'_>, now: Now) -> Option<Box<[u8]>> {
 pub(super) fn read(bytes: &[u8], now: Now, expires_max: u32) -> Option<Draft<'_>> {
     let mut reader = Reader(bytes);
     let [version, flags, count] = reader.array()?;
-    if version != VERSION || usize::from(count) > CONTACTS_PER_AOR_MAX {
+    if !(VERSION_OLDEST..=VERSION).contains(&version) || usize::from(count) > CONTACTS_PER_AOR_MAX {
         return None;
     }
     let mut draft = Draft::empty(now.mono);

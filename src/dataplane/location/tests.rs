@@ -30,6 +30,7 @@ fn binding(uri: &str, flow: Flow, expires_at: Mono) -> Binding<'static> {
     Binding {
         uri: Cow::Owned(uri.as_bytes().to_vec()),
         instance: Cow::Borrowed(b""),
+        reg_id: 0,
         q: 1000,
         expires_at,
         call_id: 7,
@@ -78,6 +79,7 @@ fn a_binding_is_read_as_it_was_written() {
     };
     let new = Binding {
         instance: Cow::Borrowed(b"\"<urn:uuid:1>\""),
+        reg_id: 2,
         q: 300,
         holder: Some(Holder { device: 5, epoch: 6 }),
         ..binding("sip:a@192.0.2.9;line=x", flow, after(60).mono)

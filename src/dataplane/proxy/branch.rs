@@ -135,11 +135,14 @@ pub(super) fn start_branch(
     call: &mut Call,
     request: &sip::Message<'_>,
     headers: &sip::Mandatory<'_>,
-    target: Target,
+    mut target: Target,
 ) -> bool {
-    let full = call.branches.len() >= BRANCHES_MAX;
-    if full || !sips::may_go(work.ctx, &call.plan, request.request_uri(), &target) {
+    if call.branches.len() >= BRANCHES_MAX {
         return false;
+    }
+    while !sips::may_go(work.ctx, &call.plan, request.request_uri(), &target) {
+        let Some(next) = target.next_flow() else { return false };
+        target = next;
     }
     let (attempt, no_answer) = (target.first_attempt(), patience(work, call, &target));
     let sent = send(work, key, call, request, headers, &target, attempt, no_answer);
@@ -247,7 +250,7 @@ fn send(
 pub(super) fn outgoing<'a>(plan: &'a Plan, from: Flow, target: &'a Target, via: &'a [u8]) -> Outgoing<'a> {
     Outgoing {
         source: from.remote,
-        uri: (!plan.in_dialog).then_some(&*target.uri),
+        uri: (!plan.in_dialog || plan.retargeted).then_some(&*target.uri),
         via,
         own_routes: plan.own_routes,
         record_route: &[],

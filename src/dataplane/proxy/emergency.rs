@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::pidf_lo::Located;
 use super::route::account_of_flow;
 use super::target::of_peers;
-use super::{Plan, Target, of_device};
+use super::{Plan, Target, of_contacts, of_device};
 use crate::audit::{Event, Kind};
 use crate::context::{Context, Work};
 use crate::flow::Flow;
@@ -168,15 +168,15 @@ fn of_account_put_in(ctx: &Context, device: &Place, now: Now) -> Vec<Target> {
     let contacts =
         ctx.tables.location.contacts(seat.extension.tenant(), seat.extension.name().as_bytes(), now.mono);
     let held = contacts.iter().filter(|contact| contact.holder.is_some_and(|holder| holder.device == hash));
-    held.filter_map(|contact| Target::of_contact(contact, &seat.extension, Some(device))).collect()
+    of_contacts(held, &seat.extension, Some(device))
 }
 
 /// The phone of an extension that called, known by where it is seen; if it is not seen there any more, all of them.
 fn of_ordinary_phone(ctx: &Context, extension: &Place, call: &CalledForHelp, now: Now) -> Vec<Target> {
     let contacts = ctx.tables.location.contacts(extension.tenant(), extension.name().as_bytes(), now.mono);
     let own = contacts.iter().filter(|contact| contact.holder.is_none());
-    let all: Vec<_> = own.filter_map(|contact| Target::of_contact(contact, extension, None)).collect();
-    let same: Vec<_> = all.iter().filter(|target| target.flow.remote == call.remote).cloned().collect();
+    let all = of_contacts(own, extension, None);
+    let same: Vec<_> = all.iter().filter(|target| target.is_seen_at(call.remote)).cloned().collect();
     if same.is_empty() { all } else { same }
 }
 

@@ -40,7 +40,7 @@ pub(crate) use pidf_lo::located;
 pub(crate) use plan::Plan;
 pub(crate) use route::{InDialog, in_dialog, own_routes};
 pub(crate) use sips::is_sips;
-pub(crate) use target::{Target, of_device, of_extension};
+pub(crate) use target::{Target, of_contacts, of_device, of_extension, of_gruu};
 
 use crate::context::{Answer, Owner, Work};
 use crate::effect::Effect;
@@ -320,6 +320,10 @@ impl Proxy {
             // The far end knows no such call, so there is none (§12.2.1.2).
             dialog::is_gone(work, call, effects);
         }
+        if self.fails_over(work, key, index, code) {
+            return;
+        }
+        let Some(call) = self.calls.get_mut(key) else { return };
         if !call.branches[index].left && !call.cancelled {
             call.best.offer(code, response.bytes());
         }
@@ -357,6 +361,24 @@ impl Proxy {
             let place = Place::new(&call.plan.tenant.id, &extension);
             self.no_longer_rings(place, key);
         }
+    }
+
+    /// A branch came to nothing by `code`: where it was the flow that failed, or nothing came back by it, the next flow of
+    /// the same phone takes its place (RFC 5626 §7). False: there is none.
+    fn fails_over(&mut self, work: &mut Work<'_>, key: ProxyKey, index: usize, code: u16) -> bool {
+        let Some(call) = self.calls.get_mut(key) else { return false };
+        let over = call.answered || call.closed || call.cancelled || call.branches[index].left;
+        // What is no INVITE would come too late when nothing has come for so long (RFC 4320 §4.2).
+        let is_flows = code == 430 || code == 408 && call.invite;
+        let next = if is_flows && !over { call.branches[index].target.next_flow() } else { None };
+        let Some(target) = next else { return false };
+        let mut sent = false;
+        self.with_request(work, key, |proxy, work, request, headers| {
+            if let Some(call) = proxy.calls.get_mut(key) {
+                sent = start_branch(work, key, call, request, headers, target);
+            }
+        });
+        sent
     }
 
     /// A branch gave its last word: the device is free of it; if it was the last, the next group or the answer follows.
@@ -445,6 +467,10 @@ impl Proxy {
             // §12.2.1.2, §15.1.1: neither does one that says nothing, or cannot be reached to be told of the end.
             dialog::is_gone(work, call, effects);
         }
+        if self.fails_over(work, key, index, code) {
+            return;
+        }
+        let Some(call) = self.calls.get_mut(key) else { return };
         if !call.branches[index].left && !call.cancelled {
             call.best.offer(code, &[]);
         }

@@ -34,6 +34,8 @@ pub(crate) struct Plan {
     pub(crate) own_routes: usize,
     /// Already a dialog: no Record-Route, no identity to seal, no following of seats.
     pub(crate) in_dialog: bool,
+    /// Within a dialog to a GRUU: the Request-URI becomes the contact that this stands for.
+    pub(crate) retargeted: bool,
     /// Within a dialog whose far end asks for a password: which number the request has there.
     pub(crate) numbering: Option<Numbering>,
 }
@@ -54,6 +56,7 @@ impl Plan {
             outside: false,
             own_routes,
             in_dialog: false,
+            retargeted: false,
             numbering: None,
         }
     }

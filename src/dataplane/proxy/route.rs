@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{From, Plan, Target, of_user, target};
 use crate::context::Context;
 use crate::flow::Flow;
+use crate::gruu;
 use crate::hotdesk::Place;
 use crate::now::Now;
 use crate::return_path::{self, Party};
@@ -100,9 +101,12 @@ pub(crate) fn in_dialog(
     }
 
     let uri = request.request_uri();
-    let next = match receiver.account {
-        Some(account) => target::current_flow(ctx, account, receiver.flow, uri, now),
-        None => receiver.flow,
+    let of_gruu = receiver.account.and_then(|account| of_gruu(ctx, account, receiver.flow, headers, now));
+    let retargeted = of_gruu.is_some();
+    let (uri, next) = match (&of_gruu, receiver.account) {
+        (Some((uri, flow)), _) => (&**uri, *flow),
+        (None, Some(account)) => (uri, target::current_flow(ctx, account, receiver.flow, uri, now)),
+        (None, None) => (uri, receiver.flow),
     };
 
     // What was put into From at the start stays there; what the opener wrote is put back into the To it gets.
@@ -135,9 +139,31 @@ pub(crate) fn in_dialog(
         from: from_out,
         to: to_out,
         in_dialog: true,
+        retargeted,
         numbering,
         ..Plan::new(&tenant, vec![target], own_routes)
     }))
+}
+
+/// Where a request goes whose Request-URI is a GRUU of the receiver's account: to the contact of that phone which has the
+/// flow of the dialog, else to one that can be reached.
+fn of_gruu(
+    ctx: &Context,
+    (tenant, account): (&str, &str),
+    last: Flow,
+    headers: &sip::Mandatory<'_>,
+    now: Now,
+) -> Option<(Box<[u8]>, Flow)> {
+    let tenant = ctx.settings.tenant(tenant)?;
+    let phone = gruu::read(&ctx.keys, tenant, headers.request_uri.as_ref()?)??;
+    if phone.user != account.as_bytes() {
+        return None;
+    }
+    let contacts = target::contacts_of_gruu(ctx, tenant, &phone, now)?;
+    let reached = contacts.into_iter().filter_map(|contact| Some((contact.uri, contact.flow?)));
+    let mut reached: Vec<_> = reached.collect();
+    let place = reached.iter().position(|(_, flow)| *flow == last).unwrap_or(0);
+    (place < reached.len()).then(|| reached.swap_remove(place))
 }
 
 /// True if `flow` is that end of the dialog: the flow it had, or one its account is registered over now.

@@ -1,10 +1,12 @@
 //! Where an extension rings: the phone it sits at, and ordinary phones of its own beside it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::context::Context;
 use crate::flow::Flow;
+use crate::gruu::Phone;
 use crate::hotdesk::Place;
 use crate::location::{Contact, Holder, device_hash};
 use crate::now::Now;
@@ -31,6 +33,8 @@ pub(crate) struct Target {
     pub(crate) peer_account: Option<Arc<PeerAccount>>,
     /// Hash of `+sip.instance`, 0 without: one phone is rung once.
     instance: u64,
+    /// Other flows of the same phone, to be tried one after the other where this one has failed (RFC 5626 §7).
+    other_flows: Vec<Target>,
 }
 
 /// Everything that rings for an extension, the most preferred first. A contact that a hot-desk device registered
@@ -67,11 +71,51 @@ pub(crate) fn of_extension(ctx: &Context, tenant: &Tenant, extension: &str, now:
     targets
 }
 
-/// The bindings of a device's own account that can be reached now.
+/// The flows of the phone that a GRUU names; `None`: it was not given out, or not for this registration (RFC 5627 §5.1). One
+/// that a hot-desk device registered is none: whoever is given it would reach the device past the seat.
+pub(super) fn contacts_of_gruu(
+    ctx: &Context,
+    tenant: &Tenant,
+    phone: &Phone,
+    now: Now,
+) -> Option<Vec<Contact>> {
+    let contacts = ctx.tables.location.contacts(&tenant.id, &phone.user, now.mono);
+    let own = contacts.into_iter().filter(|contact| contact.holder.is_none());
+    let named: Vec<_> = own.filter(|contact| contact.instance == phone.instance).collect();
+    let is_given = phone.call_id.is_none_or(|given| named.iter().any(|contact| contact.call_id == given));
+    is_given.then_some(named)
+}
+
+/// What rings for a GRUU of `extension`: its phone and nothing else, as far as that would ring for the extension. `None`: it is
+/// no GRUU, or none any more.
+pub(crate) fn of_gruu(
+    ctx: &Context,
+    tenant: &Tenant,
+    extension: &str,
+    phone: &Phone,
+    now: Now,
+) -> Option<Vec<Target>> {
+    contacts_of_gruu(ctx, tenant, phone, now)?;
+    let mut targets = of_extension(ctx, tenant, extension, now);
+    targets.retain(|target| target.device.is_none() && target.instance == phone.instance);
+    Some(targets)
+}
+
+/// The phones of a device's own account that can be reached now.
 pub(crate) fn of_device(ctx: &Context, device: &Place, now: Now) -> Vec<Target> {
+    let contacts = ctx.tables.location.contacts(device.tenant(), device.name().as_bytes(), now.mono);
+    of_contacts(&contacts, device, Some(device))
+}
+
+/// The phones that can be reached by `contacts` of an account: one target each, however many flows it keeps.
+pub(crate) fn of_contacts<'c>(
+    contacts: impl IntoIterator<Item = &'c Contact>,
+    account: &Place,
+    device: Option<&Place>,
+) -> Vec<Target> {
     let mut targets = Vec::new();
-    for contact in &ctx.tables.location.contacts(device.tenant(), device.name().as_bytes(), now.mono) {
-        push(&mut targets, contact, device, Some(device));
+    for contact in contacts {
+        push(&mut targets, contact, account, device);
     }
     targets
 }
@@ -107,15 +151,21 @@ pub(super) fn of_peers<'p>(
 
 fn push(targets: &mut Vec<Target>, contact: &Contact, account: &Place, device: Option<&Place>) {
     let Some(target) = Target::of_contact(contact, account, device) else { return };
-    if target.instance == 0 || targets.iter().all(|known| known.instance != target.instance) {
-        targets.push(target);
+    let is_same = |known: &&mut Target| target.instance != 0 && known.instance == target.instance;
+    match targets.iter_mut().find(is_same) {
+        None => targets.push(target),
+        Some(known) if known.account == target.account && known.device == target.device => {
+            known.other_flows.push(target);
+        }
+        // A phone that has two accounts rings by the first.
+        Some(_) => {}
     }
 }
 
 impl Target {
     /// A binding of `account`. One whose connection is gone is no target: the edge never connects to a contact
     /// behind NAT.
-    pub(crate) fn of_contact(contact: &Contact, account: &Place, device: Option<&Place>) -> Option<Self> {
+    fn of_contact(contact: &Contact, account: &Place, device: Option<&Place>) -> Option<Self> {
         Some(Self {
             account: Some(account.clone()),
             device: device.cloned(),
@@ -126,6 +176,7 @@ impl Target {
             peer_account: None,
             unlocated: false,
             instance: contact.instance,
+            other_flows: Vec::new(),
         })
     }
 
@@ -141,7 +192,22 @@ impl Target {
             peer_account: None,
             unlocated: false,
             instance: 0,
+            other_flows: Vec::new(),
         }
+    }
+
+    /// True if a flow of the phone has this far end.
+    pub(super) fn is_seen_at(&self, remote: SocketAddr) -> bool {
+        self.flow.remote == remote || self.other_flows.iter().any(|other| other.flow.remote == remote)
+    }
+
+    /// The next flow of the same phone, if there is one, to take the place of this one.
+    pub(super) fn next_flow(&mut self) -> Option<Self> {
+        if self.other_flows.is_empty() {
+            return None;
+        }
+        let next = self.other_flows.remove(0);
+        Some(Self { other_flows: std::mem::take(&mut self.other_flows), q: self.q, ..next })
     }
 
     /// The same, ahead of all others, for an emergency call without its place.
@@ -161,8 +227,8 @@ impl Target {
     }
 }
 
-/// The flow on which to reach the other end of a dialog now: the one it had, if it still has it, else the one
-/// of the binding that stands for it today.
+/// The flow on which to reach the other end of a dialog now: the one it had, if it still has it, else the one of the
+/// binding that stands for it today, else another flow of the same phone (RFC 5626 §5.3 would refuse it with 430).
 pub(crate) fn current_flow(
     ctx: &Context,
     (tenant, account): (&str, &str),
@@ -170,20 +236,22 @@ pub(crate) fn current_flow(
     uri: &[u8],
     now: Now,
 ) -> Flow {
-    let (mut has_last, mut of_uri, mut some, mut several) = (false, None, None, false);
-    ctx.tables.location.read(tenant, account.as_bytes(), now.mono, |binding| {
-        let Some(flow) = binding.flow else { return };
-        has_last |= flow == last;
-        several |= some.is_some();
-        some = Some(flow);
-        if *binding.uri == *uri {
-            of_uri = of_uri.or(Some(flow));
-        }
-    });
-    if has_last {
+    let (location, user) = (&ctx.tables.location, account.as_bytes());
+    if location.account_has_flow(tenant, user, &last, now.mono) {
         return last;
     }
+    let contacts = location.contacts(tenant, user, now.mono);
+    let mut of_uri = contacts.iter().filter(|contact| *contact.uri == *uri);
+    if let Some(flow) = of_uri.clone().find_map(|contact| contact.flow) {
+        return flow;
+    }
+    let instance = of_uri.find_map(|contact| (contact.instance != 0).then_some(contact.instance));
+    let mut reached = contacts.iter().filter(|contact| contact.flow.is_some());
+    let same_phone = reached.clone().find(|contact| instance == Some(contact.instance));
     // An address outlives a binding: the phone may still be there. A connection that no binding knows may too;
     // if it is gone, the transport says so at once.
-    of_uri.or(some.filter(|_| !several)).unwrap_or(last)
+    let first = reached.next();
+    let is_only =
+        |first: &&Contact| reached.all(|other| other.instance != 0 && other.instance == first.instance);
+    same_phone.or(first.filter(is_only)).and_then(|contact| contact.flow).unwrap_or(last)
 }

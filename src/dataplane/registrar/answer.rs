@@ -4,6 +4,7 @@
 use smallvec::SmallVec;
 
 use super::update::Sender;
+use crate::gruu;
 use crate::location::{Binding, Location};
 use crate::now::Mono;
 
@@ -16,6 +17,10 @@ pub(crate) struct Granted {
     ends: SmallVec<[usize; 2]>,
     /// The event packages that the sender is told of, as Allow-Events lists them.
     pub(crate) packages: Option<&'static str>,
+    /// It registered a flow: how often that is to be kept alive, as Flow-Timer says it.
+    pub(crate) flow_timer: Option<&'static str>,
+    /// It asked for GRUUs: what they are made from.
+    pub(crate) gruus: Option<gruu::Names>,
 }
 
 impl Granted {
@@ -43,14 +48,25 @@ impl Granted {
             value.extend_from_slice(&binding.instance);
             value.extend_from_slice(b">\"");
         }
+        if binding.reg_id != 0 {
+            value.extend_from_slice(b";reg-id=");
+            value.extend_from_slice(decimal(binding.reg_id.into(), &mut [0; 20]));
+        }
+        if let Some(gruus) = &self.gruus {
+            gruus.write(binding, value);
+        }
         self.ends.push(value.len());
     }
 
-    /// Those an account has now.
-    pub(crate) fn now(location: &Location, (tenant, user): (&str, &str), sender: Sender, now: Mono) -> Self {
-        let mut granted = Self::default();
-        location.read(tenant, user.as_bytes(), now, |binding| granted.list(binding, sender, now));
-        granted
+    /// Lists those an account has now.
+    pub(crate) fn list_all(
+        &mut self,
+        location: &Location,
+        (tenant, user): (&str, &str),
+        sender: Sender,
+        now: Mono,
+    ) {
+        location.read(tenant, user.as_bytes(), now, |binding| self.list(binding, sender, now));
     }
 
     fn values(&self) -> impl Iterator<Item = &[u8]> {
@@ -73,6 +89,9 @@ pub(crate) fn write_granted(
     }
     if let Some(packages) = granted.packages {
         response.header(sip::Name::AllowEvents, packages.as_bytes());
+    }
+    if let Some(seconds) = granted.flow_timer {
+        response.header(sip::Name::Require, b"outbound").header(sip::Name::FlowTimer, seconds.as_bytes());
     }
     response.finish();
 }

@@ -1,6 +1,7 @@
 //! What a REGISTER asks for, and what is refused whatever the record says (RFC 3261 §10.3 steps 6 and 7).
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 
 use smallvec::SmallVec;
 
@@ -27,6 +28,11 @@ pub(crate) enum Refused {
     ForeignContact,
     /// More contacts than the account may have.
     TooMany,
+    /// A flow was to be registered together with another contact (RFC 5626 §6).
+    TwoFlows,
+    /// A flow was to be registered through a proxy: it would be that one's to keep, and the edge takes no Path from there
+    /// (RFC 5626 §6).
+    NotFirstHop,
     /// A request of the same Call-ID with this or a later CSeq came before (§10.3 steps 6 and 7).
     OldCSeq,
 }
@@ -42,6 +48,8 @@ impl Refused {
                 Answer::with(423, "Interval Too Brief", sip::Name::MinExpires, expires_min)
             }
             Self::ForeignContact => Answer::new(403, "Contact Is Elsewhere"),
+            Self::TwoFlows => Answer::new(400, "One Flow A REGISTER"),
+            Self::NotFirstHop => Answer::new(439, "First Hop Lacks Outbound Support"),
             Self::TooMany => Answer::new(403, "Too Many Contacts"),
             Self::OldCSeq => Answer::new(500, "CSeq Out of Order"),
         }
@@ -53,6 +61,8 @@ pub(super) struct Wanted<'a> {
     pub(super) uri: &'a [u8],
     /// As it came, without quotes and brackets; empty: none. What is bound has been vetted: see [`Self::instance`].
     pub(super) instance_raw: &'a [u8],
+    /// The flow it is, of several that the phone keeps; 0: it keeps one.
+    pub(super) reg_id: u32,
     pub(super) q: u16,
     /// What is granted; 0 removes.
     pub(super) seconds: u32,
@@ -78,12 +88,12 @@ impl<'a> Wanted<'a> {
         Ok(())
     }
 
-    /// The phone itself is known by its instance (RFC 5626 §4.1): two with the same private address behind different
-    /// NATs are two. Without, contacts are compared as URIs (§10.3 step 7, §19.1.4).
-    pub(super) fn is_same(&self, uri: &[u8], instance: &[u8]) -> bool {
+    /// The phone itself is known by its instance (RFC 5626 §4.1), and a flow of it by its reg-id: two phones with the same
+    /// private address behind different NATs are two. Without, contacts are compared as URIs (§10.3 step 7, §19.1.4).
+    pub(super) fn is_same(&self, uri: &[u8], instance: &[u8], reg_id: u32) -> bool {
         let own = self.instance();
         if !own.is_empty() && !instance.is_empty() {
-            return own == instance;
+            return own == instance && self.reg_id == reg_id;
         }
         self.uri == uri
             || matches!((sip::Uri::parse(self.uri), sip::Uri::parse(uri)), (Ok(a), Ok(b)) if a.matches(&b))
@@ -140,6 +150,16 @@ impl<'a> Register<'a> {
         }
     }
 
+    /// What Flow-Timer says in its 200 if it registers a flow, or takes one back (RFC 5626 §6): how many seconds at most may
+    /// pass between two keep-alives (§4.4). Over streams they are double CRLFs, and mappings last for minutes; over
+    /// datagrams they are STUN binding requests, as §4.4.2 wants them, and a NAT may forget after 30 s. The edge answers
+    /// both, and gives up no flow for want of them: one that is dead is found out by the next request.
+    pub(crate) fn flow_timer(&self) -> Option<&'static str> {
+        let Ok(Contacts::Each(each)) = &self.contacts else { return None };
+        let is_outbound = each.iter().any(|contact| contact.reg_id != 0);
+        is_outbound.then_some(if self.flow.is_reliable() { "120" } else { "30" })
+    }
+
     /// The `+sip.instance` of each contact that has one.
     pub(crate) fn instances(&self) -> impl Iterator<Item = &'a [u8]> {
         let each: &[Wanted<'a>] = match &self.contacts {
@@ -171,24 +191,48 @@ fn contacts<'a>(
             return Err(Refused::TooMany);
         }
         let seconds = spread(granted(contact.expires.or(header), policy)?, policy, print);
-        let wanted = Wanted {
+        let mut wanted = Wanted {
             uri: contact.addr.uri_raw,
             instance_raw: contact.instance.unwrap_or_default(),
+            reg_id: 0,
             // Without q all contacts are equal, at the top.
             q: contact.q.unwrap_or(1000),
             seconds,
         };
+        if let Some(reg_id) = contact.reg_id
+            && is_outbound(request)?
+            && !wanted.instance().is_empty()
+            && REG_IDS.contains(&reg_id)
+        {
+            wanted.reg_id = reg_id;
+        }
         // Of two that are the same contact the last counts.
         if !each.is_empty() {
-            each.retain(|earlier| !earlier.is_same(wanted.uri, wanted.instance()));
+            each.retain(|earlier| !earlier.is_same(wanted.uri, wanted.instance(), wanted.reg_id));
         }
         each.push(wanted);
+    }
+    let bound = each.iter().filter(|contact| contact.seconds > 0);
+    if each.len() > 1 && bound.clone().count() > 1 && bound.clone().any(|contact| contact.reg_id != 0) {
+        return Err(Refused::TwoFlows);
     }
     match stars {
         0 => Ok(Contacts::Each(each)),
         1 if each.is_empty() && header == Some(0) => Ok(Contacts::All),
         _ => Err(Refused::BadStar),
     }
+}
+
+/// What a reg-id may be (RFC 5626 §9).
+const REG_IDS: RangeInclusive<u32> = 1..=0x7fff_ffff;
+
+/// True if reg-ids count in `request`: its phone supports that, and no proxy stands between (RFC 5626 §6).
+fn is_outbound(request: &sip::Message<'_>) -> Result<bool, Refused> {
+    let knows = |name| request.option_tags(name).has("outbound");
+    if !knows(sip::Name::Supported) && !knows(sip::Name::Require) {
+        return Ok(false);
+    }
+    if request.vias().nth(1).is_some() { Err(Refused::NotFirstHop) } else { Ok(true) }
 }
 
 /// The expiry to grant (§10.3 step 7). What is missing, or no number, is the default; what is too long is cut.

@@ -235,10 +235,9 @@ fn update_each(
         {
             return Outcome::Refused(refused);
         }
-        let place = draft
-            .bindings()
-            .iter()
-            .position(|binding| sender.owns(binding) && contact.is_same(&binding.uri, &binding.instance));
+        let place = draft.bindings().iter().position(|binding| {
+            sender.owns(binding) && contact.is_same(&binding.uri, &binding.instance, binding.reg_id)
+        });
         match place.map(|place| stamp.against(&draft.bindings()[place])) {
             Some(Age::Same) => is_repeated = true,
             Some(Age::Older) => is_old = true,
@@ -258,30 +257,29 @@ fn update_each(
     let added = pairs().filter(|(contact, place)| place.is_none() && contact.seconds > 0).count();
     let mut yielding = SmallVec::<[usize; 2]>::new();
     if added > 0 {
-        let stay = |own: bool| {
-            let bindings = draft.bindings().iter().enumerate();
-            bindings.filter(|(place, binding)| (!own || sender.owns(binding)) && !is_removed(*place)).count()
-        };
         let own_max =
             if sender == Sender::Ordinary { registration.own_phones_max } else { CONTACTS_PER_AOR_MAX };
-        let excess = (stay(false) + added)
-            .saturating_sub(CONTACTS_PER_AOR_MAX)
-            .max((stay(true) + added).saturating_sub(own_max));
+        let is_full = |yielding: &[usize]| {
+            let stay = draft.bindings().iter().enumerate();
+            let stay = stay.filter(|(place, _)| !is_removed(*place) && !yielding.contains(place));
+            let own = stay.clone().filter(|(_, binding)| sender.owns(binding));
+            let come = pairs().filter(|(contact, place)| place.is_none() && contact.seconds > 0);
+            let instances = own.map(|(_, binding)| &*binding.instance);
+            let phones = phones(instances.chain(come.map(|(contact, _)| contact.instance())));
+            stay.count() + added > CONTACTS_PER_AOR_MAX || phones > own_max
+        };
         // What a phone left behind when it came back under another port or connection makes room for it, the oldest
         // first: a contact that leads nowhere, or that came from the same address.
         let is_named = |place| pairs().any(|(_, other)| *other == Some(place));
         let bindings = draft.bindings().iter().enumerate();
-        yielding = bindings
-            .filter(|(place, binding)| {
-                let here = registration.register.flow.remote.ip();
-                let left = binding.flow.is_none_or(|old| old.remote.ip() == here);
-                sender.owns(binding) && left && !is_named(*place)
-            })
-            .map(|(place, _)| place)
-            .take(excess)
-            .collect();
-        if yielding.len() < excess {
-            return Outcome::Refused(Refused::TooMany);
+        let mut left_behind = bindings.filter(|(place, binding)| {
+            let here = registration.register.flow.remote.ip();
+            let left = binding.flow.is_none_or(|old| old.remote.ip() == here);
+            sender.owns(binding) && left && !is_named(*place)
+        });
+        while is_full(&yielding) {
+            let Some((place, _)) = left_behind.next() else { return Outcome::Refused(Refused::TooMany) };
+            yielding.push(place);
         }
     }
 
@@ -311,6 +309,17 @@ fn update_each(
     Outcome::Granted { added, refreshed, removed }
 }
 
+/// How many phones these are the instances of; one without is a phone of its own, one that has several flows is one.
+fn phones<'i>(instances: impl Iterator<Item = &'i [u8]>) -> usize {
+    let mut known = SmallVec::<[&[u8]; CONTACTS_PER_AOR_MAX]>::new();
+    for instance in instances {
+        if instance.is_empty() || !known.contains(&instance) {
+            known.push(instance);
+        }
+    }
+    known.len()
+}
+
 /// The text as the record has it if it is the same, so that a refresh copies nothing.
 fn kept<'r>(old: &Cow<'r, [u8]>, new: &[u8]) -> Cow<'r, [u8]> {
     if **old == *new { old.clone() } else { Cow::Owned(new.to_vec()) }
@@ -328,6 +337,7 @@ impl Wanted<'_> {
         Binding {
             uri,
             instance,
+            reg_id: self.reg_id,
             q: self.q,
             expires_at: now + Duration::from_secs(self.seconds.into()),
             call_id: stamp.call_id,

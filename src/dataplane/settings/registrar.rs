@@ -18,6 +18,8 @@ pub struct RegistrarPolicy {
     pub digest_sha256: bool,
     /// A contact may point elsewhere than to the flow it was registered over.
     pub third_party_contacts: bool,
+    /// Ordinary phones that ask for it are given URIs that reach them alone (RFC 5627).
+    pub gruu: bool,
 }
 
 impl Default for RegistrarPolicy {
@@ -30,6 +32,7 @@ impl Default for RegistrarPolicy {
             digest_md5: true,
             digest_sha256: false,
             third_party_contacts: false,
+            gruu: false,
         }
     }
 }

@@ -69,7 +69,9 @@ pub(super) fn quoted(value: &str, name: &str) -> Option<String> {
 
 /// The URI of a name-addr.
 pub(super) fn uri_of(value: &str) -> &str {
-    match value.rsplit_once('<') {
+    let unnamed =
+        value.strip_prefix('"').and_then(|rest| rest.split_once('"')).map_or(value, |(_, rest)| rest);
+    match unnamed.split_once('<') {
         Some((_, rest)) => rest.split('>').next().unwrap_or_default(),
         None => value.split(';').next().unwrap_or_default(),
     }

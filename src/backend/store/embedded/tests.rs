@@ -382,8 +382,8 @@ fn a_later_format_is_refused_by_its_number() {
 
     let opened = open_file(&path).map(drop).unwrap_err();
 
-    assert!(matches!(opened, OpenError::Format { found: 5, known: 4, .. }));
-    assert!(opened.to_string().ends_with("hotdesk.db has format 5, this version reads format 4"));
+    assert!(matches!(opened, OpenError::Format { found: 6, known: 5, .. }));
+    assert!(opened.to_string().ends_with("hotdesk.db has format 6, this version reads format 5"));
 }
 
 #[test]

@@ -98,7 +98,9 @@ impl Desk {
 
     /// What a 200 lists now.
     fn answer(&self) -> Vec<String> {
-        answer(&Granted::now(&self.location, ("demo", "1001"), self.sender, self.now))
+        let mut granted = Granted::default();
+        granted.list_all(&self.location, ("demo", "1001"), self.sender, self.now);
+        answer(&granted)
     }
 
     fn proved(&mut self, nonce: u64, count: u32) -> &mut Self {

@@ -137,7 +137,7 @@ impl Office {
             stepped: 0,
             moved: Mono::default(),
             settings,
-            keys: Arc::new(RoutingKeys::new(&[(1, random.bytes())])),
+            keys: Arc::new(RoutingKeys::new(&[(1, random.bytes())], random.bytes())),
             tables: Arc::new(Tables::new(random.bytes())),
             workers: Vec::new(),
             outbox: Outbox::new(),

@@ -123,6 +123,7 @@ pub struct Phone {
     /// Where the phone believes it is: behind NAT, that is not where the edge sees it.
     address: SocketAddr,
     instance: Option<String>,
+    reg_id: Option<u32>,
     random: Random,
     clients: Vec<Client>,
     served: Vec<Served>,
@@ -153,6 +154,7 @@ impl Phone {
             domain: domain.into(),
             address,
             instance: None,
+            reg_id: None,
             random,
             clients: Vec::new(),
             served: Vec::new(),
@@ -245,6 +247,12 @@ impl Phone {
         self.instance = Some(instance.into());
     }
 
+    /// Is flow `reg_id` of the phone with this instance from now on (RFC 5626).
+    pub fn show_flow(&mut self, instance: &str, reg_id: u32) {
+        self.show_instance(instance);
+        self.reg_id = Some(reg_id);
+    }
+
     /// Belongs to another tenant from now on.
     pub(super) fn move_to(&mut self, domain: &str) {
         self.domain = domain.into();
@@ -294,13 +302,17 @@ impl Phone {
         let own = format!("<sip:{user}@{}>", self.domain);
         let instance =
             self.instance.as_ref().map_or_else(String::new, |it| format!(";+sip.instance=\"<{it}>\""));
+        let reg_id = self.reg_id.map_or_else(String::new, |it| format!(";reg-id={it}"));
         let mut draft = Draft::new("REGISTER", &format!("sip:{}", self.domain));
+        if self.reg_id.is_some() {
+            draft.add("Supported", "path, outbound");
+        }
         draft
             .add("Max-Forwards", "70")
             .add("From", &format!("{own};tag={tag}"))
             .add("To", &own)
             .add("Call-ID", &call_id)
-            .add("Contact", &format!("<{}>{instance}", self.contact(&user)))
+            .add("Contact", &format!("<{}>{instance}{reg_id}", self.contact(&user)))
             .add("Expires", &expires.to_string());
         change(&mut draft);
         self.accounts[line].cseq += 1;

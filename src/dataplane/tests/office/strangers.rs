@@ -45,10 +45,11 @@ fn required_proxy_extensions_are_named_as_unsupported() {
     assert_eq!(unsupported.header("Unsupported"), Some("teleport, foo"));
     assert_eq!(
         office.register_with("soft-1", |register| {
-            register.add("Require", "gruu");
+            register.add("Require", "outbound, teleport");
         }),
         Some(420)
     );
+    assert_eq!(last_answer(&office, "soft-1", "REGISTER").header("Unsupported"), Some("teleport"));
     let passed = office.call_with("soft-1", "1002", |invite| {
         invite.add("Require", "teleport");
     });
