@@ -189,6 +189,10 @@ fn response(request: &str, code: u16, to: &str, headers: &[(&str, &str)]) -> Str
     if let (2, Some(interval)) = (code / 100, values(request, "Session-Expires").next()) {
         text += &format!("Session-Expires: {interval};refresher=uac\r\n");
     }
+    // RFC 4028 §8.1: what it would take.
+    if code == 422 {
+        text += "Min-SE: 1800\r\n";
+    }
     for (name, value) in headers {
         text += &format!("{name}: {value}\r\n");
     }

@@ -421,23 +421,69 @@ fn connection_that_breaks_while_it_rings_is_given_up_at_once() {
     assert_eq!(office.outcome(back), Some(200));
 }
 
-#[test]
-fn calls_between_datagrams_and_streams_find_their_way_back() {
-    let mut office = Office::new(SEED);
-    office.plug_in_stream("desk-1").plug_in("desk-2");
-    office.log_in("1001", "desk-1");
-    office.log_in("1002", "desk-2");
-
-    for (caller, callee, number) in [("desk-1", "desk-2", "1002"), ("desk-2", "desk-1", "1001")] {
-        let call = office.call(caller, number);
-        assert_eq!(office.outcome(call), Some(200));
-        assert_eq!(last_heard(&office, callee, "INVITE").headers("Record-Route").len(), 2, "RFC 5658");
-        let there = office.last_call(callee);
-        assert_eq!(office.ask_within(there, "INFO", |_| {}), Some(200));
-        assert_eq!(office.ask_within(call, "INFO", |_| {}), Some(200));
-        office.hang_up(there);
-        assert_eq!((office["desk-1"].up(), office["desk-2"].up()), (0, 0));
+/// `desk-NUMBER` over UDP, TCP or TLS, where its contact may be `sips:`; its person sits there.
+fn desk_over(office: &mut Office, number: u8, over: &str) {
+    let desk = format!("desk-{number}");
+    match over {
+        "udp" => drop(office.plug_in(&desk)),
+        "tcp" => drop(office.plug_in_stream(&desk)),
+        _ => {
+            office.unbox(&desk, &desk).over_tls(&desk, if over == "sips" { "sips" } else { "sip" });
+            assert_eq!(office.register(&desk), Some(200));
+        }
     }
+    office.log_in(&format!("100{number}"), &desk);
+}
+
+#[test]
+fn calls_between_listeners_find_their_way_back_from_both_sides() {
+    let face = |over| match over {
+        "udp" => "<sip:192.0.2.1:5060;lr;",
+        "tcp" => "<sip:192.0.2.1:5060;transport=tcp;lr;",
+        _ => "<sip:192.0.2.1:5061;transport=tls;lr;",
+    };
+    let transports = ["udp", "tcp", "tls", "sips"];
+    let pairs = transports.into_iter().flat_map(|caller| transports.map(|callee| (caller, callee)));
+    for (caller, callee) in pairs.filter(|(caller, callee)| face(*caller) != face(*callee)) {
+        let mut office = Office::new(SEED);
+        desk_over(&mut office, 1, caller);
+        desk_over(&mut office, 2, callee);
+
+        let call = office.call("desk-1", "1002");
+        let there = office.last_call("desk-2");
+
+        assert_eq!(office.outcome(call), Some(200), "{caller} to {callee}");
+        // Each side's next hop is the listener of its own transport (RFC 5658 §4).
+        for (leg, near, far) in [(call, caller, callee), (there, callee, caller)] {
+            let [first, second] = &office.leg(leg).routes[..] else { panic!("{:?}", office.leg(leg).routes) };
+            assert!(first.starts_with(face(near)) && second.starts_with(face(far)), "{first} {second}");
+        }
+        for leg in [call, there] {
+            assert_eq!(office.ask_within(leg, "INFO", |_| {}), Some(200), "{caller} to {callee}");
+            assert_eq!(office.invite_again(leg, |_| {}), Some(200), "{caller} to {callee}");
+        }
+        let acks = ["desk-1", "desk-2"].map(|desk| office[desk].requests("ACK").len());
+        assert_eq!(acks, [1, 2], "{caller} to {callee}");
+        office.hang_up(there);
+        assert_eq!((office["desk-1"].up(), office["desk-2"].up()), (0, 0), "{caller} to {callee}");
+    }
+}
+
+#[test]
+fn request_of_any_size_goes_down_the_flow_of_the_phone() {
+    let mut office = three_desks();
+    office.own_phone("soft-1", "1001").own_phone("soft-2", "1002");
+
+    let call = office.call_with("soft-1", "1002", |invite| {
+        invite.add("Subject", &"x".repeat(4_000));
+    });
+
+    // §18.1.1 would have it change to TCP, and nobody can connect to a phone behind NAT.
+    assert_eq!(office.outcome(call), Some(200));
+    let invite = last_heard(&office, "soft-2", "INVITE");
+    assert!(
+        invite.text.len() > 4_000 && invite.header("Via").is_some_and(|via| via.starts_with("SIP/2.0/UDP"))
+    );
 }
 
 #[test]

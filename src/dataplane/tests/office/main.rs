@@ -25,6 +25,7 @@ mod policies;
 mod registrations;
 mod routes;
 mod scanners;
+mod session_timers;
 mod sips;
 mod store;
 mod strangers;
