@@ -1,4 +1,4 @@
-//! A flood from one source: everybody else is served.
+//! A flood from one source: everybody else is served. A scanner: the log says so, for tools that read it.
 
 use std::net::UdpSocket;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -59,4 +59,26 @@ fn flood_of_one_source_leaves_the_others_their_answers() {
     // A machine that is busy elsewhere may not have sent so much.
     let over = edge.metric("hotdesk_dropped_over_limit_total");
     assert!(over > 0.0 || sent < 10_000, "{over} of {sent} were not read");
+}
+
+#[test]
+fn ban_is_one_line_of_the_log_that_fail2ban_can_read() {
+    let mut edge = Edge::start(Plan { limited: true, ..Plan::default() });
+    let scanner = UdpSocket::bind("127.0.66.6:0").unwrap();
+    let from = scanner.local_addr().unwrap();
+    let options = format!(
+        "OPTIONS sip:{DOMAIN} SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bKs;rport\r\nMax-Forwards: 70\r\n\
+         From: <sip:100@{DOMAIN}>;tag=1\r\nTo: <sip:{DOMAIN}>\r\nCall-ID: scan\r\nCSeq: 1 OPTIONS\r\n\
+         User-Agent: friendly-scanner\r\nContent-Length: 0\r\n\r\n"
+    );
+
+    scanner.send_to(options.as_bytes(), edge.address(Transport::Udp)).unwrap();
+    let line = edge.wait_for_log("banned");
+
+    // The expression of docs/operations.md: banned address address=<ADDR> reason=
+    assert!(
+        line.ends_with(" WARN banned address address=127.0.66.6 reason=\"scanner\" seconds=600"),
+        "{line}"
+    );
+    assert_eq!(edge.metric("hotdesk_bans_total"), 1.0);
 }
