@@ -125,6 +125,24 @@ fn calls_and_codes_keep_a_seat_and_refreshes_do_not() {
 }
 
 #[test]
+fn whoever_was_told_and_stays_is_told_again() {
+    let mut office = office_that(|it| it.seats().ends = idle_after(HOUR));
+    office.log_in("1001", "desk-1");
+    office.advance(minutes(57));
+    assert_eq!(warnings(&office).len(), 1);
+
+    let use_of_it = office.call("desk-1", "*11*1003*0000");
+    assert_eq!(office.outcome(use_of_it), Some(403));
+    office.advance(minutes(53));
+    assert_eq!(warnings(&office).len(), 1);
+    office.advance(minutes(4));
+
+    assert_eq!(warnings(&office).len(), 2);
+    office.advance(minutes(5));
+    assert_eq!(office.seat_at("desk-1"), None);
+}
+
+#[test]
 fn nobody_is_idle_in_a_call_nor_right_after_it() {
     let mut office = office_that(|it| it.seats().ends = idle_after(HOUR));
     office.log_in("1001", "desk-1");
@@ -385,7 +403,7 @@ fn first_that_says_something_decides_and_a_site_may_insist() {
 }
 
 #[test]
-fn booking_ends_at_its_time_and_outlives_a_restart() {
+fn booking_ends_at_its_time_and_outlives_a_restart_and_a_reload() {
     let mut office = office_that(|_| {});
     let until = office.now().wall + 2 * HOUR * 1000;
     let booked = Command::LogIn {
@@ -400,6 +418,7 @@ fn booking_ends_at_its_time_and_outlives_a_restart() {
 
     office.advance(minutes(60));
     office.kill_and_restart();
+    office.reconfigure(|_| {});
     office.advance(minutes(59));
     assert!(office.seat_at("desk-1").is_some());
     office.advance(minutes(2));

@@ -45,17 +45,20 @@ fn who_sits_here_is_said_and_changes_nothing() {
 fn log_out_asks_for_the_pin_where_the_tenant_says_so() {
     let mut office = Office::with(SEED, |blueprint| blueprint.seats().logout_pin = true);
     office.plug_in("desk-1");
-    office.log_in("1001", "desk-1");
+    for code in ["*12", "*10", "*12*1001"] {
+        office.log_in("1001", "desk-1");
 
-    office.talk("desk-1", "*12");
-    assert_eq!(said(&office), "enter-pin");
-    office.press("0000#");
-    assert_eq!(said(&office), "wrong enter-pin", "whose PIN is wanted is known");
-    assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
-    office.press("7738#");
+        let call = office.talk("desk-1", code);
+        assert_eq!(said(&office), "enter-pin", "{code}");
+        office.press("0000#");
+        assert_eq!(said(&office), "wrong enter-pin", "whose PIN is wanted is known");
+        assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
+        office.press("7738#");
 
-    assert_eq!(said(&office), "logged-out phone-reloads goodbye");
-    assert_eq!(office.device_of("1001"), None);
+        assert_eq!(said(&office), "logged-out phone-reloads goodbye");
+        assert_eq!(office.device_of("1001"), None);
+        office.hang_up(call);
+    }
 }
 
 #[test]
@@ -82,6 +85,22 @@ fn forgotten_seat_is_ended_from_any_phone_with_the_pin() {
     assert_eq!(office.outcome(nowhere), Some(403));
     let wrong = office.call("desk-2", "*12*1001*0000");
     assert_eq!(office.outcome(wrong), Some(403));
+}
+
+#[test]
+fn person_at_two_desks_leaves_the_one_that_is_dialled_from_and_from_elsewhere_both() {
+    let mut office = Office::with(SEED, |blueprint| blueprint.extension("1001").devices_max = 2);
+    office.plug_in("desk-1").plug_in("desk-2").plug_in("desk-3");
+    let sits_at = |office: &Office| ["desk-1", "desk-2"].map(|device| office.seat_at(device).is_some());
+    for (phone, left) in [("desk-1", [false, true]), ("desk-3", [false, false])] {
+        office.log_in("1001", "desk-1");
+        office.log_in("1001", "desk-2");
+        assert_eq!(sits_at(&office), [true, true]);
+
+        let call = office.call(phone, "*12*1001*7738");
+
+        assert_eq!((office.outcome(call), sits_at(&office)), (Some(200), left), "{phone}");
+    }
 }
 
 #[test]

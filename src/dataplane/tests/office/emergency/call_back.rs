@@ -242,6 +242,19 @@ fn call_back_rings_only_the_phone_that_called_and_only_for_its_time() {
 }
 
 #[test]
+fn call_back_rings_of_all_phones_of_a_person_the_one_that_called() {
+    let mut office = office_with_two_routes();
+    office.own_phone("desk-at-home", "1002");
+    let call = office.call("soft-2", "112");
+    office.hang_up(call);
+
+    let back = office.call("psap", "+12125550100");
+
+    assert_eq!(office.outcome(back), Some(200));
+    assert_eq!(["soft-2", "desk-at-home"].map(|phone| office[phone].requests("INVITE").len()), [1, 0]);
+}
+
+#[test]
 fn each_of_two_calls_for_help_of_one_phone_ends_for_itself() {
     let mut office = office_with_two_routes();
     let [first, second] = ["112", "911"].map(|number| office.call("desk-1", number));

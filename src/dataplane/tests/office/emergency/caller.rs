@@ -1,9 +1,10 @@
 //! Who calls for help, from where, and what the service is shown of it.
 
+use dataplane::settings::Site;
 use dataplane::testing::{Draft, Office};
 
 use super::{office_with_a_route, office_with_two_routes};
-use crate::{SEED, gateway, last_heard};
+use crate::{SEED, gateway, last_heard, seconds};
 
 #[test]
 fn every_spelling_reaches_the_service_in_every_state() {
@@ -63,6 +64,32 @@ fn caller_is_the_place_and_never_the_person() {
     assert_eq!(invite.header("P-Asserted-Identity"), Some("<sip:+12125550100@demo.hotdesk>"));
     assert!(!invite.text.contains("John Smith"), "{}", invite.text);
     assert!(!invite.text.contains("uthorization"), "{}", invite.text);
+}
+
+#[test]
+fn person_with_two_desks_calls_from_the_site_of_each_wherever_its_phone_is_seen() {
+    let mut office = Office::with(SEED, |blueprint| {
+        let here = &mut blueprint.tenants[0];
+        here.emergency.routes = vec![gateway("psap", 112)];
+        here.emergency.hold = seconds(0);
+        let shown = Some("+13125550100".into());
+        here.sites.push(Site { id: "home".into(), emergency_caller: shown, ..Site::default() });
+        blueprint.device("desk-2").site = Some(1);
+    });
+    office.peer("psap", "198.51.100.112:5060").plug_in("desk-1").plug_in("desk-2");
+    // Over the VPN it is in the network of the other site.
+    office.seen_at("desk-2", "10.2.7.7:5060").register("desk-2");
+
+    for (desk, number) in [("desk-1", "+12125550100"), ("desk-2", "+13125550100")] {
+        office.log_in("1001", desk);
+
+        let call = office.call(desk, "112");
+        office.hang_up(call);
+
+        let invite = last_heard(&office, "psap", "INVITE");
+        let shown = format!("<sip:{number}@demo.hotdesk>");
+        assert_eq!(invite.header("P-Asserted-Identity"), Some(&*shown), "{desk}");
+    }
 }
 
 #[test]
