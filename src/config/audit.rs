@@ -168,10 +168,10 @@ fn hook(table: &Table<'_>, secrets: &Secrets<'_>) -> Option<(Hook, Span)> {
         Some(secret) => Some(key(&secret, secrets)?),
         None => {
             if table.entry("secret").is_none() {
-                let problem = Problem::warning("its requests are not signed").at(&table.span, "this hook");
-                table.add(
-                    problem.help("add secret = { file = \"…\" }: the server can then tell them from others"),
-                );
+                let who = name.as_ref().map_or("a hook", |(name, _)| name);
+                let problem = Problem::warning(format!("requests to {who} are not signed"));
+                let help = "add secret = { file = \"…\" }: the server can then tell them from others";
+                table.add(problem.at(&table.span, "this hook").help(help));
             }
             None
         }

@@ -103,8 +103,9 @@ fn backend(table: &Table<'_>, files: &PinFiles<'_>) -> Option<BackendPlan> {
     let kind = table.choice("kind", &KINDS);
     let (path, context, spool) = (table.text("path"), table.text("context"), table.text("spool"));
     if kind? == Kind::File {
-        for useless in [path, context, spool].into_iter().flatten() {
-            let problem = Problem::warning("it has no effect where PINs are in this file");
+        for (key, useless) in [("path", path), ("context", context), ("spool", spool)] {
+            let Some(useless) = useless else { continue };
+            let problem = Problem::warning(format!("`{key}` has no effect where PINs are in this file"));
             table.add(problem.at(&useless.span, "this"));
         }
         return Some(BackendPlan::File);

@@ -151,3 +151,17 @@ fn lines_of_a_large_file_are_those_of_what_is_wrong() {
         assert!(found.contains(&place), "{found}: {line}");
     }
 }
+
+#[test]
+fn key_of_another_kind_and_signature_that_is_missing_are_warned_of_by_name() {
+    for (more, fault) in [
+        ("[[hook]]\nname = \"pager\"\nurl = \"http://127.0.0.1/\"\n", "requests to pager are not signed"),
+        (
+            "[[tenant.pins.backend]]\nkind = \"file\"\ncontext = \"default\"\n",
+            "`context` has no effect where PINs are in this file",
+        ),
+    ] {
+        let found = warning(more).unwrap();
+        assert!(found.contains(fault), "{found}");
+    }
+}
