@@ -124,7 +124,8 @@ impl Sources {
         source_rate: Rate,
         address_rate: Rate,
     ) -> Standing {
-        let place = self.sources.place(self.source_key(remote), now);
+        let key = self.address_key(remote.ip());
+        let place = self.sources.place(source_key(key, remote), now);
         self.current = Some(place);
         let source = &mut self.sources.entries[place];
         if source.charge(now, source_rate) == Standing::Over {
@@ -133,7 +134,6 @@ impl Sources {
         if source.proved_until > now.seconds() {
             return Standing::Within;
         }
-        let key = self.address_key(remote.ip());
         let address = self.addresses.place(key, now);
         self.addresses.entries[address].charge(now, address_rate)
     }
@@ -253,40 +253,33 @@ impl Sources {
     }
 
     fn entry_of(&mut self, now: Mono, ip: IpAddr, port: Option<u16>) -> &mut Entry {
+        let key = self.address_key(ip);
         let (table, key) = match port {
-            Some(port) => {
-                let key = self.source_key(SocketAddr::new(ip, port));
-                (&mut self.sources, key)
-            }
-            None => {
-                let key = self.address_key(ip);
-                (&mut self.addresses, key)
-            }
+            Some(port) => (&mut self.sources, source_key(key, SocketAddr::new(ip, port))),
+            None => (&mut self.addresses, key),
         };
         let place = table.place(key, now);
         &mut table.entries[place]
     }
 
-    fn source_key(&self, remote: SocketAddr) -> u64 {
-        let mut octets = [0; 18];
-        octets[16..].copy_from_slice(&remote.port().to_be_bytes());
-        let length = match remote.ip() {
-            IpAddr::V4(ip) => {
-                octets[..4].copy_from_slice(&ip.octets());
-                octets[4..6].copy_from_slice(&remote.port().to_be_bytes());
-                6
-            }
-            IpAddr::V6(ip) => {
-                octets[..16].copy_from_slice(&ip.octets());
-                18
-            }
-        };
-        self.hasher.hash(&octets[..length]).max(1)
-    }
-
     fn address_key(&self, ip: IpAddr) -> u64 {
         self.hasher.hash(&network_of(ip).to_be_bytes()).max(1)
     }
+}
+
+/// The key of a source whose address has `address_key`. That one cannot be guessed, so neither can it be chosen where among
+/// the others of its network a source lies.
+fn source_key(address_key: u64, remote: SocketAddr) -> u64 {
+    let host = match remote.ip() {
+        IpAddr::V4(_) => 0,
+        IpAddr::V6(ip) => ip.to_bits() as u64,
+    };
+    // Odd, with ones and zeros well mixed: the digits of e.
+    let mix = |word: u64| {
+        let product = u128::from(word) * u128::from(0xb7e1_5162_8aed_2a6b_u64);
+        (product >> 64) as u64 ^ product as u64
+    };
+    mix(mix(address_key ^ host) ^ address_key ^ u64::from(remote.port())).max(1)
 }
 
 impl std::fmt::Debug for Sources {
