@@ -77,7 +77,7 @@ fn may_go_on(ctx: &mut Context, now: Now, flow: &Flow, bytes: &[u8]) -> bool {
         return true;
     }
     if is_within_call(bytes) {
-        return sources.take_of_reserve(now.mono, policy.source);
+        return sources.take_of_reserve(now.mono, flow.remote.ip(), rates);
     }
     let is_help = calls_for_help(ctx, flow, bytes);
     if is_help {

@@ -164,17 +164,16 @@ impl Sources {
         Standing::Over
     }
 
-    /// True if the current source may send what belongs to a call, though it has sent too much else.
-    pub(crate) fn take_of_reserve(&mut self, now: Mono, rate: Rate) -> bool {
+    /// True if the current source may send what belongs to a call, though it, or its address, has sent too much else. A
+    /// source that has not proved whose it is takes of the reserve of its address as well.
+    pub(crate) fn take_of_reserve(&mut self, now: Mono, address: IpAddr, rates: (Rate, Rate)) -> bool {
         let Some(source) = self.current() else { return false };
         if source.helps_until > now.seconds() {
             return true;
         }
-        let may = source.debt(now) <= BURST + RESERVE;
-        if may {
-            source.owe(now, Duration::from_nanos(source.cost_by(rate).into()));
-        }
-        may
+        let is_proved = source.proved_until > now.seconds();
+        source.take_of_reserve(now, rates.0)
+            && (is_proved || self.entry_of(now, address, None).take_of_reserve(now, rates.1))
     }
 
     /// The current source calls for help: whatever it did, the call can be held and ended while it may last. What it owes
@@ -312,6 +311,14 @@ impl Entry {
         }
         self.paid = paid + u64::from(self.cost_by(rate));
         Standing::Within
+    }
+
+    fn take_of_reserve(&mut self, now: Mono, rate: Rate) -> bool {
+        let may = self.debt(now) <= BURST + RESERVE;
+        if may {
+            self.owe(now, Duration::from_nanos(self.cost_by(rate).into()));
+        }
+        may
     }
 
     /// Looks up what a message costs now that there may be more phones. True if it has become less: what is owed has, too.

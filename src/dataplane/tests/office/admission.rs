@@ -70,6 +70,21 @@ fn many_ports_of_a_stranger_are_one_address() {
 }
 
 #[test]
+fn what_begins_as_a_part_of_a_call_is_limited_by_address_too() {
+    let mut office = Office::with(SEED, |blueprint| limits(blueprint, 20, 20));
+
+    for port in 0..200 {
+        let name = format!("port-{port}");
+        office.peer(&name, &format!("198.51.100.66:{}", 20_000 + port));
+        office.throw_all(&name, (0..5).map(|_| b"BYE sip:x@demo.hotdesk SIP/2.0\r\n\r\n".to_vec()));
+    }
+
+    let spent = office.clock().0 / 1_000_000_000;
+    let read = office.counters().received - office.counters().dropped_over_limit;
+    assert!((200..=220 + 20 * spent).contains(&read), "{read} in {spent} s");
+}
+
+#[test]
 fn phones_behind_one_address_all_come_back_after_a_power_cut() {
     const PHONES: u32 = 40;
     let mut office = Office::with(SEED, |blueprint| {

@@ -48,6 +48,19 @@ fn known_scanner_is_not_answered_once() {
 }
 
 #[test]
+fn banned_address_is_not_heard_by_what_begins_as_a_part_of_a_call() {
+    let mut office = three_desks();
+    office.peer("tool", "198.51.100.66:5060").peer("other-port", "198.51.100.66:5061");
+    office.throw("tool", &register("100", 1, "friendly-scanner"));
+
+    let bye = String::from_utf8(register("100", 2, "Yealink")).expect("text").replace("REGISTER", "BYE");
+    office.throw("other-port", bye.as_bytes());
+
+    assert!(office["other-port"].heard().is_empty());
+    assert_eq!(office.counters().dropped_over_limit, 1);
+}
+
+#[test]
 fn sweep_of_extensions_ends_with_a_ban_that_time_lifts() {
     let mut office = three_desks();
     office.peer("tool", "198.51.100.66:5060");
