@@ -39,7 +39,6 @@ fn class_of(ctx: &Context, now: Now, flow: &Flow, bytes: &[u8]) -> Option<Class>
     if !is_subscribe && !bytes.starts_with(b"INVITE ") {
         return None;
     }
-    let is_tagged = |to: &[u8]| to.windows(5).any(|part| part.eq_ignore_ascii_case(b";tag="));
     if header(bytes, &[b"to", b"t"]).is_some_and(is_tagged) {
         return None;
     }
@@ -50,6 +49,14 @@ fn class_of(ctx: &Context, now: Now, flow: &Flow, bytes: &[u8]) -> Option<Class>
     // A log-in that is dialled is refused with 603, when it is known to be one.
     let is_code = || request_uri(bytes).is_some_and(|uri| dispatch::is_code(ctx, flow, &uri));
     (!is_of_service() && !calls_for_help(ctx, flow, bytes) && !is_code()).then_some(Class::Call)
+}
+
+/// True for a To that has a tag, with white space wherever it may be (RFC 3261 §25.1).
+fn is_tagged(to: &[u8]) -> bool {
+    to.split(|octet| *octet == b';').skip(1).any(|param| {
+        let name = param.split(|octet| *octet == b'=').next().unwrap_or_default();
+        name.trim_ascii().eq_ignore_ascii_case(b"tag")
+    })
 }
 
 /// The value of the first header with one of `names`, in small letters, with the lines it is folded over.
@@ -100,6 +107,19 @@ pub(crate) fn tell_busy(work: &mut Work<'_>, flow: &Flow, request: &sip::Message
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tag_is_found_however_it_is_written() {
+        for (to, expected) in [
+            ("<sip:a@b>;tag=1", true),
+            ("<sip:a@b> ;x=y; TAG = 1", true),
+            ("<sip:a@b>\r\n ;\ttag=1", true),
+            ("<sip:tag=1@b>", false),
+            ("<sip:a@b>;tagged=1", false),
+        ] {
+            assert_eq!(is_tagged(to.as_bytes()), expected, "{to}");
+        }
+    }
 
     #[test]
     fn header_is_found_however_it_is_written() {
