@@ -53,6 +53,8 @@ pub(crate) fn read(keys: &RoutingKeys, tenant: &Tenant, uri: &sip::Uri<'_>) -> O
         return None;
     }
     Some(match instance {
+        // Phones that show none have no GRUU (RFC 5627 §4.1).
+        Some([]) => None,
         Some(instance) => {
             let instance: Vec<u8> = sip::unescape(instance).collect();
             let user = uri.user_unescaped().into_owned();

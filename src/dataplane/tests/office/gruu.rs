@@ -141,6 +141,7 @@ fn gruu_that_nobody_was_given_reaches_nobody() {
         ("caller", format!("sip:{altered}@demo.hotdesk;gr"), 404),
         ("caller", format!("sip:{another}{}@demo.hotdesk;gr", &token[1..]), 404),
         ("caller", "sip:1001@demo.hotdesk;gr".into(), 404),
+        ("soft-a", "sip:1002@demo.hotdesk;gr=".into(), 404),
         ("caller", format!("sip:{}@demo.hotdesk;gr", "A".repeat(600)), 404),
         ("caller", "sip:demo.hotdesk;gr".into(), 404),
         // That of another person's phone, and of another tenant's.
