@@ -20,7 +20,7 @@ use crate::pending::Waiting;
 use crate::print::Print;
 use crate::query::{Query, Record};
 use crate::refusal::Refusal;
-use crate::registrar::{self, Granted, Native, Outcome, Register, Registration, Sender, Wish};
+use crate::registrar::{self, Granted, Native, Outcome, OwnMax, Register, Registration, Sender, Wish};
 use crate::seating::{Ending, customer_of, has_binding, propose};
 use crate::settings::{Account, Tenant};
 use crate::subscription;
@@ -37,8 +37,8 @@ struct Registrant<'a> {
     proof: Option<Proof>,
     /// See [`Registration::is_believed`].
     is_believed: bool,
-    /// How many contacts the ordinary phones of the account may have together.
-    own_phones_max: usize,
+    /// What the ordinary phones of the account may have together.
+    own_max: OwnMax,
 }
 
 impl<'a> Registrant<'a> {
@@ -46,7 +46,7 @@ impl<'a> Registrant<'a> {
     fn of_seat(tenant: &'a Arc<Tenant>, seat: &'a Seat) -> Self {
         let sender = Sender::Holder(holder_of(seat));
         let user = seat.extension.name();
-        Self { tenant, user, sender, proof: None, is_believed: false, own_phones_max: 0 }
+        Self { tenant, user, sender, proof: None, is_believed: false, own_max: OwnMax::default() }
     }
 }
 
@@ -89,13 +89,12 @@ impl Rooms {
         if self.pending.has_register(register.print) {
             return; // A retransmission: its answer comes when the store has it.
         }
-        let own_phones_max = match account {
-            Account::Device(_) => 0,
-            Account::Extension(index) => tenant.extensions[index as usize].own_phones_max as usize,
+        let own_max = match account {
+            Account::Device(_) => OwnMax::default(),
+            Account::Extension(index) => OwnMax::of(&tenant.extensions[index as usize]),
         };
         let is_believed = proof.is_none();
-        let registrant =
-            |sender| Registrant { tenant: &tenant, user, sender, proof, is_believed, own_phones_max };
+        let registrant = |sender| Registrant { tenant: &tenant, user, sender, proof, is_believed, own_max };
         match account {
             Account::Device(_) => {
                 self.update(work, &register, &registrant(Sender::Device));
@@ -493,7 +492,7 @@ fn change_bindings(
     registrant: &Registrant<'_>,
     granted: &mut Granted,
 ) -> Outcome {
-    let Registrant { tenant, user, sender, proof, is_believed, own_phones_max } = *registrant;
+    let Registrant { tenant, user, sender, proof, is_believed, own_max } = *registrant;
     let registration = Registration {
         register,
         tenant,
@@ -502,7 +501,7 @@ fn change_bindings(
         proof,
         is_believed,
         print: register.print.with_content(register.message, register.flow.remote.ip()),
-        own_phones_max,
+        own_max,
     };
     let Context { tables, upkeep, counters, sources, .. } = &mut *work.ctx;
     let outcome = registrar::update(&tables.location, upkeep, work.now.mono, &registration, granted);

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use crate::auth::Proof;
 use crate::location::{Binding, CONTACTS_PER_AOR_MAX, Draft, Holder, Location, NonceUse, Renewed, Upkeep};
 use crate::now::Mono;
-use crate::settings::Tenant;
+use crate::settings::{Extension, Tenant};
 
 use super::answer::Granted;
 use super::request::{Contacts, Refused, Register, Wanted};
@@ -54,8 +54,26 @@ pub(crate) struct Registration<'a, 'm> {
     pub(crate) is_believed: bool,
     /// Stands for the request and its retransmissions: a hash of at least Call-ID and topmost branch.
     pub(crate) print: u32,
-    /// How many contacts the ordinary phones of the account may have together.
-    pub(crate) own_phones_max: usize,
+    /// What the ordinary phones of the account may have together.
+    pub(crate) own_max: OwnMax,
+}
+
+/// How many ordinary phones an account may have, and how many contacts, of which one that keeps several flows has several.
+/// Whatever they have, there is room for the contacts of its seats.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct OwnMax {
+    pub(crate) phones: usize,
+    pub(crate) contacts: usize,
+}
+
+impl OwnMax {
+    pub(crate) fn of(extension: &Extension) -> Self {
+        let seats = extension.devices_max as usize;
+        Self {
+            phones: extension.own_phones_max as usize,
+            contacts: CONTACTS_PER_AOR_MAX.saturating_sub(seats),
+        }
+    }
 }
 
 impl Registration<'_, '_> {
@@ -257,16 +275,20 @@ fn update_each(
     let added = pairs().filter(|(contact, place)| place.is_none() && contact.seconds > 0).count();
     let mut yielding = SmallVec::<[usize; 2]>::new();
     if added > 0 {
-        let own_max =
-            if sender == Sender::Ordinary { registration.own_phones_max } else { CONTACTS_PER_AOR_MAX };
+        let own_max = match sender {
+            Sender::Ordinary => registration.own_max,
+            _ => OwnMax { phones: CONTACTS_PER_AOR_MAX, contacts: CONTACTS_PER_AOR_MAX },
+        };
         let is_full = |yielding: &[usize]| {
             let stay = draft.bindings().iter().enumerate();
             let stay = stay.filter(|(place, _)| !is_removed(*place) && !yielding.contains(place));
             let own = stay.clone().filter(|(_, binding)| sender.owns(binding));
             let come = pairs().filter(|(contact, place)| place.is_none() && contact.seconds > 0);
             let instances = own.map(|(_, binding)| &*binding.instance);
-            let phones = phones(instances.chain(come.map(|(contact, _)| contact.instance())));
-            stay.count() + added > CONTACTS_PER_AOR_MAX || phones > own_max
+            let phones = phones(instances.clone().chain(come.map(|(contact, _)| contact.instance())));
+            stay.count() + added > CONTACTS_PER_AOR_MAX
+                || instances.count() + added > own_max.contacts
+                || phones > own_max.phones
         };
         // What a phone left behind when it came back under another port or connection makes room for it, the oldest
         // first: a contact that leads nowhere, or that came from the same address.

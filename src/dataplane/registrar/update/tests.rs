@@ -17,7 +17,7 @@ struct Desk {
     sender: Sender,
     flow: Flow,
     proof: Option<Proof>,
-    own_phones_max: usize,
+    own_max: OwnMax,
     now: Mono,
     /// Mere refreshes are done in place.
     in_place: bool,
@@ -39,7 +39,7 @@ impl Desk {
             sender,
             flow: udp(5060),
             proof: None,
-            own_phones_max: 2,
+            own_max: OwnMax { phones: 2, contacts: 7 },
             now: NOW,
             in_place: true,
         }
@@ -68,7 +68,7 @@ impl Desk {
             proof: self.proof,
             is_believed: false,
             print,
-            own_phones_max: self.own_phones_max,
+            own_max: self.own_max,
         };
         let mut granted = Granted::default();
         let how = if self.in_place { update } else { change_all };
@@ -294,7 +294,7 @@ fn an_expiry_that_is_too_brief_changes_nothing() {
 #[test]
 fn an_older_cseq_of_the_same_call_id_changes_nothing() {
     let mut desk = Desk::ordinary();
-    desk.own_phones_max = 4;
+    desk.own_max.phones = 4;
     desk.send("a", 5, A);
     desk.now = Mono(NOW.0 + 100_000_000_000);
 

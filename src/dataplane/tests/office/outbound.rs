@@ -354,3 +354,15 @@ fn native_seat_ends_with_the_last_flow_of_its_phone() {
 
     assert_eq!(office.device_of("1001"), None);
 }
+
+#[test]
+fn flows_of_an_ordinary_phone_leave_room_for_the_seat() {
+    let mut office = two_flows();
+    for reg_id in 3..=8 {
+        let name = format!("flow-{reg_id}");
+        office.unbox(&name, "1001");
+        office[&*name].show_flow(INSTANCE, reg_id);
+        let expected = if reg_id < 8 { 200 } else { 403 };
+        assert_eq!(office.register(&name), Some(expected), "{reg_id}");
+    }
+}
