@@ -19,7 +19,7 @@
 //! Format 2 brought `until`, the last field of a seat: rows of format 1 are read as they are, and a row of the table of
 //! seats that ends before it has none. Format 3 brought the surface `hoteling`, of which an older version knows nothing.
 //! Format 4 brought tag 8; in the table the same `DeferredEnd` follows the seat that is to end. Format 5 brought the reg-id
-//! of bindings, and the key of temporary GRUUs behind the others.
+//! of bindings, the key of temporary GRUUs behind the others, and the cause `pin-changed`.
 //!
 //! A log-in with its bindings is two entries of one row, 7 then 2 or 3.
 //!

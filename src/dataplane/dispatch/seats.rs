@@ -15,7 +15,7 @@ use crate::proxy;
 use crate::query::{Query, Record, SaveVerdict};
 use crate::refusal::Refusal;
 use crate::seating::{self, Ending, customer_of};
-use crate::settings::{Settings, Tenant};
+use crate::settings::{Extension, Settings, Tenant};
 
 impl Rooms {
     pub(super) fn granted(&mut self, work: &mut Work<'_>, asker: Asker, change: &Arc<SeatChange>) {
@@ -377,7 +377,8 @@ impl Rooms {
     }
 
     /// Settings that are new to the seats: whoever sits at a device, or as an extension, that is gone or switched
-    /// off, or at a tenant that has changed its customer, leaves. `before` are the settings the seats are of.
+    /// off, or at a tenant that has changed its customer, or has been given another PIN, leaves. `before` are the settings
+    /// the seats are of.
     pub(crate) fn on_configured(&mut self, ctx: &Context, before: &Settings) {
         seating::forget_some(ctx);
         seating::forget_desks(ctx);
@@ -393,12 +394,14 @@ impl Rooms {
                 && [&seat.device, &seat.extension]
                     .iter()
                     .all(|it| customer == customer_of(&ctx.settings, it));
-            if !stays {
-                let (cause, surface) = (Cause::Removed, Surface::Configuration);
-                let origin = Origin::default();
-                let end = DeferredEnd { customer, epoch: seat.epoch, cause, surface, origin };
-                self.leaving.push_back(Leaving { device: seat.device.clone(), end, now: false });
-            }
+            let cause = match extension.filter(|_| stays) {
+                None => Cause::Removed,
+                Some(extension) if has_another_pin(before, extension, &seat.extension) => Cause::PinChanged,
+                Some(_) => continue,
+            };
+            let (surface, origin) = (Surface::Configuration, Origin::default());
+            let end = DeferredEnd { customer, epoch: seat.epoch, cause, surface, origin };
+            self.leaving.push_back(Leaving { device: seat.device.clone(), end, now: false });
         }
     }
 
@@ -415,4 +418,12 @@ impl Rooms {
         }
         self.carry_out(work);
     }
+}
+
+/// True if the operator took away the PIN that `place`, now `extension`, had `before`. Another hash of the same PIN is another PIN:
+/// nobody can tell.
+fn has_another_pin(before: &Settings, extension: &Extension, place: &Place) -> bool {
+    let before = before.tenant(place.tenant()).and_then(|tenant| tenant.extension(place.name()));
+    let before = before.and_then(|before| before.pin.as_ref());
+    before.is_some_and(|before| extension.pin.as_ref().is_none_or(|pin| pin.phc != before.phc))
 }

@@ -74,11 +74,13 @@ pub enum Cause {
     TimeOfDay,
     /// It was taken until now.
     Booking,
+    /// The operator gave the extension another PIN (USR-9).
+    PinChanged,
 }
 
 impl Cause {
     /// All of them, in the order of [`Self::code`].
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::LogIn,
         Self::LogOut,
         Self::Forced,
@@ -87,6 +89,7 @@ impl Cause {
         Self::Absolute,
         Self::TimeOfDay,
         Self::Booking,
+        Self::PinChanged,
     ];
 
     /// The stable code in the audit trail.
@@ -100,6 +103,7 @@ impl Cause {
             Self::Absolute => "absolute",
             Self::TimeOfDay => "time-of-day",
             Self::Booking => "booking",
+            Self::PinChanged => "pin-changed",
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::hotdesk::{Cause, Place, Seat};
 /// whom an operator or the configuration put out.
 pub(crate) fn keep_desk(work: &Work<'_>, cause: Cause, seat: &Seat) {
     let Context { settings, tables, .. } = &*work.ctx;
-    if matches!(cause, Cause::Forced | Cause::Removed | Cause::LogIn) {
+    if matches!(cause, Cause::Forced | Cause::Removed | Cause::PinChanged | Cause::LogIn) {
         return;
     }
     let Some(home) = settings.tenant(seat.extension.tenant()) else { return };

@@ -1,11 +1,11 @@
 //! Who may sit where, what is dialled there, and what a device or a phone at home does meanwhile.
 
-use dataplane::hotdesk::Surface;
+use dataplane::hotdesk::{Cause, Surface};
 use dataplane::input::Command;
 use dataplane::output::{Done, Report};
 use dataplane::refusal::Refusal;
 use dataplane::settings::{Codes, HomePhones, OnLimit, OnOccupied, Site};
-use dataplane::testing::{Blueprint, Manner, Office, tenant};
+use dataplane::testing::{Blueprint, Manner, Office, pin_hash, tenant};
 
 use crate::{SEED, three_desks};
 
@@ -290,6 +290,37 @@ fn edits_of_an_extension_end_no_seat_and_its_removal_does() {
 
     assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
     assert_eq!(office.device_of("1002"), None);
+}
+
+#[test]
+fn another_pin_in_the_file_ends_the_seats_of_the_extension_after_the_call() {
+    let mut office = three_desks();
+    office.log_in("1001", "desk-1");
+    office.log_in("1002", "desk-2");
+    let leg = office.call("desk-1", "1002");
+
+    office.reconfigure(|it| {
+        it.extension("1001").pin = Some(pin_hash("9081"));
+        it.extension("1003").pin = Some(pin_hash("9083"));
+    });
+    let in_call = office.device_of("1001");
+    office.hang_up(leg);
+
+    assert_eq!(in_call.as_deref(), Some("desk-1"));
+    assert_eq!(office.device_of("1001"), None);
+    assert_eq!(office.device_of("1002").as_deref(), Some("desk-2"));
+    let Some(Report::SeatsChanged(end)) = office.reports.last() else { panic!("{:?}", office.reports) };
+    assert_eq!((end.cause, end.surface), (Cause::PinChanged, Surface::Configuration));
+}
+
+#[test]
+fn pin_that_must_change_is_the_same_pin() {
+    let mut office = three_desks();
+    office.log_in("1001", "desk-1");
+
+    office.reconfigure(|it| it.extension("1001").pin.as_mut().expect("it has one").must_change = true);
+
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
 }
 
 #[test]
