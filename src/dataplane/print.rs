@@ -45,6 +45,13 @@ impl Print {
         chain(expires, 0, value(sip::Name::Contact)) as u32
     }
 
+    /// Tells apart what is sent under one Call-ID, CSeq and branch with other credentials.
+    pub(crate) fn with_credentials(self, request: &sip::Message<'_>) -> u32 {
+        let all = |name| request.headers(name);
+        let both = all(sip::Name::Authorization).chain(all(sip::Name::ProxyAuthorization));
+        both.fold(self.request, |hash, value| chain(hash, 0, value)) as u32
+    }
+
     /// A To tag that every retransmission gets again (§8.2.7), and that nobody foresees without the key.
     pub(crate) fn tag(self, key: &[u8; 16]) -> [u8; TAG_LENGTH] {
         let hash = SipHasher13::new_with_key(key).hash(&self.request.to_le_bytes());

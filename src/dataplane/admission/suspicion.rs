@@ -52,7 +52,7 @@ pub(crate) fn is_attack(
     }
     match refused {
         Refused::Wrong => {
-            let print = Print::of(headers).request as u32;
+            let print = Print::of(headers).with_credentials(request);
             is_too_much(work, flow, Some(tenant), Fault::WrongDigest(print))
         }
         Refused::Missing => {

@@ -7,7 +7,7 @@ use dataplane::input::Command;
 use dataplane::output::Report;
 use dataplane::testing::Office;
 
-use crate::{SEED, gateway, seconds, three_desks};
+use crate::{SEED, gateway, last_answer, seconds, three_desks};
 
 /// A REGISTER without credentials for a user, as a tool writes it.
 fn register(user: &str, number: u32, user_agent: &str) -> Vec<u8> {
@@ -100,6 +100,29 @@ fn guesser_of_passwords_is_banned_and_an_honest_mistake_is_not() {
     let [(_, None, Offence::Guesses)] = &bans(&office)[..] else { panic!("{:?}", bans(&office)) };
     let asked = office["guesser"].responses_to("REGISTER").len();
     assert!((30..=62).contains(&asked), "{asked}");
+}
+
+#[test]
+fn guesses_count_though_all_are_sent_as_one_request() {
+    let mut office = three_desks();
+    office.peer("tool", "198.51.100.66:5060");
+    let question = String::from_utf8(register("1001", 1, "Yealink")).expect("text");
+    office.throw("tool", question.as_bytes());
+    let answer = last_answer(&office, "tool", "REGISTER");
+    let challenge = answer.header("WWW-Authenticate").expect("a challenge");
+    let nonce = challenge.split("nonce=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a nonce");
+
+    for guess in 0..40 {
+        let credentials = format!(
+            "Authorization: Digest username=\"1001\", realm=\"elsewhere\", nonce=\"x\", uri=\"sip:x\", response=\"0\"\r\n\
+             Authorization: Digest username=\"1001\", realm=\"demo.hotdesk\", nonce=\"{nonce}\", qop=auth, \
+             uri=\"sip:demo.hotdesk\", cnonce=\"a\", nc=00000001, response=\"{guess:032x}\"\r\nContent-Length"
+        );
+        office.throw("tool", question.replace("Content-Length", &credentials).as_bytes());
+        office.advance(seconds(1));
+    }
+
+    assert_eq!(bans(&office), [("198.51.100.66".to_owned(), None, Offence::Guesses)]);
 }
 
 #[test]
