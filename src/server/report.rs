@@ -14,9 +14,10 @@ pub(super) fn write(worker: WorkerId, report: &Report) {
         // Read by tools such as fail2ban: docs/operations.md has the expression for it.
         Report::Banned(ban, time) => {
             let (address, reason, seconds) = (ban.address, ban.offence.code(), time.as_secs());
+            let over = if ban.connections { "connections" } else { "datagrams" };
             match ban.port {
-                None => warn!(%address, reason, seconds, "banned address"),
-                Some(port) => warn!(%address, port, reason, seconds, "banned port"),
+                None => warn!(%address, reason, seconds, over, "banned address"),
+                Some(port) => warn!(%address, port, reason, seconds, over, "banned port"),
             }
         }
         Report::NotDurable => warn!(worker = worker.0, "a change stands in memory and not in the store"),

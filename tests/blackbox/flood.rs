@@ -77,7 +77,9 @@ fn ban_is_one_line_of_the_log_that_fail2ban_can_read() {
 
     // The expression of docs/operations.md: banned address address=<ADDR> reason=
     assert!(
-        line.ends_with(" WARN banned address address=127.0.66.6 reason=\"scanner\" seconds=600"),
+        line.ends_with(
+            " WARN banned address address=127.0.66.6 reason=\"scanner\" seconds=600 over=\"datagrams\""
+        ),
         "{line}"
     );
     assert_eq!(edge.metric("hotdesk_bans_total"), 1.0);

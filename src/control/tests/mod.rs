@@ -107,6 +107,7 @@ impl Edge for Scripted {
         let ban = |port| Ban {
             address: [198, 51, 100, 66].into(),
             port,
+            connections: false,
             offence: Offence::Sweep,
             until: Mono::from_seconds(600),
         };

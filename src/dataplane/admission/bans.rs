@@ -40,6 +40,8 @@ pub struct Ban {
     /// `None`: all its ports that have not proved whose they are. Else there are phones behind the address, and this one
     /// alone is meant.
     pub port: Option<u16>,
+    /// Its connections too, since it spoke over one. Else its datagrams alone: anybody can write an address into those.
+    pub connections: bool,
     /// Why.
     pub offence: Offence,
     /// Until when.
@@ -92,6 +94,7 @@ mod tests {
         let ban = |number: u32, second| Ban {
             address: IpAddr::from(number.to_be_bytes()),
             port: None,
+            connections: false,
             offence: Offence::Sweep,
             until: Mono::from_seconds(second),
         };

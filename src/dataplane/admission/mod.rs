@@ -51,7 +51,7 @@ fn may_speak(work: &mut Work<'_>, flow: &Flow, bytes: &[u8]) -> bool {
         return false;
     }
     let policy = &ctx.settings.admission;
-    let standing = ctx.sources.charge(work.now.mono, flow.remote, policy.source, policy.address);
+    let standing = ctx.sources.charge(work.now.mono, flow, policy.source, policy.address);
     if standing == Standing::Within || may_go_on(ctx, work.now, flow, bytes) {
         return true;
     }
@@ -73,11 +73,11 @@ fn may_go_on(ctx: &mut Context, now: Now, flow: &Flow, bytes: &[u8]) -> bool {
     let policy = &settings.admission;
     let rates = (policy.source, policy.address);
     let phones = || tables.location.phones_behind(flow.remote.ip());
-    if sources.charge_again(now.mono, flow.remote, rates, phones, policy.per_phone) == Standing::Within {
+    if sources.charge_again(now.mono, flow, rates, phones, policy.per_phone) == Standing::Within {
         return true;
     }
     if is_within_call(bytes) {
-        return sources.take_of_reserve(now.mono, flow.remote.ip(), rates);
+        return sources.take_of_reserve(now.mono, flow, rates);
     }
     let is_help = calls_for_help(ctx, flow, bytes);
     if is_help {

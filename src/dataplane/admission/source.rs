@@ -4,6 +4,9 @@
 //! [`BURST`] nothing more is taken. So a limit is one number, one that has paid everything is like one that was never
 //! seen, and whoever is to be slowed or shut out for a while only gets more debt.
 //!
+//! What comes in datagrams is counted apart from what comes over connections: anybody can write an address into a datagram,
+//! and must not use up with it what a phone there may send over its connection.
+//!
 //! Both tables belong to one worker and never grow. The kernel brings all datagrams of an address and port to the same
 //! worker, so what is counted by source is counted exactly. An address has its budget on each worker: it is the worker
 //! that is to be protected. What the workers must agree on is only how many phones are behind an address, and that the
@@ -22,7 +25,7 @@ use std::time::Duration;
 use siphasher::sip::SipHasher13;
 
 use super::bans::Ban;
-use crate::flow::network_of;
+use crate::flow::{Flow, network_of};
 use crate::now::Mono;
 use crate::settings::{AdmissionPolicy, Rate};
 
@@ -120,12 +123,12 @@ impl Sources {
     pub(crate) fn charge(
         &mut self,
         now: Mono,
-        remote: SocketAddr,
+        flow: &Flow,
         source_rate: Rate,
         address_rate: Rate,
     ) -> Standing {
-        let key = self.address_key(remote.ip());
-        let place = self.sources.place(source_key(key, remote), now);
+        let key = self.address_key(flow.remote.ip(), flow.is_reliable());
+        let place = self.sources.place(source_key(key, flow.remote), now);
         self.current = Some(place);
         let source = &mut self.sources.entries[place];
         if source.charge(now, source_rate) == Standing::Over {
@@ -142,7 +145,7 @@ impl Sources {
     pub(crate) fn charge_again(
         &mut self,
         now: Mono,
-        remote: SocketAddr,
+        flow: &Flow,
         (source_rate, address_rate): (Rate, Rate),
         phones: impl Fn() -> u32,
         per_phone: u32,
@@ -156,7 +159,8 @@ impl Sources {
             }
             return source.charge(now, source_rate);
         }
-        let place = self.addresses.place(self.address_key(remote.ip()), now);
+        let key = self.address_key(flow.remote.ip(), flow.is_reliable());
+        let place = self.addresses.place(key, now);
         let address = &mut self.addresses.entries[place];
         if address.look_again(now, address_rate, || phones().saturating_mul(per_phone)) {
             return address.charge(now, address_rate);
@@ -166,14 +170,17 @@ impl Sources {
 
     /// True if the current source may send what belongs to a call, though it, or its address, has sent too much else. A
     /// source that has not proved whose it is takes of the reserve of its address as well.
-    pub(crate) fn take_of_reserve(&mut self, now: Mono, address: IpAddr, rates: (Rate, Rate)) -> bool {
+    pub(crate) fn take_of_reserve(&mut self, now: Mono, flow: &Flow, rates: (Rate, Rate)) -> bool {
         let Some(source) = self.current() else { return false };
         if source.helps_until > now.seconds() {
             return true;
         }
         let is_proved = source.proved_until > now.seconds();
         source.take_of_reserve(now, rates.0)
-            && (is_proved || self.entry_of(now, address, None).take_of_reserve(now, rates.1))
+            && (is_proved
+                || self
+                    .entry_of(now, (flow.remote.ip(), flow.is_reliable()), None)
+                    .take_of_reserve(now, rates.1))
     }
 
     /// The current source calls for help: whatever it did, the call can be held and ended while it may last. What it owes
@@ -210,7 +217,7 @@ impl Sources {
     pub(crate) fn fault(
         &mut self,
         now: Mono,
-        address: IpAddr,
+        flow: &Flow,
         fault: Fault<'_>,
         of_address: bool,
         policy: &AdmissionPolicy,
@@ -224,15 +231,17 @@ impl Sources {
         if !of_address {
             return source.fault(now, fault, hash, policy);
         }
-        self.entry_of(now, address, None).fault(now, fault, hash, policy)
+        self.entry_of(now, (flow.remote.ip(), flow.is_reliable()), None).fault(now, fault, hash, policy)
     }
 
     /// Nothing more is taken from who is banned.
     pub(crate) fn ban(&mut self, now: Mono, ban: &Ban) {
         // A reserve is for those who are limited.
         let paid = ban.until + BURST + RESERVE;
-        let entry = self.entry_of(now, ban.address, ban.port);
-        entry.paid = entry.paid.max(paid.0);
+        for is_stream in [false, true].into_iter().filter(|is_stream| !is_stream || ban.connections) {
+            let entry = self.entry_of(now, (ban.address, is_stream), ban.port);
+            entry.paid = entry.paid.max(paid.0);
+        }
     }
 
     /// Whether one more ban can be told of: whoever writes many addresses into his datagrams must fill no log.
@@ -242,17 +251,19 @@ impl Sources {
 
     /// Forgets what a source, or an address, owes and has failed at.
     pub(crate) fn pardon(&mut self, now: Mono, ip: IpAddr, port: Option<u16>) {
-        let entry = self.entry_of(now, ip, port);
-        *entry = Entry { key: entry.key, proved_until: entry.proved_until, ..Entry::default() };
+        for is_stream in [false, true] {
+            let entry = self.entry_of(now, (ip, is_stream), port);
+            *entry = Entry { key: entry.key, proved_until: entry.proved_until, ..Entry::default() };
+        }
     }
 
-    /// True if nobody is listened to at this address who has not proved whose he is.
+    /// True if no connection of this address is listened to that has not proved whose it is.
     pub(crate) fn is_banned(&mut self, now: Mono, ip: IpAddr) -> bool {
-        self.entry_of(now, ip, None).debt(now) > BURST + RESERVE
+        self.entry_of(now, (ip, true), None).debt(now) > BURST + RESERVE
     }
 
-    fn entry_of(&mut self, now: Mono, ip: IpAddr, port: Option<u16>) -> &mut Entry {
-        let key = self.address_key(ip);
+    fn entry_of(&mut self, now: Mono, (ip, is_stream): (IpAddr, bool), port: Option<u16>) -> &mut Entry {
+        let key = self.address_key(ip, is_stream);
         let (table, key) = match port {
             Some(port) => (&mut self.sources, source_key(key, SocketAddr::new(ip, port))),
             None => (&mut self.addresses, key),
@@ -261,8 +272,9 @@ impl Sources {
         &mut table.entries[place]
     }
 
-    fn address_key(&self, ip: IpAddr) -> u64 {
-        self.hasher.hash(&network_of(ip).to_be_bytes()).max(1)
+    /// Datagrams and connections of an address have each a key of their own.
+    fn address_key(&self, ip: IpAddr, is_stream: bool) -> u64 {
+        self.hasher.hash(&network_of(ip).to_be_bytes()).max(2) & !1 | u64::from(is_stream)
     }
 }
 

@@ -82,14 +82,15 @@ fn is_too_much(work: &mut Work<'_>, flow: &Flow, tenant: Option<&Tenant>, fault:
     };
     let is_alone =
         tables.location.phones_behind(address) == 0 && !tenant.is_some_and(|tenant| tenant.owns(address));
-    if !sources.fault(now.mono, address, fault, is_alone, policy)
+    if !sources.fault(now.mono, flow, fault, is_alone, policy)
         || sources.is_proved(now.mono)
         || policy.ban.is_zero()
     {
         return false;
     }
     let port = (!is_alone).then(|| flow.remote.port());
-    let ban = Ban { address, port, offence, until: now.mono + policy.ban };
+    let connections = flow.is_reliable();
+    let ban = Ban { address, port, connections, offence, until: now.mono + policy.ban };
     sources.ban(now.mono, &ban);
     counters.bans += 1;
     if sources.may_tell(now.mono) {

@@ -205,3 +205,19 @@ fn banned_address_can_call_for_help_and_be_pardoned() {
     assert_eq!(office.register("soft-1"), Some(200));
     assert!(office.tables().bans.list(office.now().mono).is_empty());
 }
+
+#[test]
+fn datagram_in_the_name_of_an_address_bans_no_connection_of_it() {
+    let mut office = three_desks();
+    office.peer("forger", "198.51.100.66:5060").peer("stranger", "198.51.100.66:5062");
+    office.unbox("soft-1", "1001").over_tls("soft-1", "sip").seen_at("soft-1", "198.51.100.66:5070");
+    office.throw("forger", &register("100", 1, "friendly-scanner"));
+
+    assert_eq!(office.register("soft-1"), Some(200));
+    office.unregister("soft-1");
+    office.advance(seconds(700));
+    office.unbox("tool", "1002").over_tls("tool", "sip").seen_at("tool", "198.51.100.66:5072");
+    office.throw("tool", &register("100", 2, "friendly-scanner"));
+    office.throw("stranger", &register("1001", 3, "Yealink"));
+    assert!(office["stranger"].heard().is_empty(), "whoever scans over a connection is there");
+}
