@@ -75,6 +75,10 @@ impl<T> Slots<T> {
     pub(crate) fn len(&self) -> usize {
         self.entries.len() - self.free.len()
     }
+
+    pub(crate) fn len_max(&self) -> usize {
+        self.len_max
+    }
 }
 
 #[cfg(test)]

@@ -312,8 +312,10 @@ impl Rooms {
     /// Begins the server transaction and forwards.
     pub(super) fn forward(&mut self, work: &mut Work<'_>, incoming: &Incoming<'_>, plan: Plan) {
         let Incoming { flow, request, headers, key } = *incoming;
-        let Ok(server) = work.transactions.begin_server(work.now.mono, key, flow, request, Owner::Nobody)
-        else {
+        let is_new = !plan.in_dialog && plan.emergency.is_none();
+        let room = if is_new { work.transactions.room_for_new() } else { Ok(()) };
+        let begin = |()| work.transactions.begin_server(work.now.mono, key, flow, request, Owner::Nobody);
+        let Ok(server) = room.and_then(begin) else {
             proxy::emergency_failed(work, &plan, "unreachable", 500);
             return table_full(work, flow, request, plan.emergency.is_some());
         };

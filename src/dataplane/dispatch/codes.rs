@@ -61,8 +61,9 @@ impl Rooms {
         if let Caller::Device(device) = &caller {
             work.ctx.tables.timeouts.used(device, work.now.mono);
         }
-        let Ok(server) = work.transactions.begin_server(work.now.mono, key, flow, request, Owner::Nobody)
-        else {
+        let room = work.transactions.room_for_new();
+        let begin = |()| work.transactions.begin_server(work.now.mono, key, flow, request, Owner::Nobody);
+        let Ok(server) = room.and_then(begin) else {
             return work.answer(flow, request, Answer::new(603, "Too Many Log-ins, Try Again"));
         };
         let plan = plan(work, here, &caller, dialled);

@@ -99,8 +99,9 @@ impl Rooms {
         if refuse_extensions(work, flow, request, sip::Name::Require, &[]) {
             return;
         }
-        let Ok(server) = work.transactions.begin_server(work.now.mono, key, flow, request, Owner::Nobody)
-        else {
+        let room = work.transactions.room_for_new();
+        let begin = |()| work.transactions.begin_server(work.now.mono, key, flow, request, Owner::Nobody);
+        let Ok(server) = room.and_then(begin) else {
             return table_full(work, flow, request, false);
         };
         let subscribe = Subscribe { flow, request, headers, tenant, device };

@@ -58,7 +58,7 @@ pub(crate) struct Bounds {
 
 impl Default for Bounds {
     /// A transaction over datagrams lives some 32 s after its answer, so this is 2,000 requests a second and
-    /// worker; with 1 kB of octets each a full worker holds some 150 MB.
+    /// worker, half of them new ([`Transactions::room_for_new`]); with 1 kB of octets each a full worker holds some 150 MB.
     fn default() -> Self {
         Self { servers_max: 65_536, clients_max: 65_536 }
     }
@@ -194,6 +194,15 @@ impl<O: Copy> Transactions<O> {
         self.timers = timers;
         self.servers.configure(now, &timers);
         self.clients.configure(now, &timers);
+    }
+
+    /// Whether something new may begin. Only half of each table is for what does: a call that has begun has as many requests
+    /// within it yet to come, of which the last ends it, and a call for help finds room at any time.
+    ///
+    /// # Errors
+    /// [`Full`]: there is room only for what belongs to a call.
+    pub(crate) fn room_for_new(&self) -> Result<(), Full> {
+        if self.servers.is_half_full() || self.clients.is_half_full() { Err(Full) } else { Ok(()) }
     }
 
     /// Lets time pass for at most `limit` transactions; what is then still due shows in [`Self::next_timeout`].

@@ -34,6 +34,10 @@ impl<T> Table<T> {
         Some(key)
     }
 
+    pub(super) fn is_half_full(&self) -> bool {
+        self.slots.len() >= self.slots.len_max() / 2
+    }
+
     pub(super) fn get(&self, key: SlotKey) -> Option<&(Flow, T)> {
         self.slots.get(key)
     }

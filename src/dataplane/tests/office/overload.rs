@@ -53,6 +53,24 @@ fn nothing_of_a_dialog_and_no_call_for_help_is_refused() {
 }
 
 #[test]
+fn full_table_has_room_for_what_ends_calls_and_for_help() {
+    let mut office = office();
+    office.make_room_for(4, 100);
+    let call = office.call("desk-1", "1003");
+    assert_eq!(office.outcome(call), Some(200));
+
+    let second = office.call("desk-2", "1002");
+    let third = office.call("desk-2", "1002");
+    let log_in = office.try_log_in("1001", "desk-3");
+    let help = office.call("desk-3", "112");
+    office.hang_up(call);
+
+    assert_eq!([second, third].map(|call| office.outcome(call)), [Some(200), Some(503)]);
+    assert_eq!((log_in, office.outcome(help)), (Some(603), Some(200)));
+    assert_eq!((office["desk-1"].up(), office["desk-2"].up()), (1, 1), "the BYE found room");
+}
+
+#[test]
 fn refused_call_is_told_when_to_come_again_and_not_all_at_once() {
     let mut office = office();
     office["desk-2"].manner = Manner::Refuses(486);
