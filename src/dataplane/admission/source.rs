@@ -391,10 +391,38 @@ impl Table {
     #[cold]
     fn make_room(&mut self, start: usize, key: u64, now: Mono) -> usize {
         let row = &mut self.entries[start..start + WAYS];
-        // Of those who owe nothing, first whoever has not proved anything.
-        let rank = |entry: &Entry| (entry.paid.max(now.0), entry.proved_until > now.seconds(), entry.paid);
+        // Whoever sends too much stays, and of the others whoever has proved whose he is: small debts are made by the
+        // thousand by who writes made-up addresses into his datagrams.
+        let rank = |entry: &Entry| (entry.is_over(now), entry.proved_until > now.seconds(), entry.paid);
         let least = (0..WAYS).min_by_key(|way| rank(&row[*way])).expect("a row has ways");
         row[least] = Entry { key, ..Entry::default() };
         least
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_owes_too_much_or_has_proved_himself_is_forgotten_last() {
+        let now = Mono::from_seconds(100);
+        let mut table = Table::new(WAYS);
+        let entry = |table: &mut Table, key| table.entries[table.place(key, now)];
+        for key in 1..=4 {
+            let place = table.place(key, now);
+            table.entries[place].owe(now, Duration::from_secs(key));
+        }
+        let place = table.place(1, now);
+        table.entries[place] = Entry { key: 1, proved_until: 200, ..Entry::default() };
+        let place = table.place(4, now);
+        table.entries[place].owe(now, BURST);
+
+        for stranger in 10..20 {
+            table.place(stranger, now);
+        }
+
+        assert_eq!(entry(&mut table, 1).proved_until, 200);
+        assert!(entry(&mut table, 4).is_over(now));
     }
 }
