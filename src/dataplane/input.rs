@@ -41,7 +41,7 @@ pub enum Input<'a> {
         /// What is wrong.
         kind: sip::ErrorKind,
     },
-    /// A connection ended.
+    /// A connection of this worker ended, or one of another on which this one has sent.
     Lost {
         /// Which.
         flow: Flow,

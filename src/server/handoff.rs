@@ -46,6 +46,8 @@ pub enum Handed {
     },
     /// A connection of the receiving worker that leads to nobody any more.
     Close(ConnectionId),
+    /// A connection of the handing worker on which the receiving one may have sent is gone.
+    Lost(Flow),
     /// What another worker's dataplane wants all to know.
     Tell(Notice),
 }

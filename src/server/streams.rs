@@ -208,6 +208,11 @@ impl Streams {
         }
     }
 
+    /// True if something can be sent on `id`.
+    pub(super) fn is_usable(&mut self, id: ConnectionId) -> bool {
+        self.connections.find(id).is_some_and(|connection| connection.is_usable())
+    }
+
     /// Sends one message on a connection of this worker. One that is no more is lost again, so that whoever
     /// still believes in it learns better.
     pub(super) fn send(&mut self, now: Mono, flow: Flow, octets: &[u8], counters: &mut Counters) {

@@ -79,6 +79,9 @@ pub(super) struct Worker {
     overflows: Vec<u32>,
     pub(super) sender: Sender,
     pub(super) streams: Streams,
+    /// Connections of this worker on which others have sent: they are told when one is lost. It is in here until then, so
+    /// there are no more than connections.
+    lent: HashSet<ConnectionId>,
     replies: HashMap<ReplyId, oneshot::Sender<Result<Done, Refusal>>>,
     next_reply: u64,
     pub(super) counters: Counters,
@@ -123,6 +126,7 @@ impl Worker {
             overflows: vec![0; shell.sockets.len()],
             sender: Sender::new(),
             streams: Streams::new(id, u32::from_ne_bytes(random()), bounds),
+            lent: HashSet::new(),
             replies: HashMap::new(),
             next_reply: 0,
             counters: earlier.transport,
@@ -238,7 +242,7 @@ impl Worker {
         for item in std::iter::from_fn(|| ring.take()).take(RING_BATCH_MAX) {
             let done = match item {
                 Item::Handed(Handed::Send { flow, octets }) => {
-                    self.streams.send(now.mono, flow, &octets, &mut self.counters);
+                    self.send_for_another(now.mono, flow, &octets);
                     Ok(())
                 }
                 Item::Handed(Handed::HandOver { flow, octets }) => {
@@ -248,6 +252,7 @@ impl Worker {
                     self.streams.close(now.mono, connection, &mut self.counters);
                     Ok(())
                 }
+                Item::Handed(Handed::Lost(flow)) => self.guarded.handle(now, Input::Lost { flow }),
                 Item::Handed(Handed::Tell(notice)) => self.guarded.handle(now, Input::Told(&notice)),
                 Item::Certain(certain) => self.take_certain(now, certain),
             };
@@ -322,6 +327,9 @@ impl Worker {
                 break;
             }
             for flow in lost {
+                if flow.connection.is_some_and(|connection| self.lent.remove(&connection)) {
+                    self.offer_to_others(|| Handed::Lost(flow));
+                }
                 let panicked = self.guarded.handle(now, Input::Lost { flow }).is_err();
                 self.forget_replies(usize::from(panicked));
             }
@@ -369,6 +377,17 @@ impl Worker {
         }
     }
 
+    /// Sends what another worker has for a connection of this one, or tells it that this leads to nobody any more.
+    fn send_for_another(&mut self, now: Mono, flow: Flow, octets: &[u8]) {
+        let Some(connection) = flow.connection else { return };
+        if self.streams.is_usable(connection) {
+            self.lent.insert(connection);
+        } else {
+            self.offer_to_others(|| Handed::Lost(flow));
+        }
+        self.streams.send(now, flow, octets, &mut self.counters);
+    }
+
     fn act(&mut self, now: Now, output: Output) {
         match output {
             Output::Close(connection) if connection.worker() == self.id => {
@@ -386,12 +405,7 @@ impl Worker {
                     ring.offer(Handed::HandOver { flow, octets: self.guarded.outbox.bytes(&range).into() });
                 }
             }
-            Output::Tell(notice) => {
-                let others = (0..).zip(&*self.shell.rings).filter(|(index, _)| *index != self.id.0);
-                for (_, ring) in others {
-                    ring.offer(Handed::Tell(notice.clone()));
-                }
-            }
+            Output::Tell(notice) => self.offer_to_others(|| Handed::Tell(notice.clone())),
             Output::Media(session, order) => self.shell.media.order(session, order),
             Output::Reply(reply, outcome) => {
                 if let Some(to) = self.replies.remove(&reply) {
@@ -403,6 +417,13 @@ impl Worker {
                 report::write(self.id, &report);
                 self.note(report);
             }
+        }
+    }
+
+    fn offer_to_others(&self, handed: impl Fn() -> Handed) {
+        let others = (0..).zip(&*self.shell.rings).filter(|(index, _)| *index != self.id.0);
+        for (_, ring) in others {
+            ring.offer(handed());
         }
     }
 

@@ -108,10 +108,13 @@ impl Office {
             let next = ConnectionId::new(connection.worker(), connection.generation() + 1, connection.slot());
             phone.flow.connection = Some(next);
         }
-        let worker = usize::from(connection.worker().0);
-        let now = self.now();
-        self.workers[worker].handle(now, Input::Lost { flow }, &mut self.outbox);
-        self.empty(worker);
+        let owner = usize::from(connection.worker().0);
+        let others = (0..self.workers.len()).filter(|worker| *worker != owner);
+        for worker in std::iter::once(owner).chain(others) {
+            let now = self.now();
+            self.workers[worker].handle(now, Input::Lost { flow }, &mut self.outbox);
+            self.empty(worker);
+        }
     }
 
     /// Pulls the plug: the phone hears and says nothing more.
