@@ -212,7 +212,7 @@ impl Sources {
         self.current.map(|place| &mut self.sources.entries[place])
     }
 
-    /// Notes a fault of the current source, which pays for it. True if it was one too many: of the source, or of its whole
+    /// Notes a fault of the current source, which pays for most. True if it was one too many: of the source, or of its whole
     /// address where `of_address`.
     pub(crate) fn fault(
         &mut self,
@@ -227,7 +227,10 @@ impl Sources {
             Fault::Scanner | Fault::WrongDigest(_) => 0,
         };
         let Some(source) = self.current() else { return false };
-        source.owe(now, FAILURE);
+        // Short of a ban nothing tells a user that does not exist from one that does.
+        if !matches!(fault, Fault::UnknownUser(_)) {
+            source.owe(now, FAILURE);
+        }
         if !of_address {
             return source.fault(now, fault, hash, policy);
         }

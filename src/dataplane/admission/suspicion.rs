@@ -1,8 +1,9 @@
 //! Scanners, sweepers of extensions and guessers of passwords: what an unauthenticated request tells of its sender, and
 //! when that is enough not to listen to him for a while.
 //!
-//! Each fault costs its source a quarter of a second of what it may send, so that whoever does nothing else is slowed at
-//! once. Too many in ten minutes are a ban: of the address, or, where there are phones behind it or the tenant says that it
+//! A wrong digest answer costs its source a quarter of a second of what it may send, so that whoever does nothing else is
+//! slowed at once; an unknown user costs what a known one does, or the difference would tell them apart. Too many faults in
+//! ten minutes are a ban: of the address, or, where there are phones behind it or the tenant says that it
 //! is its own, of that one port. A source that has proved whose it is is slowed and never banned, since anybody can
 //! write its address into a datagram.
 

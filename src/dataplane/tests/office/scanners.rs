@@ -79,6 +79,19 @@ fn sweep_of_extensions_ends_with_a_ban_that_time_lifts() {
 }
 
 #[test]
+fn user_that_does_not_exist_is_answered_as_often_as_one_that_does() {
+    let answers = ["1001", "5001"].map(|user| {
+        let mut office = three_desks();
+        office.peer("tool", "198.51.100.66:5060");
+        office.throw_all("tool", (0..400).map(|number| register(user, number, "Yealink")));
+        office["tool"].heard().len()
+    });
+
+    assert!(answers[0] > 100, "{answers:?}");
+    assert_eq!(answers[0], answers[1]);
+}
+
+#[test]
 fn guesser_of_passwords_is_banned_and_an_honest_mistake_is_not() {
     let mut office = three_desks();
     office.unbox("guesser", "1001").unbox("mistaken", "1002");
