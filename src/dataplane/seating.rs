@@ -377,7 +377,7 @@ impl Seating {
 
 /// The seat at a device is to end when that can be. Returns what the store is to hear of it, if anything.
 pub(crate) fn owe_end(ctx: &Context, device: &Place, end: DeferredEnd) -> Option<Record> {
-    let record = (ctx.settings.durable && end.is_promised())
+    let record = (ctx.settings.durable && end.is_kept())
         .then(|| Record::OwedEnd { device: device.clone(), end: end.clone() });
     ctx.tables.reloads.owe_end(device, end);
     record

@@ -31,11 +31,12 @@ pub struct DeferredEnd {
 }
 
 impl DeferredEnd {
-    /// True if somebody was told that the seat will end, and nothing else knows of it: such an end is kept in the store.
-    /// What the clock and the configuration end they end again after a restart; a phone that has un-registered may be
-    /// back by then.
-    pub fn is_promised(&self) -> bool {
-        matches!(self.cause, Cause::Forced | Cause::LogOut) && self.surface != Surface::Native
+    /// True if nothing else knows that the seat is to end: such an end is kept in the store. What the clock ends it ends again
+    /// after a restart, and so does the configuration for who is not in it any more; that a PIN was another before nobody
+    /// knows then. A phone that has un-registered may be back by then.
+    pub fn is_kept(&self) -> bool {
+        matches!(self.cause, Cause::Forced | Cause::LogOut | Cause::PinChanged)
+            && self.surface != Surface::Native
     }
 }
 

@@ -7,7 +7,7 @@ use dataplane::refusal::Refusal;
 use dataplane::settings::{Codes, HomePhones, OnLimit, OnOccupied, Site};
 use dataplane::testing::{Blueprint, Manner, Office, pin_hash, tenant};
 
-use crate::{SEED, three_desks};
+use crate::{SEED, seconds, three_desks};
 
 fn office_that(policy: impl FnOnce(&mut Blueprint)) -> Office {
     let mut office = Office::with(SEED, policy);
@@ -311,6 +311,21 @@ fn another_pin_in_the_file_ends_the_seats_of_the_extension_after_the_call() {
     assert_eq!(office.device_of("1002").as_deref(), Some("desk-2"));
     let Some(Report::SeatsChanged(end)) = office.reports.last() else { panic!("{:?}", office.reports) };
     assert_eq!((end.cause, end.surface), (Cause::PinChanged, Surface::Configuration));
+}
+
+#[test]
+fn another_pin_ends_the_seat_though_the_edge_goes_down_before_the_call_is_over() {
+    let mut office = three_desks();
+    office.log_in("1001", "desk-1");
+    office.log_in("1002", "desk-2");
+    office.call("desk-1", "1002");
+    office.reconfigure(|it| it.extension("1001").pin = Some(pin_hash("9081")));
+    let in_call = office.device_of("1001");
+
+    office.kill_and_restart();
+    office.advance(seconds(2));
+
+    assert_eq!((in_call.as_deref(), office.device_of("1001")), (Some("desk-1"), None));
 }
 
 #[test]
