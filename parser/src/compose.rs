@@ -74,7 +74,11 @@ impl<'o> Compose<'o> {
         options: &ResponseOptions<'_>,
     ) -> Self {
         let (top_via, is_tagged) = facts;
-        let source = options.source.zip(top_via);
+        // Its line need not be the first of that name: one before it may be empty.
+        let corrected = options
+            .source
+            .zip(top_via)
+            .and_then(|(source, via)| Some((octets::offset_in(request.bytes, via.raw)?, via, source)));
         let tag = options.to_tag.filter(|_| code > 100 && !is_tagged);
         // One growth at most: what is copied is no longer than the head.
         out.reserve(request.index.head_end + 256);
@@ -100,8 +104,10 @@ impl<'o> Compose<'o> {
             let name = 1 << (line.name as u32);
             let is_first = seen & name == 0;
             seen |= name;
-            match (line.name, source, tag) {
-                (Name::Via, Some((source, via)), _) if is_first => copied.top_via(whole, via, source),
+            match (line.name, corrected, tag) {
+                (Name::Via, Some((start, via, source)), _) if whole.contains(&start) => {
+                    copied.top_via(whole, start, via, source);
+                }
                 (Name::To, _, Some(tag)) if is_first => {
                     copied.tagged(whole.start..usize::from(line.value_end), tag);
                 }
@@ -207,9 +213,8 @@ impl Copied<'_, '_> {
         self.from = self.to;
     }
 
-    /// The first Via line, its first value corrected; others on the line stay as they are.
-    fn top_via(&mut self, line: Range<usize>, via: &Via<'_>, source: SocketAddr) {
-        let Some(start) = octets::offset_in(self.bytes, via.raw) else { return self.add(line) };
+    /// The line of the topmost Via, that value, which begins at `start`, corrected; others on the line stay as they are.
+    fn top_via(&mut self, line: Range<usize>, start: usize, via: &Via<'_>, source: SocketAddr) {
         self.add(line.start..start);
         self.flush();
         via.write_received(source, self.out);
@@ -240,6 +245,23 @@ mod tests {
         let mut out = b"before".to_vec();
         Compose::response(&mut out, &request, code, "Reason", options).finish();
         String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn the_top_via_is_corrected_where_it_is_though_a_line_before_it_is_empty() {
+        let request = "BYE sip:b@b SIP/2.0\r\nVia:\r\nTo: <sip:b@b>\r\nFrom: <sip:a@a>;tag=1\r\nCall-ID: c\r\n\
+                       CSeq: 1 BYE\r\nVia: SIP/2.0/UDP a;rport;branch=z9hG4bK1\r\n\r\n";
+        let request = Message::parse(request.as_bytes(), &Limits::default()).unwrap();
+        let source = Some("192.0.2.7:5060".parse().unwrap());
+        let options = ResponseOptions { source, to_tag: Some(b"t"), ..ResponseOptions::default() };
+        let mut out = Vec::new();
+
+        Compose::response(&mut out, &request, 481, "Gone", &options).finish();
+
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text.matches("To: <sip:b@b>;tag=t\r\n").count(), 1, "{text}");
+        assert_eq!(text.matches(";received=192.0.2.7").count(), 1, "{text}");
+        assert_eq!(text.matches("CSeq: 1 BYE\r\n").count(), 1, "{text}");
     }
 
     #[test]
