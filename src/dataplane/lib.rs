@@ -34,6 +34,7 @@ pub mod query;
 mod random;
 pub mod refusal;
 mod registrar;
+mod request_uri;
 pub mod return_path;
 mod seating;
 mod secret;

@@ -15,10 +15,10 @@ pub(crate) use source::Sources;
 pub(crate) use suspicion::{is_attack, is_scanner, pardon};
 
 use crate::context::{Answer, Context, Work};
-use crate::dispatch;
 use crate::flow::Flow;
 use crate::now::Now;
 use crate::output::Output;
+use crate::request_uri;
 use source::Standing;
 
 /// What becomes of octets before they are read.
@@ -94,17 +94,7 @@ fn is_within_call(bytes: &[u8]) -> bool {
 
 /// True for an INVITE of which the Request-URI asks for help: nothing but its first line is looked at.
 fn calls_for_help(ctx: &Context, flow: &Flow, bytes: &[u8]) -> bool {
-    request_uri(bytes).is_some_and(|uri| dispatch::asks_for_help(ctx, flow, &uri))
-}
-
-/// The Request-URI of what begins as an INVITE.
-fn request_uri(bytes: &[u8]) -> Option<sip::Uri<'_>> {
-    /// Longer than any number with prefixes and a domain.
-    const URI_LENGTH_MAX: usize = 512;
-    let rest = bytes.strip_prefix(b"INVITE ")?;
-    let rest = &rest[..rest.len().min(URI_LENGTH_MAX)];
-    let end = rest.iter().position(|octet| *octet == b' ')?;
-    sip::Uri::parse(&rest[..end]).ok()
+    request_uri::of_invite(bytes).is_some_and(|uri| request_uri::asks_for_help(ctx, flow, &uri))
 }
 
 /// Octets that are no whole message. What can be answered gets its refusal; errors of peers end here.

@@ -1,11 +1,11 @@
 //! Which message may be refused in an overload, by its first line and as little more as is needed, and how it is told.
 
+use super::calls_for_help;
 use super::load::Class;
-use super::{calls_for_help, request_uri};
 use crate::context::{Answer, Context, Work};
-use crate::dispatch;
 use crate::flow::Flow;
 use crate::now::Now;
+use crate::request_uri;
 
 /// Seconds after which whoever is refused may come again: at random, so that not all of them do at once.
 const RETRY_AFTER: std::ops::Range<u32> = 5..60;
@@ -47,7 +47,7 @@ fn class_of(ctx: &Context, now: Now, flow: &Flow, bytes: &[u8]) -> Option<Class>
     }
     let is_of_service = || ctx.settings.tenants_of_emergency_service(flow.remote.ip()).next().is_some();
     // A log-in that is dialled is refused with 603, when it is known to be one.
-    let is_code = || request_uri(bytes).is_some_and(|uri| dispatch::is_code(ctx, flow, &uri));
+    let is_code = || request_uri::of_invite(bytes).is_some_and(|uri| request_uri::is_code(ctx, flow, &uri));
     (!is_of_service() && !calls_for_help(ctx, flow, bytes) && !is_code()).then_some(Class::Call)
 }
 

@@ -13,11 +13,11 @@ use super::bans::{Ban, Offence};
 use super::source::Fault;
 use crate::auth::Refused;
 use crate::context::{Context, Work};
-use crate::dispatch;
 use crate::flow::Flow;
 use crate::input::Notice;
 use crate::output::{Output, Report};
 use crate::print::Print;
+use crate::request_uri;
 use crate::settings::Tenant;
 
 /// True if a request that proves nothing is not even to be answered.
@@ -45,7 +45,7 @@ pub(crate) fn is_attack(
     refused: Refused,
 ) -> bool {
     let invite = request.method() == Some(sip::Method::Invite);
-    if invite && headers.request_uri.is_some_and(|uri| dispatch::asks_for_help(work.ctx, flow, &uri)) {
+    if invite && headers.request_uri.is_some_and(|uri| request_uri::asks_for_help(work.ctx, flow, &uri)) {
         return false;
     }
     if is_scanner(work, flow, request, headers) {

@@ -14,6 +14,7 @@ use crate::hotdesk::{self, Dialled, Origin, Place};
 use crate::phone;
 use crate::proxy::{self, InDialog, Plan};
 use crate::refusal::Refusal;
+use crate::request_uri;
 use crate::return_path::ORIGINAL_LENGTH_MAX;
 use crate::seating;
 use crate::settings::{Account, Device, Extension, HomePhones, Tenant};
@@ -55,7 +56,7 @@ impl Rooms {
             };
         }
         if !matches!(uri.scheme, sip::Scheme::Sip | sip::Scheme::Sips | sip::Scheme::Tel)
-            && !emergency::is_service_sos(&uri)
+            && !request_uri::is_service_sos(&uri)
         {
             return work.answer(flow, request, Answer::new(416, "Unsupported URI Scheme"));
         }

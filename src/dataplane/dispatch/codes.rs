@@ -7,10 +7,9 @@ use std::sync::Arc;
 use super::{Incoming, Rooms};
 use crate::admission;
 use crate::attendant::{self, Caller, Wish};
-use crate::context::{Answer, Context, Owner, Work};
+use crate::context::{Answer, Owner, Work};
 use crate::effect::{Asker, Effect, LogIn};
-use crate::flow::Flow;
-use crate::hotdesk::{self, Dialled, Origin, Place, Seat, Surface, Typed};
+use crate::hotdesk::{Dialled, Origin, Place, Seat, Surface, Typed};
 use crate::query::{Pin, Proof};
 use crate::refusal::Refusal;
 use crate::seating;
@@ -33,15 +32,6 @@ enum Plan<'a> {
     /// Talk.
     Talk(Wish),
     Refuse(Refusal),
-}
-
-/// True if a call to `uri` may be one to a code: it is in the tenant that is called, or it begins as those do that a site
-/// or a device may have of its own.
-pub(crate) fn is_code(ctx: &Context, flow: &Flow, uri: &sip::Uri<'_>) -> bool {
-    let user = uri.user_unescaped();
-    let Some(tenant) = ctx.tenant_of(uri, flow) else { return false };
-    hotdesk::dialled(&user, tenant.codes_at(None)) != Dialled::NotACode
-        || tenant.codes_vary() && user.first() == Some(&b'*')
 }
 
 impl Rooms {

@@ -9,38 +9,13 @@ use super::calls::can_come_back;
 use super::credentials::{authenticate, prove};
 use super::{Incoming, Rooms};
 use crate::audit::{Event, Kind};
-use crate::context::{Answer, Context, Work};
+use crate::context::{Answer, Work};
 use crate::flow::Flow;
 use crate::hotdesk::{self, CalledForHelp, Caller, Origin, Place};
 use crate::output::{Output, Report};
 use crate::proxy::{self, Emergency, EmergencyCaller, ForHelp, Plan, Target};
-use crate::settings::{self, Account, LocationForm, Tenant};
-
-/// True for `urn:service:sos` and its sub-services (RFC 5031 §4.2).
-pub(super) fn is_service_sos(uri: &sip::Uri<'_>) -> bool {
-    let opaque = uri.opaque().to_ascii_lowercase();
-    uri.scheme == sip::Scheme::Urn && (opaque == b"service:sos" || opaque.starts_with(b"service:sos."))
-}
-
-/// The number that is dialled, or the whole service URN, where `uri` asks for help.
-fn number(emergency: &settings::Emergency, uri: &sip::Uri<'_>) -> Option<String> {
-    match hotdesk::emergency(&uri.user_unescaped(), emergency) {
-        None if is_service_sos(uri) => Some(String::from_utf8_lossy(uri.raw).into_owned()),
-        number => number.map(str::to_owned),
-    }
-}
-
-/// True if an INVITE to `uri` may be a call for help: its number is one in the tenant that is called, or in one of its
-/// customer's where the phone may stand.
-pub(crate) fn asks_for_help(ctx: &Context, flow: &Flow, uri: &sip::Uri<'_>) -> bool {
-    ctx.tenant_of(uri, flow).is_some_and(|home| may_be_for_help(ctx, &home, uri))
-}
-
-/// The same where the tenant that is called is known. Of a visitor, who knows the numbers of where he is at home and reads
-/// those of where he is on the wall, it takes a search to say which of them counts.
-fn may_be_for_help(ctx: &Context, home: &Tenant, uri: &sip::Uri<'_>) -> bool {
-    ctx.settings.emergencies_of_customer(home).any(|emergency| number(emergency, uri).is_some())
-}
+use crate::request_uri;
+use crate::settings::{Account, LocationForm, Tenant};
 
 /// A call for help: who makes it, and from where.
 struct Help<'a> {
@@ -64,13 +39,13 @@ impl Rooms {
         let Incoming { flow, headers, .. } = *incoming;
         let uri = &headers.request_uri.expect("a request has a Request-URI");
         // No stranger's call is worth the search that is for no number of the kind.
-        if !may_be_for_help(work.ctx, home, uri) {
+        if !request_uri::may_be_for_help(work.ctx, home, uri) {
             return false;
         }
         let from_user = headers.from_uri.user_unescaped();
         let visited = proxy::tenant_visited(work.ctx, home, flow, &from_user, work.now);
-        let number = number(&visited.emergency, uri).or_else(|| number(&home.emergency, uri));
-        let Some(number) = number else { return false };
+        let asked = |tenant: &Tenant| request_uri::emergency_number(&tenant.emergency, uri);
+        let Some(number) = asked(&visited).or_else(|| asked(home)) else { return false };
         self.on_emergency(work, incoming, home, &visited, &number);
         true
     }

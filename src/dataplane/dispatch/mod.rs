@@ -10,9 +10,6 @@ mod register;
 mod seats;
 mod subscriptions;
 
-pub(crate) use codes::is_code;
-pub(crate) use emergency::asks_for_help;
-
 use std::collections::VecDeque;
 use std::sync::Arc;
 
