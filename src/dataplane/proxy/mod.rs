@@ -15,17 +15,18 @@ mod dialog;
 mod emergency;
 mod forward;
 mod identity;
+mod outcome;
 mod outside;
 mod peer;
 mod pidf_lo;
 mod plan;
 mod response;
+mod ringing;
 mod route;
 mod sips;
 mod target;
 
-use std::collections::VecDeque;
-use std::collections::hash_map::{Entry, HashMap};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -46,14 +47,12 @@ use crate::context::{Answer, Owner, Work};
 use crate::effect::Effect;
 use crate::flow::Flow;
 use crate::hash::NameHasher;
-use crate::hotdesk::{Place, SeatChange};
+use crate::hotdesk::Place;
 use crate::now::Mono;
 use crate::return_path::NONCE_LENGTH;
 use crate::slots::{SlotKey, Slots};
-use crate::transaction::{self, ClientId, Event, ServerId};
-use branch::{
-    answer, close, help_failed, opens_dialog, outgoing, pass_on, pass_on_best, refuses_place, start_branch,
-};
+use crate::transaction::{self, ClientId, ServerId};
+use branch::{answer, help_failed, opens_dialog, outgoing, pass_on_best, start_branch};
 use forward::{Original, Outgoing};
 use response::Best;
 
@@ -256,151 +255,6 @@ impl Proxy {
         }
     }
 
-    fn forget_ringing(&mut self, call: &Call, key: ProxyKey) {
-        if let Some(extension) = &call.plan.extension {
-            self.no_longer_rings(Place::new(&call.plan.tenant.id, extension), key);
-        }
-    }
-
-    fn no_longer_rings(&mut self, extension: Place, key: ProxyKey) {
-        if let Entry::Occupied(mut keys) = self.ringing.entry(extension) {
-            keys.get_mut().retain(|known| *known != key);
-            if keys.get().is_empty() {
-                keys.remove();
-            }
-        }
-    }
-
-    /// A response to one of our branches.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the facts of one response, each found once on the way here"
-    )]
-    pub(crate) fn on_response(
-        &mut self,
-        work: &mut Work<'_>,
-        key: ProxyKey,
-        client: ClientId,
-        flow: &Flow,
-        response: &sip::Message<'_>,
-        headers: &sip::Mandatory<'_>,
-        effects: &mut Vec<Effect>,
-    ) {
-        let code = response.status().unwrap_or(0);
-        let Some(call) = self.calls.get_mut(key) else { return };
-        let Some(index) = call.branches.iter().position(|branch| branch.client == client) else { return };
-        match code {
-            100 => return,
-            101..=199 if call.answered || call.closed || call.branches[index].left => return,
-            101..=199 => return pass_on(work, call, &call.branches[index], code, response, headers),
-            200..=299 => {
-                let repeated = call.branches[index].ended && call.answered;
-                call.branches[index].ended = true;
-                call.answered = true;
-                dialog::session_refreshed(work, call, index, response, headers.cseq.method);
-                peer::is_content(work, &call.branches[index].target, flow, response);
-                pass_on(work, call, &call.branches[index], code, response, headers);
-                if call.bye {
-                    dialog::is_gone(work, call, effects);
-                }
-                if !repeated {
-                    self.on_answered(work, key, effects);
-                }
-                return;
-            }
-            401 | 407 if self.is_asked_again(work, key, index, flow, response) => return,
-            300..=699 => {}
-            _ => return,
-        }
-        let Some(call) = self.calls.get_mut(key) else { return };
-        if std::mem::replace(&mut call.branches[index].ended, true) {
-            return;
-        }
-        if call.plan.in_dialog && matches!(code, 408 | 481) {
-            // The far end knows no such call, so there is none (§12.2.1.2).
-            dialog::is_gone(work, call, effects);
-        }
-        if self.fails_over(work, key, index, code) {
-            return;
-        }
-        let Some(call) = self.calls.get_mut(key) else { return };
-        if !call.branches[index].left && !call.cancelled {
-            call.best.offer(code, response.bytes());
-        }
-        let of_route = call.branches[index].target.fails_over_after.is_some();
-        if let Some(Emergency::Call(help)) = &call.plan.emergency {
-            // §16.7 item 5 would end the search at a 6xx. Here the places are ways to one service, and a "decline" is that
-            // of a gateway: the next one is tried. What is said of the place costs the place alone.
-            let refused = &call.branches[index].target;
-            if help.located.is_some() && !refused.unlocated && refuses_place(code) && !call.closed {
-                let again = refused.unlocated();
-                call.plan.targets.insert(0, again);
-            }
-        } else if (code >= 600 || of_route && !outside::fails_over(code)) && !call.branches[index].left {
-            close(work, call);
-        }
-        self.branch_ended(work, key, index, effects);
-    }
-
-    /// The first 2xx: the other phones stop ringing (§16.7 item 10).
-    fn on_answered(&mut self, work: &mut Work<'_>, key: ProxyKey, effects: &mut Vec<Effect>) {
-        let Some(call) = self.calls.get_mut(key) else { return };
-        close(work, call);
-        if !call.invite {
-            self.calls.remove(key);
-            return;
-        }
-        // One that has ended was freed then, or answered too and is in the call.
-        let losers = call.branches.iter().filter(|branch| !branch.ended);
-        for device in losers.filter_map(|branch| branch.target.device.as_ref()) {
-            dialog::freed(work, device, call.dialog, effects);
-        }
-        let until = work.now.mono + work.ctx.settings.timers.t1 * 64;
-        self.lingering.push_back((until, key));
-        if let Some(extension) = call.plan.extension.take() {
-            let place = Place::new(&call.plan.tenant.id, &extension);
-            self.no_longer_rings(place, key);
-        }
-    }
-
-    /// A branch came to nothing by `code`: where it was the flow that failed, or nothing came back by it, the next flow of
-    /// the same phone takes its place (RFC 5626 §7). False: there is none.
-    fn fails_over(&mut self, work: &mut Work<'_>, key: ProxyKey, index: usize, code: u16) -> bool {
-        let Some(call) = self.calls.get_mut(key) else { return false };
-        let over = call.answered || call.closed || call.cancelled || call.branches[index].left;
-        // What is no INVITE would come too late when nothing has come for so long (RFC 4320 §4.2).
-        let is_flows = code == 430 || code == 408 && call.invite;
-        let next = if is_flows && !over { call.branches[index].target.next_flow() } else { None };
-        let Some(target) = next else { return false };
-        let mut sent = false;
-        self.with_request(work, key, |proxy, work, request, headers| {
-            if let Some(call) = proxy.calls.get_mut(key) {
-                sent = start_branch(work, key, call, request, headers, target);
-            }
-        });
-        sent
-    }
-
-    /// A branch gave its last word: the device is free of it; if it was the last, the next group or the answer follows.
-    fn branch_ended(&mut self, work: &mut Work<'_>, key: ProxyKey, index: usize, effects: &mut Vec<Effect>) {
-        let Some(call) = self.calls.get_mut(key) else { return };
-        if call.invite
-            && !call.plan.in_dialog
-            && let Some(device) = &call.branches[index].target.device
-        {
-            dialog::freed(work, device, call.dialog, effects);
-        }
-        if call.answered || call.branches.iter().any(|branch| !branch.ended) {
-            return;
-        }
-        let is_there = self.with_request(work, key, |proxy, work, request, headers| {
-            proxy.next_group(work, key, request, headers, effects);
-        });
-        if !is_there {
-            self.conclude(work, key, effects);
-        }
-    }
-
     /// Runs `act` with the request as its server transaction keeps it. False: that has ended (its connection is
     /// gone), and nobody waits for an answer.
     fn with_request(
@@ -423,140 +277,6 @@ impl Proxy {
             self.scratch = octets;
         }
         is_there
-    }
-
-    /// The caller hung up before an answer (§16.10).
-    pub(crate) fn cancel(&mut self, work: &mut Work<'_>, key: ProxyKey, effects: &mut Vec<Effect>) {
-        let Some(call) = self.calls.get_mut(key) else { return };
-        if call.answered || !call.invite {
-            return;
-        }
-        close(work, call);
-        call.cancelled = true;
-        call.best = Best::default();
-        call.best.offer(487, &[]);
-        if call.branches.iter().all(|branch| branch.ended) {
-            self.conclude(work, key, effects);
-        }
-    }
-
-    /// A timer of a branch fired, or its connection went away.
-    pub(crate) fn on_event(&mut self, work: &mut Work<'_>, event: &Event<Owner>, effects: &mut Vec<Effect>) {
-        let (client, key, code) = match event {
-            Event::ClientTimeout { client, owner: Owner::Proxy(key) } => (*client, *key, 408),
-            Event::ClientLost { client, owner: Owner::Proxy(key) } => (*client, *key, 430),
-            Event::TimerC { client, owner: Owner::Proxy(_) } => {
-                // §16.8: after a provisional answer the branch is cancelled and ends with its 487, or in silence.
-                return work.transactions.cancel(work.now.mono, *client, work.out);
-            }
-            // Nobody is left to be told how it ends: the phones stop ringing.
-            Event::ServerLost { owner: Owner::Proxy(key), .. } => return self.cancel(work, *key, effects),
-            Event::NoAnswer { client, owner: Owner::Proxy(key) } => {
-                work.ctx.counters.no_answer_from_phone += 1;
-                work.transactions.cancel(work.now.mono, *client, work.out);
-                (*client, *key, 408)
-            }
-            _ => return,
-        };
-        let Some(call) = self.calls.get_mut(key) else { return };
-        let Some(index) = call.branches.iter().position(|branch| branch.client == client) else { return };
-        if std::mem::replace(&mut call.branches[index].ended, true) {
-            return;
-        }
-        if call.plan.in_dialog && (code == 408 || call.bye) {
-            // §12.2.1.2, §15.1.1: neither does one that says nothing, or cannot be reached to be told of the end.
-            dialog::is_gone(work, call, effects);
-        }
-        if self.fails_over(work, key, index, code) {
-            return;
-        }
-        let Some(call) = self.calls.get_mut(key) else { return };
-        if !call.branches[index].left && !call.cancelled {
-            call.best.offer(code, &[]);
-        }
-        self.branch_ended(work, key, index, effects);
-    }
-
-    /// Seats changed: unanswered branches to a device that lost the seat are cancelled, and the INVITE goes to
-    /// where the extension sits now (RULES §1).
-    pub(crate) fn on_seats_changed(
-        &mut self,
-        work: &mut Work<'_>,
-        change: &SeatChange,
-        effects: &mut Vec<Effect>,
-    ) {
-        let begun = change.begun.as_ref();
-        // A desk that was kept for somebody rings for nobody else, nor for who sits elsewhere now.
-        let (person, desk) = begun.map_or((None, None), |seat| work.ctx.tables.kept_desks.sat_down(seat));
-        let desk = desk.filter(|desk| begun.is_some_and(|seat| seat.device != *desk));
-        let mut places: SmallVec<[&Place; 3]> = change.ended.iter().map(|seat| &seat.extension).collect();
-        places.extend(begun.map(|seat| &seat.extension));
-        places.dedup();
-        places.extend(person.as_ref().filter(|person| !places.contains(person)));
-        for place in places {
-            let Some(keys) = self.ringing.get(place).cloned() else { continue };
-            for key in keys {
-                self.follow(work, key, place, change, desk.as_ref(), effects);
-            }
-        }
-    }
-
-    /// `kept` is the desk that was kept for whoever sits down elsewhere.
-    fn follow(
-        &mut self,
-        work: &mut Work<'_>,
-        key: ProxyKey,
-        extension: &Place,
-        change: &SeatChange,
-        kept: Option<&Place>,
-        effects: &mut Vec<Effect>,
-    ) {
-        let Some(call) = self.calls.get_mut(key) else { return };
-        if call.answered || call.closed {
-            return;
-        }
-        let lost = |device: &Place| {
-            change.ended.iter().any(|seat| seat.extension == *extension && seat.device == *device)
-                || change.begun.as_ref().is_some_and(|seat| match seat.extension == *extension {
-                    true => kept == Some(device),
-                    false => seat.device == *device,
-                })
-        };
-        call.plan.targets.retain(|target| !target.device.as_ref().is_some_and(lost));
-        for branch in &mut call.branches {
-            if branch.target.device.as_ref().is_some_and(lost) {
-                branch.left = true;
-                if !branch.ended {
-                    work.transactions.cancel(work.now.mono, branch.client, work.out);
-                }
-            }
-        }
-        let gained =
-            change.begun.as_ref().filter(|seat| seat.extension == *extension).map(|seat| &seat.device);
-        if let Some(device) = gained {
-            let now = work.now;
-            // Another worker's change may be heard of after a call has begun that knew of it: no phone rings twice.
-            let rung = call.branches.iter().filter(|branch| !branch.left).map(|branch| &branch.target);
-            let is_known = |target: &Target| {
-                let mut known = rung.clone().chain(&call.plan.targets);
-                known.any(|known| known.flow == target.flow && known.uri == target.uri)
-            };
-            let fresh: Vec<Target> = of_extension(work.ctx, &call.plan.tenant, extension.name(), now)
-                .into_iter()
-                .filter(|target| target.device.as_ref() == Some(device) && !is_known(target))
-                .collect();
-            self.with_request(work, key, |proxy, work, request, headers| {
-                let Some(call) = proxy.calls.get_mut(key) else { return };
-                for target in fresh {
-                    start_branch(work, key, call, request, headers, target);
-                }
-            });
-        }
-        let Some(call) = self.calls.get(key) else { return };
-        // A loser that is still on its way out may have answered already; its last word is waited for.
-        if call.plan.targets.is_empty() && call.branches.iter().all(|branch| branch.ended) {
-            self.conclude(work, key, effects);
-        }
     }
 
     /// Passes on the ACK of a 2xx: it has no transaction, and is never answered (§16.11).
