@@ -12,7 +12,7 @@ use crate::flow::Flow;
 use crate::gruu;
 use crate::hotdesk::{self, Dialled, Origin, Place};
 use crate::phone;
-use crate::proxy::{self, InDialog, Plan};
+use crate::proxy::{self, InDialog, Plan, Sender};
 use crate::refusal::Refusal;
 use crate::request_uri;
 use crate::return_path::ORIGINAL_LENGTH_MAX;
@@ -225,6 +225,7 @@ impl Rooms {
             Some(phone) => goal::of_gruu(work.ctx, &home, phone.as_ref(), work.now),
             None => goal::find(work.ctx, &home, user, invite, work.now),
         };
+        let sender = Sender { account: Some(place), device };
         let goal = match found {
             goal @ (Err(NoGoal::Unknown | NoGoal::Barred) | Ok(Goal::Outside(..))) if invite => {
                 // A phone that called for help can be called by the number it showed, whatever way leads outside.
@@ -238,8 +239,7 @@ impl Rooms {
             Err(no_goal) => {
                 if matches!(no_goal, NoGoal::Barred) {
                     let origin = Origin::of_request(flow.remote, headers.call_id);
-                    let (device, barred) = (device.as_ref(), Refusal::NumberBarred);
-                    proxy::refused_outside(work, barred, &home, device, Some(&place), &origin);
+                    proxy::refused_outside(work, Refusal::NumberBarred, &home, &sender, &origin);
                 }
                 return refuse_goal(work, flow, request, &home, &no_goal);
             }
@@ -263,15 +263,8 @@ impl Rooms {
         if matches!(from, proxy::From::Replaced { .. }) && !can_come_back(headers) {
             return work.answer(flow, request, Answer::new(513, "From Too Long"));
         }
-        let plan = Plan {
-            opener: Some(place),
-            opener_device: device,
-            outside,
-            extension,
-            from,
-            asserted,
-            ..Plan::new(&home, targets, own_routes)
-        };
+        let plan =
+            Plan { sender, outside, extension, from, asserted, ..Plan::new(&home, targets, own_routes) };
         work.ctx.counters.invites += u64::from(invite);
         work.ctx.counters.outside_calls += u64::from(plan.outside);
         self.forward(work, incoming, plan);
@@ -333,16 +326,17 @@ impl Rooms {
 /// count.
 fn refused_at_peer(work: &mut Work<'_>, incoming: &Incoming<'_>, plan: &Plan) -> Option<Answer<'static>> {
     let Incoming { flow, request, headers, .. } = *incoming;
-    let caller =
-        plan.opener.as_ref().filter(|_| plan.targets.iter().any(|target| target.account.is_none()))?;
+    if plan.sender.account.is_none() || plan.targets.iter().all(|target| target.account.is_some()) {
+        return None;
+    }
     match request.method()? {
         sip::Method::Refer => Some(Answer::new(403, "No REFER To Gateways")),
         sip::Method::Invite => {
             let user = headers.request_uri.as_ref()?.user_unescaped();
             goal::is_barred(&plan.tenant, &user).then(|| {
                 let origin = Origin::of_request(flow.remote, headers.call_id);
-                let (device, barred) = (plan.opener_device.as_ref(), Refusal::NumberBarred);
-                proxy::refused_outside(work, barred, &plan.tenant, device, Some(caller), &origin);
+                let barred = Refusal::NumberBarred;
+                proxy::refused_outside(work, barred, &plan.tenant, &plan.sender, &origin);
                 Answer::new(barred.sip_status(), barred.phrase())
             })
         }

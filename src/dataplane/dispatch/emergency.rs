@@ -13,7 +13,7 @@ use crate::context::{Answer, Work};
 use crate::flow::Flow;
 use crate::hotdesk::{self, CalledForHelp, Caller, Origin, Place};
 use crate::output::{Output, Report};
-use crate::proxy::{self, Emergency, EmergencyCaller, ForHelp, Plan, Target};
+use crate::proxy::{self, Emergency, EmergencyCaller, ForHelp, Plan, Sender, Target};
 use crate::request_uri;
 use crate::settings::{Account, LocationForm, Tenant};
 
@@ -288,8 +288,10 @@ fn plan(
     });
     let own_routes = proxy::own_routes(work.ctx, request);
     Plan {
-        opener: caller.account.map(|account| Place::new(&home.id, home.credentials(account).0)),
-        opener_device: caller.device.map(|device| Place::new(&visited.id, &device.id)),
+        sender: Sender {
+            account: caller.account.map(|account| Place::new(&home.id, home.credentials(account).0)),
+            device: caller.device.map(|device| Place::new(&visited.id, &device.id)),
+        },
         asserted: shown.map(|shown| proxy::addr("", shown, home.realm())),
         from,
         emergency: Some(Emergency::Call(Box::new(ForHelp {

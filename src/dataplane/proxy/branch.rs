@@ -294,7 +294,7 @@ fn seal(
     let numbering = peer::opened_as(target, call.original.cseq, attempt);
     let path = ReturnPath {
         tenant: &plan.tenant.id,
-        opener: party(plan.opener.as_ref(), plan.opener_device.as_ref(), call.flow),
+        opener: party(plan.sender.account.as_ref(), plan.sender.device.as_ref(), call.flow),
         callee: party(target.account.as_ref(), target.device.as_ref(), target.flow),
         identity: match &plan.from {
             From::Replaced { user, epoch, .. } => Some(Identity { extension: user, epoch: *epoch, original }),

@@ -13,11 +13,11 @@ use crate::hotdesk::Place;
 pub(super) fn is_gone(work: &mut Work<'_>, call: &Call, effects: &mut Vec<Effect>) {
     let plan = &call.plan;
     let to = call.branches.iter().map(|branch| &branch.target);
-    if plan.opener.is_none() || to.clone().any(|target| target.account.is_none()) {
+    if plan.sender.account.is_none() || to.clone().any(|target| target.account.is_none()) {
         outside::over(work, &plan.tenant, call.dialog);
     }
     let far = to.filter_map(|target| target.device.as_ref());
-    for device in plan.opener_device.iter().chain(far) {
+    for device in plan.sender.device.iter().chain(far) {
         freed(work, device, call.dialog, effects);
     }
     emergency::over(work, call.dialog);
@@ -45,7 +45,7 @@ pub(super) fn session_refreshed(
     // A refresh that is lost is sent again for as long as Timer B or F runs.
     let grace = work.ctx.settings.timers.t1 * 64;
     let expires = session_interval(response).map(|interval| work.now.mono + interval + grace);
-    if let Some(device) = &call.plan.opener_device {
+    if let Some(device) = &call.plan.sender.device {
         work.ctx.tables.calls.refreshed(device, call.dialog, expires);
     }
     if !call.plan.tenant.routes.is_empty() {

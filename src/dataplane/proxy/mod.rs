@@ -38,7 +38,7 @@ pub(crate) use emergency::{
 pub(crate) use identity::{From, addr, decide, of_place, of_user};
 pub(crate) use outside::{of_route, refused as refused_outside};
 pub(crate) use pidf_lo::located;
-pub(crate) use plan::Plan;
+pub(crate) use plan::{Plan, Sender};
 pub(crate) use route::{InDialog, in_dialog, own_routes};
 pub(crate) use sips::is_sips;
 pub(crate) use target::{Target, of_contacts, of_device, of_extension, of_gruu};
@@ -179,7 +179,7 @@ impl Proxy {
         // Only what is under way will be seen to end: until here no phone counts as being in a call.
         if invite
             && !call.plan.in_dialog
-            && let Some(device) = &call.plan.opener_device
+            && let Some(device) = &call.plan.sender.device
         {
             work.ctx.tables.call_began(device, dialog, work.now.mono, call.plan.emergency.is_some());
         }
@@ -248,7 +248,7 @@ impl Proxy {
         if call.invite
             && !call.answered
             && !call.plan.in_dialog
-            && let Some(device) = &call.plan.opener_device
+            && let Some(device) = &call.plan.sender.device
             && work.ctx.tables.call_ended(device, call.dialog, work.now.mono)
         {
             effects.push(Effect::Idle(device.clone()));

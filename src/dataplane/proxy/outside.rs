@@ -1,7 +1,7 @@
 //! Calls by a route: where they go, and how many of them there may be.
 
 use super::target::of_peers;
-use super::{Plan, Target};
+use super::{Plan, Sender, Target};
 use crate::audit::{Event, Kind};
 use crate::context::{Answer, Context, Work};
 use crate::flow::Flow;
@@ -33,16 +33,15 @@ pub(super) fn admit(
     flow: &Flow,
     call_id: &[u8],
 ) -> Result<(), Answer<'static>> {
-    let phone = plan.opener_device.as_ref().or(plan.opener.as_ref());
+    let phone = plan.sender.device.as_ref().or(plan.sender.account.as_ref());
     let Some(phone) = phone.filter(|_| plan.outside) else { return Ok(()) };
     let (tenant, call_max) = (&plan.tenant, work.ctx.settings.timers.call_max);
     let calls = &work.ctx.tables.outside_calls;
     let begun = calls.begin(&tenant.id, phone, dialog, &tenant.outside, work.now.mono, call_max);
     begun.map_err(|reason| match reason {
         OneTooMany::Limit => {
-            let (device, opener) = (plan.opener_device.as_ref(), plan.opener.as_ref());
             let origin = Origin::of_request(flow.remote, call_id);
-            refused(work, Refusal::CallLimit, tenant, device, opener, &origin);
+            refused(work, Refusal::CallLimit, tenant, &plan.sender, &origin);
             // Never 503, on which the phone would leave the edge.
             Answer::new(Refusal::CallLimit.sip_status(), Refusal::CallLimit.phrase())
         }
@@ -53,26 +52,24 @@ pub(super) fn admit(
     })
 }
 
-/// A call by a route was refused: it is counted, and the audit trail hears of it. `opener` is the account that made it, where
-/// one did.
+/// A call by a route was refused: it is counted, and the audit trail hears of it.
 pub(crate) fn refused(
     work: &mut Work<'_>,
     refusal: Refusal,
     tenant: &Tenant,
-    device: Option<&Place>,
-    opener: Option<&Place>,
+    sender: &Sender,
     origin: &Origin,
 ) {
     work.ctx.counters.outside_calls_refused += 1;
     let settings = &work.ctx.settings;
-    let is_extension = |opener: &&Place| {
-        settings.tenant(opener.tenant()).is_some_and(|home| home.extension(opener.name()).is_some())
+    let is_extension = |account: &&Place| {
+        settings.tenant(account.tenant()).is_some_and(|home| home.extension(account.name()).is_some())
     };
     let mut event = Event::new(Kind::Refusal, refusal.code(), &tenant.id, work.now.wall).asked_by(origin);
-    if let Some(device) = device {
+    if let Some(device) = &sender.device {
         event = event.at_device(device, settings);
     }
-    if let Some(extension) = opener.filter(is_extension) {
+    if let Some(extension) = sender.account.as_ref().filter(is_extension) {
         event = event.of_extension(extension);
     }
     let event = event.into_owned();

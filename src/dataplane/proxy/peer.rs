@@ -180,7 +180,7 @@ fn is_of(target: &Target, flow: &Flow) -> bool {
 
 /// What a dialog is that a peer which asks has opened: there the numbers of the phone's requests are others.
 pub(super) fn opened_by_peer(ctx: &Context, plan: &Plan, from: &Flow) -> Option<Renumbered> {
-    let is_peer = plan.opener.is_none() && from.connection.is_none();
+    let is_peer = plan.sender.account.is_none() && from.connection.is_none();
     let account = is_peer.then(|| ctx.settings.peer_account(&plan.tenant, from.remote)).flatten();
     account.map(|_| Renumbered::Callee)
 }

@@ -1,4 +1,9 @@
 //! What is decided of a request before it is forwarded.
+//!
+//! Whose it is has several answers, and each is asked for by somebody else. A person of tenant *a* sits at a desk of
+//! tenant *b* and calls a colleague of *a*: the desk is the `sender`, whose calls are counted and whose flow the dialog
+//! is bound to; *a* is the `tenant`, whose numbers and limits hold; the person is in `from`, which others see; and the
+//! colleague is the `extension` that rings.
 
 use std::sync::Arc;
 
@@ -13,10 +18,8 @@ use crate::upstream::Numbering;
 pub(crate) struct Plan {
     /// Whose dial plan, routes and limits count: where whoever calls is at home, wherever his phone stands.
     pub(crate) tenant: Arc<Tenant>,
-    /// The account that sent it; `None` for a configured peer.
-    pub(crate) opener: Option<Place>,
-    /// The hot-desk device it came from, if it is one.
-    pub(crate) opener_device: Option<Place>,
+    /// Whose phone sent it.
+    pub(crate) sender: Sender,
     /// The extension it is for: what rings follows its seat.
     pub(crate) extension: Option<Box<str>>,
     pub(crate) targets: Vec<Target>,
@@ -40,13 +43,21 @@ pub(crate) struct Plan {
     pub(crate) numbering: Option<Numbering>,
 }
 
+/// The phone that sent a request: by whose account it is known, and which desk phone it is.
+#[derive(Default)]
+pub(crate) struct Sender {
+    /// The account; `None` for a configured peer, and for whoever calls for help and has proved nothing.
+    pub(crate) account: Option<Place>,
+    /// The hot-desk device it is, if it is one: of another tenant than the account where somebody visits that.
+    pub(crate) device: Option<Place>,
+}
+
 impl Plan {
     /// A call of a configured peer that changes nothing.
     pub(crate) fn new(tenant: &Arc<Tenant>, targets: Vec<Target>, own_routes: usize) -> Self {
         Self {
             tenant: Arc::clone(tenant),
-            opener: None,
-            opener_device: None,
+            sender: Sender::default(),
             extension: None,
             targets,
             from: From::Kept,

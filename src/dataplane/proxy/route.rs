@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{From, Plan, Target, of_user, target};
+use super::{From, Plan, Sender, Target, of_user, target};
 use crate::context::Context;
 use crate::flow::Flow;
 use crate::gruu;
@@ -128,14 +128,14 @@ pub(crate) fn in_dialog(
         Some(Renumbered::Callee) if !by_opener => Some(Numbering::CALLEE),
         _ => None,
     };
-    let (opener, opener_device) = places(ctx, sender);
+    let (account, device) = places(ctx, sender);
+    let sender = Sender { account, device };
     let (account, device) = places(ctx, receiver);
     let mut target = Target::party(account, device, uri, next);
     target.peer_account =
         numbering.and_then(|_| ctx.settings.peer_account(&tenant, next.remote)).map(Arc::clone);
     InDialog::Ours(Box::new(Plan {
-        opener,
-        opener_device,
+        sender,
         from: from_out,
         to: to_out,
         in_dialog: true,
