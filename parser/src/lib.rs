@@ -18,6 +18,7 @@
 pub mod compose;
 mod error;
 mod frame;
+mod grammar;
 mod header;
 mod host;
 mod index;

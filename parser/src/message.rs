@@ -1,6 +1,7 @@
 //! A message: the octets, the index over them, and the views of what a caller wants to read.
 
-use crate::error::{ErrorKind, ParseError, first_of_list};
+use crate::error::{ErrorKind, ParseError};
+use crate::grammar::first_of_list;
 use crate::header::contact::ContactValue;
 use crate::header::credentials::{Challenge, Credentials};
 use crate::header::cseq::CSeq;
@@ -224,7 +225,7 @@ impl<'a> Message<'a> {
     pub fn address(&self, name: Name) -> Result<NameAddr<'a>, ParseError> {
         let reading = Reading { list: false, strict: self.strict };
         self.whole(name, |value| {
-            crate::error::whole(value, ErrorKind::Malformed(name), |input| {
+            crate::grammar::whole(value, ErrorKind::Malformed(name), |input| {
                 NameAddr::read(input, reading, |_, _| {})
             })
         })

@@ -7,7 +7,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use super::Edge;
-use super::routes::Problem;
+use super::problem::Problem;
 
 /// The name of the token a request came with, for the log.
 #[derive(Clone, Debug)]

@@ -7,6 +7,7 @@
 
 mod access;
 pub mod client;
+mod problem;
 mod routes;
 #[cfg(test)]
 mod tests;

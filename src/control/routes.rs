@@ -1,6 +1,5 @@
 //! Each path of the API: what it takes, what it does, what it says.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +7,7 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Extension, Query, Request, State};
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -27,6 +26,7 @@ use tracing::info;
 
 use super::Edge;
 use super::access::{self, Bearer};
+use super::problem::{Problem, unknown_extension};
 use super::trail;
 use super::view::{BanView, LockView, PinView, SeatView};
 use crate::telemetry::metrics;
@@ -65,65 +65,6 @@ pub(super) fn router<E: Edge>(edge: E) -> Router {
         .layer(middleware::from_fn(hurry))
         .layer(DefaultBodyLimit::max(BODY_OCTETS_MAX))
         .with_state(edge)
-}
-
-/// Why a request came to nothing.
-#[derive(Debug, Serialize)]
-pub(super) struct Problem {
-    #[serde(skip)]
-    status: StatusCode,
-    /// For programs; stable.
-    error: &'static str,
-    /// For people.
-    message: Cow<'static, str>,
-    /// Where in the request it is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    field: Option<String>,
-}
-
-impl Problem {
-    pub(super) fn new(
-        status: StatusCode,
-        error: &'static str,
-        message: impl Into<Cow<'static, str>>,
-    ) -> Self {
-        Self { status, error, message: message.into(), field: None }
-    }
-
-    pub(super) fn malformed(message: String) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, Refusal::Malformed.code(), message)
-    }
-}
-
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
-        let status = match refusal {
-            Refusal::Malformed => StatusCode::BAD_REQUEST,
-            Refusal::UnknownTenant | Refusal::UnknownDevice => StatusCode::NOT_FOUND,
-            // Trusted callers may know which extensions there are.
-            Refusal::UnknownExtension => return unknown_extension(),
-            Refusal::Busy
-            | Refusal::SettingsChanged
-            | Refusal::StoreUnavailable
-            | Refusal::PinUnavailable => StatusCode::SERVICE_UNAVAILABLE,
-            _ => StatusCode::CONFLICT,
-        };
-        Self::new(status, refusal.code(), refusal.phrase())
-    }
-}
-
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let mut response = (self.status, Json(&self)).into_response();
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        response
-    }
-}
-
-fn unknown_extension() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "unknown-extension", "Unknown extension")
 }
 
 async fn unknown_path() -> Problem {
@@ -236,10 +177,7 @@ struct LogIn {
 impl LogIn {
     /// Until when the seat is to stand, wall clock in milliseconds.
     fn until(&self, now: u64) -> Result<Option<u64>, Problem> {
-        let field = |field: &str, message: &str| Problem {
-            field: Some(field.into()),
-            ..Problem::malformed(message.to_owned())
-        };
+        let field = |field: &str, message: &str| Problem::malformed(message.to_owned()).at(field);
         let (at, until) = match (&self.until, self.minutes) {
             (Some(_), Some(_)) => return Err(field("until", "give `until` or `minutes`, not both")),
             (None, None | Some(0)) => return Ok(None),
@@ -434,8 +372,11 @@ fn parse<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, 
     })?;
     let mut json = serde_json::Deserializer::from_slice(&body);
     let parsed = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        Problem { field: (path != ".").then_some(path), ..Problem::malformed(error.inner().to_string()) }
+        let problem = Problem::malformed(error.inner().to_string());
+        match error.path().to_string() {
+            path if path == "." => problem,
+            path => problem.at(path),
+        }
     })?;
     json.end().map_err(|error| Problem::malformed(error.to_string()))?;
     Ok(parsed)

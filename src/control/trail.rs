@@ -21,7 +21,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::Edge;
-use super::routes::Problem;
+use super::problem::Problem;
 use crate::audit::follower::Follower;
 use crate::audit::record::{Record, VERSION};
 use crate::backend::store::Trail;

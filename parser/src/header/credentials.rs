@@ -1,6 +1,7 @@
 //! Authorization and challenges (RFC 3261 §20.7, §20.27, RFC 7616, RFC 8760).
 
-use crate::error::{ErrorKind, ParseError, Parsed, fault, whole};
+use crate::error::{ErrorKind, ParseError, Parsed, fault};
+use crate::grammar::whole;
 use crate::header::name::{Name, WINDOW, words_in, words_of};
 use crate::octets::{self, TOKEN, unquote};
 use crate::scan::{first_of, window_of};

@@ -1,6 +1,7 @@
 //! CSeq and RAck (RFC 3261 §20.16, RFC 3262 §7.2).
 
-use crate::error::{ErrorKind, ParseError, Parsed, fault, whole};
+use crate::error::{ErrorKind, ParseError, Parsed, fault};
+use crate::grammar::whole;
 use crate::header::name::Name;
 use crate::header::numbers::leading_decimal;
 use crate::method::Method;

@@ -1,6 +1,7 @@
 //! Event and Subscription-State (RFC 6665 §8.2).
 
-use crate::error::{ErrorKind, ParseError, Parsed, whole};
+use crate::error::{ErrorKind, ParseError, Parsed};
+use crate::grammar::whole;
 use crate::header::name::Name;
 use crate::header::numbers::seconds;
 use crate::octets::{self, TOKEN};

@@ -1,6 +1,7 @@
 //! `name-addr` and `addr-spec` with header parameters: From, To, Contact, Route, identities (RFC 3261 §20.10).
 
-use crate::error::{ErrorKind, ParseError, Parsed, fault, whole};
+use crate::error::{ErrorKind, ParseError, Parsed, fault};
+use crate::grammar::whole;
 use crate::header::name::Name;
 use crate::octets::{self, LWS, TOKEN, URI};
 use crate::params::{Params, params};

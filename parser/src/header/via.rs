@@ -3,7 +3,8 @@
 use core::net::{IpAddr, SocketAddr};
 use std::io::Write;
 
-use crate::error::{ErrorKind, ParseError, Parsed, fault, whole};
+use crate::error::{ErrorKind, ParseError, Parsed, fault};
+use crate::grammar::whole;
 use crate::header::numbers::decimal;
 use crate::host::{Host, host_port};
 use crate::octets::{self, TOKEN, push_decimal};

@@ -7,7 +7,7 @@ use dataplane::hotdesk::Place;
 use dataplane::query::{ChangedPin, Record};
 use redb::{DatabaseError, ReadOnlyDatabase, ReadableDatabase as _, StorageError, TableError};
 
-use super::embedded::{JOURNAL, PINS};
+use super::tables::{JOURNAL, PINS};
 use super::{Entry, SaveError, StoreKind, format};
 
 /// What a look into the store found.

@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _};
 
 use super::SaveError;
-use super::embedded::{
-    BINDINGS, CALLED_FOR_HELP, EPOCHS, JOURNAL, MARKS, META, PINS, SEATS, SECRETS_KEY, kept_of,
-};
 use super::format;
 use super::overlay::Overlay;
 use super::queue::now;
+use super::tables::{
+    BINDINGS, CALLED_FOR_HELP, EPOCHS, JOURNAL, MARKS, META, PINS, SEATS, SECRETS_KEY, kept_of,
+};
 
 /// A step ends here; its commit takes about as long again.
 const STEP_TIME_MAX: Duration = Duration::from_millis(4);

@@ -24,6 +24,7 @@ mod memory;
 mod overlay;
 mod queue;
 mod row;
+mod tables;
 mod trail;
 
 use std::fmt;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use siphasher::sip::SipHasher13;
 
+use crate::auth::Proof;
 use crate::flow::Flow;
 use crate::now::Mono;
 
@@ -66,6 +67,17 @@ pub struct Binding<'r> {
     pub flow: Option<Flow>,
     /// The seat it was registered under, if a hot-desk device registered it for an extension.
     pub holder: Option<Holder>,
+}
+
+/// What a REGISTER brings that may be a mere refresh.
+#[derive(Debug)]
+pub struct Renewed<'a> {
+    /// The binding as it shall be.
+    pub binding: Binding<'a>,
+    /// What the digest proved, to be spent with the change; `None`: nothing is.
+    pub proof: Option<Proof>,
+    /// It is the account of a hot-desk device.
+    pub device_account: bool,
 }
 
 impl Binding<'_> {

@@ -36,12 +36,12 @@ use crate::now::{Mono, Now};
 use crate::query::Record;
 
 pub use binding::{
-    Binding, Contact, Holder, INSTANCE_LENGTH_MAX, URI_LENGTH_MAX, device_hash, instance_hash, stable_hash,
+    Binding, Contact, Holder, INSTANCE_LENGTH_MAX, Renewed, URI_LENGTH_MAX, device_hash, instance_hash,
+    stable_hash,
 };
 pub use draft::{CONTACTS_PER_AOR_MAX, Draft};
 pub use expiry::Upkeep;
 pub use record::NAME_LENGTH_MAX;
-pub use refresh::Renewed;
 pub use stored::{Aor, ImportError};
 pub use window::{NONCES_PER_AOR_MAX, NonceUse};
 

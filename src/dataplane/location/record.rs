@@ -18,9 +18,8 @@ use std::borrow::Cow;
 use std::net::{SocketAddr, SocketAddrV6};
 use std::ops::Range;
 
-use super::binding::{Binding, Holder, seconds_up};
+use super::binding::{Binding, Holder, Renewed, seconds_up};
 use super::draft::{Armed, Draft};
-use super::refresh::Renewed;
 use super::window::Slot;
 use crate::auth::{NonceId, Proof};
 use crate::flow::{ConnectionId, Flow, ListenerId, WorkerId};

@@ -1,23 +1,11 @@
 //! The change that happens most: one binding is renewed, and nothing of it but times and numbers is another. It is done
 //! where the record lies, without taking it apart; whatever else a REGISTER may mean goes through a [`Draft`](super::Draft).
 
-use super::binding::Binding;
+use super::binding::{Binding, Renewed};
 use super::expiry::Upkeep;
 use super::record::Renewal;
 use super::{Location, record};
-use crate::auth::Proof;
 use crate::now::Mono;
-
-/// What a REGISTER brings that may be a mere refresh.
-#[derive(Debug)]
-pub struct Renewed<'a> {
-    /// The binding as it shall be.
-    pub binding: Binding<'a>,
-    /// What the digest proved, to be spent with the change; `None`: nothing is.
-    pub proof: Option<Proof>,
-    /// It is the account of a hot-desk device.
-    pub device_account: bool,
-}
 
 impl Location {
     /// Renews the one binding of an account that is the sender's, as `owns` knows, and differs from `renewed` in nothing

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dataplane::audit::{Event, Kind};
-use dataplane::hotdesk::{CalledForHelp, Caller, Cause, DeferredEnd, Origin, Seat, SeatChange, Surface};
+use dataplane::hotdesk::{
+    CalledForHelp, Caller, Cause, DeferredEnd, Origin, Place, Seat, SeatChange, Surface,
+};
 use dataplane::query::{ChangedPin, Record};
+use redb::TableDefinition;
 
 use super::super::RoutingKey;
 use super::super::disk::Disk;
