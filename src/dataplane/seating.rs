@@ -7,14 +7,14 @@
 //!  LogOut ─► ends in memory at once ─► store ─► answer
 //! ```
 
+mod grace;
 mod last_desk;
 mod last_user;
 mod new_pin;
 mod permission;
 mod typed;
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ use crate::query::{PinReject, PinRequest, PinVerdict, Proof, Query, Record, Save
 use crate::refusal::Refusal;
 use crate::settings::{OnLimit, OnOccupied, Settings, StoredPin};
 use crate::tables::{self, Tables};
+use grace::{Grace, Leaving};
 pub(crate) use last_desk::{forget_desks, keep_desk};
 pub(crate) use last_user::{forget_some, last_user, remember};
 pub(crate) use new_pin::{change_pin, on_pin_changed};
@@ -68,17 +69,7 @@ pub(crate) struct Ending {
 #[derive(Default)]
 pub(crate) struct Seating {
     retries: VecDeque<(Mono, Mono, LogIn)>,
-    /// Phones that un-registered and may come back before their grace is over.
-    leaving: BinaryHeap<Reverse<(Mono, Leaving)>>,
-}
-
-/// A device that un-registered the extension it had taken natively.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Leaving {
-    device: Place,
-    extension: Place,
-    epoch: u64,
-    origin: Origin,
+    grace: Grace,
 }
 
 impl Seating {
@@ -330,22 +321,15 @@ impl Seating {
         holder: Holder,
         origin: Origin,
     ) {
-        // One entry a sitting: a phone may un-register as often as it likes.
-        let is_known = |Reverse((_, known)): &Reverse<(Mono, Leaving)>| {
-            known.device == device && known.epoch == holder.epoch
-        };
-        if self.leaving.iter().any(is_known) {
-            return;
-        }
-        self.leaving.push(Reverse((due, Leaving { device, extension, epoch: holder.epoch, origin })));
+        self.grace.begin(device, Leaving { extension, epoch: holder.epoch, due, origin });
     }
 
     fn see_out(&mut self, work: &mut Work<'_>, pending: &mut Pending, effects: &mut Vec<Effect>) {
-        while let Some(Reverse((due, _))) = self.leaving.peek()
-            && *due <= work.now.mono
-        {
-            let Some(Reverse((_, leaving))) = self.leaving.pop() else { return };
-            let Leaving { device, extension, epoch, origin } = leaving;
+        /// Of a site whose phones all un-registered at once some milliseconds' worth; the rest follows at once.
+        const SEEN_OUT_MAX: usize = 256;
+        for _ in 0..SEEN_OUT_MAX {
+            let Some((device, leaving)) = self.grace.take_due(work.now.mono) else { break };
+            let Leaving { extension, epoch, origin, .. } = leaving;
             let holder = Holder { device: device_hash(device.tenant(), device.name()), epoch };
             if !has_binding(work, &extension, holder) {
                 let (cause, surface) = (Cause::LogOut, Surface::Native);
@@ -370,8 +354,7 @@ impl Seating {
 
     pub(crate) fn next_timeout(&self) -> Option<Mono> {
         let retry = self.retries.front().map(|(due, ..)| *due);
-        let leaving = self.leaving.peek().map(|Reverse((due, _))| *due);
-        [retry, leaving].into_iter().flatten().min()
+        [retry, self.grace.next_timeout()].into_iter().flatten().min()
     }
 }
 

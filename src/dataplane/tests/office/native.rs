@@ -362,6 +362,23 @@ fn grace_for_brands_that_un_register_at_boot_keeps_the_seat() {
 }
 
 #[test]
+fn grace_begins_anew_with_each_un_register() {
+    let mut office = Office::with(SEED, |blueprint| blueprint.seats().native_logout_grace = seconds(10));
+    office.plug_in("desk-1");
+    office.native_log_in("desk-1", "1001");
+
+    office.unregister("desk-1");
+    office.advance(seconds(5));
+    assert_eq!(office.reboot("desk-1"), Some(200));
+    office.unregister("desk-1");
+    office.advance(seconds(8));
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"), "it has two seconds left");
+
+    office.advance(seconds(3));
+    assert_eq!(office.device_of("1001"), None);
+}
+
+#[test]
 fn native_call_in_progress_survives_the_move() {
     let mut office = three_desks();
     office.own_phone("soft-2", "1002");
