@@ -59,6 +59,18 @@ impl LogIn {
     ) -> Self {
         Self { asker, device, extension, surface, origin, force: false, until: None, leaves: false }
     }
+
+    /// What comes of it where it may not be.
+    pub(crate) fn refused(self, refusal: Refusal) -> Effect {
+        Effect::Refused {
+            asker: self.asker,
+            device: self.device,
+            extension: Some(self.extension),
+            refusal,
+            surface: self.surface,
+            origin: self.origin,
+        }
+    }
 }
 
 /// What one core wants of the others. Never printed, for what [`Asker`] and [`LogIn`] hold.

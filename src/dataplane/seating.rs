@@ -84,17 +84,17 @@ impl Seating {
     ) -> Option<Effect> {
         let tables = &work.ctx.tables;
         if pending.is_full() {
-            return Some(refused(log_in, Refusal::Busy));
+            return Some(log_in.refused(Refusal::Busy));
         }
         // A log-out needs no device, and is open to whoever has a PIN.
         if !log_in.leaves
             && let Err(refusal) = may_log_in(&work.ctx.settings, &log_in)
         {
-            return Some(refused(log_in, refusal));
+            return Some(log_in.refused(refusal));
         }
         let stored = extension_of(&work.ctx.settings, &log_in).and_then(|extension| extension.pin.clone());
         if tables.pins.attempt(&log_in.device, &log_in.extension, work.now.mono).is_err() {
-            return Some(refused(log_in, Refusal::Locked));
+            return Some(log_in.refused(Refusal::Locked));
         }
         let request = PinRequest {
             extension: log_in.extension.clone(),
@@ -121,22 +121,22 @@ impl Seating {
             PinVerdict::Accepted { operator } => operator,
             PinVerdict::Rejected(PinReject::MustChange { is_fallback }) => {
                 was_right(tables, &log_in, !is_fallback);
-                return refused(log_in, Refusal::PinMustChange);
+                return log_in.refused(Refusal::PinMustChange);
             }
             PinVerdict::Rejected(reject) => return wrong_pin(work, log_in, reject),
             PinVerdict::Unavailable => {
                 tables.pins.void(&log_in.device, &log_in.extension);
-                return refused(log_in, Refusal::PinUnavailable);
+                return log_in.refused(Refusal::PinUnavailable);
             }
         };
         was_right(tables, &log_in, operator.is_none());
         // Settings may have been reloaded meanwhile: a PIN that was changed is a wrong one (SEC-7).
         let extension = extension_of(&work.ctx.settings, &log_in);
         if extension.and_then(|extension| extension.pin.as_ref()) != stored {
-            return refused(log_in, Refusal::SettingsChanged);
+            return log_in.refused(Refusal::SettingsChanged);
         }
         if extension.is_some_and(|extension| !extension.enabled) {
-            return refused(log_in, Refusal::ExtensionDisabled);
+            return log_in.refused(Refusal::ExtensionDisabled);
         }
         if let Some(operator) = operator {
             work.ctx.counters.master_pins_used += 1;
@@ -175,7 +175,7 @@ impl Seating {
             return; // The caller hung up before anything was decided.
         }
         if pending.is_full() {
-            return effects.push(refused(log_in, Refusal::Busy));
+            return effects.push(log_in.refused(Refusal::Busy));
         }
         match propose(work, &log_in) {
             Ok(Proposed::AlreadySits(seat)) => {
@@ -213,7 +213,7 @@ impl Seating {
             Err(Refusal::Busy) if work.now.mono < give_up && self.retries.len() < RETRIES_MAX => {
                 self.retries.push_back((work.now.mono + RETRY_AFTER, give_up, log_in));
             }
-            Err(refusal) => effects.push(refused(log_in, refusal)),
+            Err(refusal) => effects.push(log_in.refused(refusal)),
         }
     }
 
@@ -419,17 +419,6 @@ fn commit(work: &mut Work<'_>, proposal: hotdesk::Proposal, asker: Asker, effect
     }
 }
 
-fn refused(log_in: LogIn, refusal: Refusal) -> Effect {
-    Effect::Refused {
-        asker: log_in.asker,
-        device: log_in.device,
-        extension: Some(log_in.extension),
-        refusal,
-        surface: log_in.surface,
-        origin: log_in.origin,
-    }
-}
-
 /// A change that was proposed came to nothing because the store does not keep it.
 fn not_kept(asker: Asker, change: &SeatChange) -> Effect {
     let begun = change.begun.as_ref().expect("only log-ins are proposed here");
@@ -476,7 +465,7 @@ fn wrong_pin(work: &mut Work<'_>, log_in: LogIn, reject: PinReject) -> Effect {
         PinReject::NoPin => Refusal::NoPin,
         PinReject::Wrong | PinReject::MustChange { .. } => Refusal::Credentials,
     };
-    refused(log_in, refusal)
+    log_in.refused(refusal)
 }
 
 /// A PIN was right. One that others know, too, says nothing about the person: the device is none where he is known.

@@ -201,14 +201,7 @@ impl Rooms {
                 self.pending.await_register(register.print);
                 self.effects.push(match refusal {
                     Refusal::Busy => Effect::LogIn(log_in),
-                    refusal => Effect::Refused {
-                        asker: log_in.asker,
-                        device: log_in.device,
-                        extension: Some(log_in.extension),
-                        refusal,
-                        surface: log_in.surface,
-                        origin: log_in.origin,
-                    },
+                    refusal => log_in.refused(refusal),
                 });
             }
         }

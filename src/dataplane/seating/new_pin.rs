@@ -6,7 +6,7 @@
 //!     └─ locked ────────────────────────────────────────────────────────────────► said why
 //! ```
 
-use super::{PIN_WITHIN, refused, was_right, wrong_pin};
+use super::{PIN_WITHIN, was_right, wrong_pin};
 use crate::audit::{Event, Kind};
 use crate::context::Work;
 use crate::effect::{Effect, LogIn};
@@ -24,10 +24,10 @@ pub(crate) fn change_pin(
     new: Pin,
 ) -> Option<Effect> {
     if pending.is_full() {
-        return Some(refused(by, Refusal::Busy));
+        return Some(by.refused(Refusal::Busy));
     }
     if work.ctx.tables.pins.attempt(&by.device, &by.extension, work.now.mono).is_err() {
-        return Some(refused(by, Refusal::Locked));
+        return Some(by.refused(Refusal::Locked));
     }
     let change = PinChange {
         extension: by.extension.clone(),
@@ -49,7 +49,7 @@ pub(crate) fn on_pin_changed(work: &mut Work<'_>, mut by: LogIn, verdict: PinCha
         PinChangeVerdict::Rejected(reject) => return wrong_pin(work, by, reject),
         PinChangeVerdict::Unavailable => {
             tables.pins.void(&by.device, &by.extension);
-            return refused(by, Refusal::PinUnavailable);
+            return by.refused(Refusal::PinUnavailable);
         }
         PinChangeVerdict::Changed { was_fallback } => {
             by.origin.by = was_fallback.then(|| FALLBACK_PIN.into());
@@ -64,7 +64,7 @@ pub(crate) fn on_pin_changed(work: &mut Work<'_>, mut by: LogIn, verdict: PinCha
             record(work, &by);
             Effect::PinChanged(by.asker)
         }
-        Some(refusal) => refused(by, refusal),
+        Some(refusal) => by.refused(refusal),
     }
 }
 
