@@ -69,6 +69,7 @@ counters! {
     peer_challenges_refused: "Challenges of peers that have an account of the edge and were not answered, or not again.",
     outside_calls_refused: "Calls by a route refused because the number is barred or there are too many.",
     emergency_calls: "Emergency calls.",
+    emergency_dropped: "Calls for help dropped unread because their source, or its address, began too many.",
     emergency_unrouted: "Emergency calls that reached nobody.",
     emergency_call_backs: "Phones rung because they had called for help.",
     emergency_notices_sent: "Messages sent to people who are told of emergency calls.",

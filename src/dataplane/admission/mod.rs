@@ -63,7 +63,7 @@ fn may_speak(work: &mut Work<'_>, flow: &Flow, bytes: &[u8]) -> bool {
 }
 
 /// Whether a source is listened to although it has sent what one phone may: a peer; one of many phones behind an address;
-/// what belongs to a call; and a call for help, which nothing keeps out but a network that is denied.
+/// what belongs to a call; and a call for help, which no ban keeps out and nothing but so many of them from the same source.
 #[cold]
 fn may_go_on(ctx: &mut Context, now: Now, flow: &Flow, bytes: &[u8]) -> bool {
     if ctx.settings.is_never_limited(flow) {
@@ -76,14 +76,16 @@ fn may_go_on(ctx: &mut Context, now: Now, flow: &Flow, bytes: &[u8]) -> bool {
     if sources.charge_again(now.mono, flow, rates, phones, policy.per_phone) == Standing::Within {
         return true;
     }
+    let for_help = policy.address.plus(phones().saturating_mul(policy.per_phone));
     if is_within_call(bytes) {
-        return sources.take_of_reserve(now.mono, flow, rates);
+        return sources.take_of_reserve(now.mono, flow, rates, for_help);
     }
-    let is_help = calls_for_help(ctx, flow, bytes);
-    if is_help {
-        ctx.sources.let_call(now.mono, ctx.settings.timers.call_max);
+    if !calls_for_help(ctx, flow, bytes) {
+        return false;
     }
-    is_help
+    let may = ctx.sources.call_for_help(now.mono, flow, for_help, ctx.settings.timers.call_max);
+    ctx.counters.emergency_dropped += u64::from(!may);
+    may
 }
 
 /// True for the answers and requests that go on with a call, by how they begin.

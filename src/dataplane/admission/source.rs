@@ -36,14 +36,18 @@ pub(crate) const BURST: Duration = Duration::from_secs(5);
 /// its calls.
 const RESERVE: Duration = Duration::from_secs(5);
 
+/// What a source may send for help beyond its limit, and then within the calls that makes: some three calls a second, each asked
+/// for its password. All of an address together may send as much for help as they may of anything else.
+const FOR_HELP: Rate = Rate::per_second(20);
+
 /// What a failure costs: a source that fails all the time is down to four tries a second.
 const FAILURE: Duration = Duration::from_millis(250);
 
-/// Sources of one worker that are remembered, 768 kB. Who is pushed out starts without debt, so it is the one with the
+/// Sources of one worker that are remembered, 896 kB. Who is pushed out starts without debt, so it is the one with the
 /// least of it.
 const SOURCES_MAX: usize = 16_384;
 
-/// Addresses likewise, 192 kB.
+/// Addresses likewise, 224 kB.
 const ADDRESSES_MAX: usize = 4_096;
 
 /// Places where one key may lie.
@@ -92,11 +96,13 @@ struct Entry {
     key: u64,
     /// When it has paid.
     paid: u64,
+    /// When it has paid for what it sent for help beyond that.
+    paid_for_help: u64,
     /// One bit for each unknown user it asked for, by their hash.
     unknown_users: u64,
     /// Second until which it counts as proved.
     proved_until: u32,
-    /// Second until which what belongs to calls is taken from it whatever it owes: it has called for help.
+    /// Second until which what belongs to calls is taken from it as a call for help is: it has made one.
     helps_until: u32,
     /// Nanoseconds a message costs it; 0: what the settings say.
     cost: u32,
@@ -134,7 +140,7 @@ impl Sources {
         if source.charge(now, source_rate) == Standing::Over {
             return Standing::Over;
         }
-        if source.proved_until > now.seconds() {
+        if source.is_proved(now) {
             return Standing::Within;
         }
         let address = self.addresses.place(key, now);
@@ -151,7 +157,7 @@ impl Sources {
         per_phone: u32,
     ) -> Standing {
         let Some(source) = self.current() else { return Standing::Over };
-        let is_proved = source.proved_until > now.seconds();
+        let is_proved = source.is_proved(now);
         if source.is_over(now) {
             // A port is one phone, unless what has proved itself there is a gateway for many.
             if !is_proved || !source.look_again(now, source_rate, || phones().saturating_mul(per_phone)) {
@@ -170,25 +176,42 @@ impl Sources {
 
     /// True if the current source may send what belongs to a call, though it, or its address, has sent too much else. A
     /// source that has not proved whose it is takes of the reserve of its address as well.
-    pub(crate) fn take_of_reserve(&mut self, now: Mono, flow: &Flow, rates: (Rate, Rate)) -> bool {
+    pub(crate) fn take_of_reserve(
+        &mut self,
+        now: Mono,
+        flow: &Flow,
+        rates: (Rate, Rate),
+        for_help: Rate,
+    ) -> bool {
         let Some(source) = self.current() else { return false };
-        if source.helps_until > now.seconds() {
-            return true;
-        }
-        let is_proved = source.proved_until > now.seconds();
-        source.take_of_reserve(now, rates.0)
-            && (is_proved
-                || self
-                    .entry_of(now, (flow.remote.ip(), flow.is_reliable()), None)
-                    .take_of_reserve(now, rates.1))
+        let (is_proved, has_called) = (source.is_proved(now), source.helps_until > now.seconds());
+        let is_in_reserve = source.take_of_reserve(now, rates.0)
+            && (is_proved || self.address(now, flow).take_of_reserve(now, rates.1));
+        is_in_reserve || has_called && self.take_for_help(now, flow, for_help)
     }
 
-    /// The current source calls for help: whatever it did, the call can be held and ended while it may last. What it owes
-    /// stays, or such a call would lift every ban.
-    pub(crate) fn let_call(&mut self, now: Mono, call_max: Duration) {
-        if let Some(source) = self.current() {
+    /// True if the current source, or its address, may call for help though it has sent too much else, or is banned; then what
+    /// belongs to the call is taken too while it may last. What it owes stays, or such a call would lift every ban.
+    /// `for_help` is what all of the address may send that have not proved whose they are.
+    pub(crate) fn call_for_help(
+        &mut self,
+        now: Mono,
+        flow: &Flow,
+        for_help: Rate,
+        call_max: Duration,
+    ) -> bool {
+        let may = self.take_for_help(now, flow, for_help);
+        if may && let Some(source) = self.current() {
             source.helps_until = (now + call_max).seconds();
         }
+        may
+    }
+
+    fn take_for_help(&mut self, now: Mono, flow: &Flow, for_help: Rate) -> bool {
+        let Some(source) = self.current() else { return false };
+        let is_proved = source.is_proved(now);
+        source.take_for_help(now, FOR_HELP)
+            && (is_proved || self.address(now, flow).take_for_help(now, for_help))
     }
 
     /// The current source has proved whose it is, for so many seconds.
@@ -200,7 +223,7 @@ impl Sources {
 
     /// True if the current source has proved whose it is.
     pub(crate) fn is_proved(&self, now: Mono) -> bool {
-        self.current.is_some_and(|place| self.sources.entries[place].proved_until > now.seconds())
+        self.current.is_some_and(|place| self.sources.entries[place].is_proved(now))
     }
 
     /// The message of the current source has been served.
@@ -228,23 +251,26 @@ impl Sources {
         };
         let Some(source) = self.current() else { return false };
         // Short of a ban nothing tells a user that does not exist from one that does.
-        if !matches!(fault, Fault::UnknownUser(_)) {
+        if !matches!(fault, Fault::UnknownUser(_)) && !source.is_over(now) {
             source.owe(now, FAILURE);
         }
         if !of_address {
             return source.fault(now, fault, hash, policy);
         }
-        self.entry_of(now, (flow.remote.ip(), flow.is_reliable()), None).fault(now, fault, hash, policy)
+        self.address(now, flow).fault(now, fault, hash, policy)
     }
 
-    /// Nothing more is taken from who is banned.
-    pub(crate) fn ban(&mut self, now: Mono, ban: &Ban) {
+    /// Nothing more is taken from who is banned. False: he was before.
+    pub(crate) fn ban(&mut self, now: Mono, ban: &Ban) -> bool {
         // A reserve is for those who are limited.
         let paid = ban.until + BURST + RESERVE;
+        let mut is_news = false;
         for is_stream in [false, true].into_iter().filter(|is_stream| !is_stream || ban.connections) {
             let entry = self.entry_of(now, (ban.address, is_stream), ban.port);
+            is_news |= !entry.is_banned(now);
             entry.paid = entry.paid.max(paid.0);
         }
+        is_news
     }
 
     /// Whether one more ban can be told of: whoever writes many addresses into his datagrams must fill no log.
@@ -262,7 +288,11 @@ impl Sources {
 
     /// True if no connection of this address is listened to that has not proved whose it is.
     pub(crate) fn is_banned(&mut self, now: Mono, ip: IpAddr) -> bool {
-        self.entry_of(now, (ip, true), None).debt(now) > BURST + RESERVE
+        self.entry_of(now, (ip, true), None).is_banned(now)
+    }
+
+    fn address(&mut self, now: Mono, flow: &Flow) -> &mut Entry {
+        self.entry_of(now, (flow.remote.ip(), flow.is_reliable()), None)
     }
 
     fn entry_of(&mut self, now: Mono, (ip, is_stream): (IpAddr, bool), port: Option<u16>) -> &mut Entry {
@@ -307,8 +337,16 @@ impl Entry {
         Mono(self.paid).since(now)
     }
 
+    fn is_proved(&self, now: Mono) -> bool {
+        self.proved_until > now.seconds()
+    }
+
     fn is_over(&self, now: Mono) -> bool {
         self.debt(now) > BURST
+    }
+
+    fn is_banned(&self, now: Mono) -> bool {
+        self.debt(now) > BURST + RESERVE
     }
 
     fn cost_by(&self, rate: Rate) -> u32 {
@@ -328,8 +366,17 @@ impl Entry {
         Standing::Within
     }
 
+    fn take_for_help(&mut self, now: Mono, rate: Rate) -> bool {
+        let paid = self.paid_for_help.max(now.0);
+        let may = paid - now.0 <= BURST.as_nanos() as u64;
+        if may {
+            self.paid_for_help = paid + u64::from(rate.nanos);
+        }
+        may
+    }
+
     fn take_of_reserve(&mut self, now: Mono, rate: Rate) -> bool {
-        let may = self.debt(now) <= BURST + RESERVE;
+        let may = !self.is_banned(now);
         if may {
             self.owe(now, Duration::from_nanos(self.cost_by(rate).into()));
         }
@@ -341,7 +388,7 @@ impl Entry {
         let before = self.cost_by(rate);
         let cost = rate.plus(more()).nanos.max(1);
         self.cost = cost;
-        if cost >= before || self.debt(now) > BURST + RESERVE {
+        if cost >= before || self.is_banned(now) {
             return false;
         }
         let debt = self.debt(now).as_nanos() as u64 / u64::from(before) * u64::from(cost);
@@ -396,7 +443,7 @@ impl Table {
         let row = &mut self.entries[start..start + WAYS];
         // Whoever sends too much stays, and of the others whoever has proved whose he is: small debts are made by the
         // thousand by who writes made-up addresses into his datagrams.
-        let rank = |entry: &Entry| (entry.is_over(now), entry.proved_until > now.seconds(), entry.paid);
+        let rank = |entry: &Entry| (entry.is_over(now), entry.is_proved(now), entry.paid);
         let least = (0..WAYS).min_by_key(|way| rank(&row[*way])).expect("a row has ways");
         row[least] = Entry { key, ..Entry::default() };
         least

@@ -32,7 +32,7 @@ pub(crate) fn is_scanner(
         return false;
     }
     let tenant = headers.request_uri.and_then(|uri| work.ctx.tenant_of(&uri, flow));
-    is_too_much(work, flow, tenant.as_deref(), Fault::Scanner)
+    is_shut_out(work, flow, tenant.as_deref(), Fault::Scanner)
 }
 
 /// The same for one to a tenant, about to be asked for credentials because it was `refused`.
@@ -45,27 +45,41 @@ pub(crate) fn is_attack(
     refused: Refused,
 ) -> bool {
     let invite = request.method() == Some(sip::Method::Invite);
-    if invite && headers.request_uri.is_some_and(|uri| request_uri::asks_for_help(work.ctx, flow, &uri)) {
-        return false;
-    }
-    if is_scanner(work, flow, request, headers) {
+    let is_help =
+        invite && headers.request_uri.is_some_and(|uri| request_uri::asks_for_help(work.ctx, flow, &uri));
+    if !is_help && is_scanner(work, flow, request, headers) {
         return true;
     }
     match refused {
         Refused::Wrong => {
-            let print = Print::of(headers).with_credentials(request);
-            is_too_much(work, flow, Some(tenant), Fault::WrongDigest(print))
+            let fault = Fault::WrongDigest(Print::of(headers).with_credentials(request));
+            if is_help {
+                // A guess is one wherever it stands; who calls for help with it is asked again all the same.
+                is_too_much(work, flow, Some(tenant), fault);
+                return false;
+            }
+            is_shut_out(work, flow, Some(tenant), fault)
         }
+        Refused::Missing if is_help => false,
         Refused::Missing => {
             // As whom it speaks: whom it calls may be anybody in the world.
             let is_register = request.method() == Some(sip::Method::Register);
             let uri = if is_register { &headers.to_uri } else { &headers.from_uri };
             let user = uri.user_unescaped();
             tenant.account(&user).is_none()
-                && is_too_much(work, flow, Some(tenant), Fault::UnknownUser(&user))
+                && is_shut_out(work, flow, Some(tenant), Fault::UnknownUser(&user))
         }
         Refused::Stale => false,
     }
+}
+
+/// As [`is_too_much`], and a connection of a source that is not listened to is closed.
+fn is_shut_out(work: &mut Work<'_>, flow: &Flow, tenant: Option<&Tenant>, fault: Fault<'_>) -> bool {
+    let is_too_much = is_too_much(work, flow, tenant, fault);
+    if is_too_much && let Some(connection) = flow.connection {
+        work.out.push(Output::Close(connection));
+    }
+    is_too_much
 }
 
 /// Notes a fault that concerns `tenant`. True if its source is not listened to any more.
@@ -92,18 +106,15 @@ fn is_too_much(work: &mut Work<'_>, flow: &Flow, tenant: Option<&Tenant>, fault:
     let port = (!is_alone).then(|| flow.remote.port());
     let connections = flow.is_reliable();
     let ban = Ban { address, port, connections, offence, until: now.mono + policy.ban };
-    sources.ban(now.mono, &ban);
-    counters.bans += 1;
-    if sources.may_tell(now.mono) {
+    let is_news = sources.ban(now.mono, &ban);
+    counters.bans += u64::from(is_news);
+    if is_news && sources.may_tell(now.mono) {
         tables.bans.insert(ban, now.mono);
         work.out.push(Output::Report(Report::Banned(ban, policy.ban)));
         // A port is always seen by the same worker.
         if port.is_none() {
             work.out.push(Output::Tell(Notice::Banned(ban)));
         }
-    }
-    if let Some(connection) = flow.connection {
-        work.out.push(Output::Close(connection));
     }
     true
 }

@@ -315,7 +315,9 @@ impl Rooms {
                 self.proxy.on_seats_changed(work, change, &mut effects);
                 self.effects = effects;
             }
-            Notice::Banned(ban) => work.ctx.sources.ban(work.now.mono, ban),
+            Notice::Banned(ban) => {
+                work.ctx.sources.ban(work.now.mono, ban);
+            }
             Notice::Pardoned { address, port } => work.ctx.sources.pardon(work.now.mono, *address, *port),
         }
         self.carry_out(work);

@@ -17,6 +17,18 @@ fn options(count: u32) -> impl Iterator<Item = Vec<u8>> {
     })
 }
 
+/// So many calls for help of nobody in particular, each another.
+fn calls_for_help(count: u32) -> impl Iterator<Item = Vec<u8>> {
+    (0..count).map(|number| {
+        format!(
+            "INVITE sip:112@demo.hotdesk SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.66;branch=z9hG4bKh{number};rport\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:x@demo.hotdesk>;tag=1\r\nTo: <sip:112@demo.hotdesk>\r\n\
+             Call-ID: help-{number}\r\nCSeq: 1 INVITE\r\nContact: <sip:x@192.0.2.66>\r\nContent-Length: 0\r\n\r\n"
+        )
+        .into_bytes()
+    })
+}
+
 fn limits(blueprint: &mut Blueprint, source: u32, address: u32) {
     blueprint.admission = AdmissionPolicy {
         source: Rate::per_second(source),
@@ -126,6 +138,82 @@ fn phone_that_floods_can_call_for_help_and_end_the_call() {
     assert_eq!(office.outcome(help), Some(200));
     office.hang_up(help);
     assert_eq!((office["desk-1"].up(), office["psap"].up()), (0, 0));
+}
+
+#[test]
+fn flood_of_calls_for_help_is_not_read_and_keeps_nobody_else_from_help() {
+    let mut office = office_with_limits();
+    office.peer("flooder", "203.0.113.200:6666");
+    // Nobody knows them: one far from the flood, one behind the same address, and there one that has registered.
+    office.unbox("elsewhere", "1001").seen_at("elsewhere", "198.51.100.7:5060");
+    office.unbox("beside", "1002").seen_at("beside", "203.0.113.200:5060");
+    office.unbox("registered", "1003").seen_at("registered", "203.0.113.200:5062");
+    assert_eq!(office.register("registered"), Some(200));
+
+    office.throw_all("flooder", calls_for_help(5_000));
+
+    let asked = office["flooder"].responses_to("INVITE").len() as u64;
+    assert!((150..=250).contains(&asked), "{asked}: five seconds' worth, and as much again for help");
+    assert_eq!(office.counters().dropped_over_limit, 5_000 - asked);
+    assert_eq!(office.counters().emergency_dropped, 5_000 - asked);
+    for phone in ["elsewhere", "beside", "registered", "desk-1"] {
+        let help = office.call(phone, "112");
+        assert_eq!(office.outcome(help), Some(200), "{phone}");
+        office.hang_up(help);
+    }
+    office.advance(seconds(6));
+    office.throw_all("flooder", calls_for_help(1));
+    assert_eq!(office["flooder"].responses_to("INVITE").len() as u64, asked + 1, "time pays");
+}
+
+#[test]
+fn flood_of_calls_for_help_from_many_ports_is_one_address_and_keeps_no_registered_phone_from_help() {
+    let mut office = office_with_limits();
+    office.unbox("registered", "1003").seen_at("registered", "203.0.113.200:5062");
+    assert_eq!(office.register("registered"), Some(200));
+    let before = office.counters();
+
+    for port in 0..50 {
+        let name = format!("port-{port}");
+        office.peer(&name, &format!("203.0.113.200:{}", 20_000 + port));
+        office.throw_all(&name, calls_for_help(200));
+    }
+
+    let after = office.counters();
+    let read = after.received - before.received - (after.dropped_over_limit - before.dropped_over_limit);
+    // An address has 100 a second here, and 20 for the phone behind it.
+    let spent = office.clock().0 / 1_000_000_000 + 1;
+    assert!((1_000..=2 * 120 * (5 + spent)).contains(&read), "{read} of 10,000 in {spent} s");
+    let help = office.call("registered", "112");
+    assert_eq!(office.outcome(help), Some(200));
+}
+
+#[test]
+fn call_for_help_lifts_no_limit_of_what_is_said_to_belong_to_calls() {
+    let mut office = office_with_limits();
+    office.peer("flooder", "198.51.100.66:5060");
+    office.throw_all("flooder", options(200));
+    office.throw_all("flooder", calls_for_help(1));
+    let before = office.counters();
+
+    office.throw_all("flooder", (0..5_000).map(|_| b"BYE sip:x@demo.hotdesk SIP/2.0\r\n\r\n".to_vec()));
+
+    let read = 5_000 - (office.counters().dropped_over_limit - before.dropped_over_limit);
+    assert!((150..=250).contains(&read), "{read}: the reserve of five seconds, and as much again");
+}
+
+#[test]
+fn connection_that_floods_with_calls_for_help_is_closed() {
+    let mut office = office_with_limits();
+    office.plug_in_stream("desk-3");
+    let connection = office["desk-3"].connection();
+
+    office.throw_all("desk-3", calls_for_help(1_000));
+
+    assert_ne!(office["desk-3"].connection(), connection);
+    office.seen_at("desk-3", "203.0.113.3:40000");
+    let help = office.call("desk-3", "112");
+    assert_eq!(office.outcome(help), Some(200), "over the next one");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use dataplane::input::Command;
 use dataplane::output::Report;
 use dataplane::testing::Office;
 
-use crate::{SEED, gateway, last_answer, seconds, three_desks};
+use crate::{SEED, gateway, seconds, three_desks};
 
 /// A REGISTER without credentials for a user, as a tool writes it.
 fn register(user: &str, number: u32, user_agent: &str) -> Vec<u8> {
@@ -22,6 +22,33 @@ fn register(user: &str, number: u32, user_agent: &str) -> Vec<u8> {
 
 fn sweep(count: u32) -> impl Iterator<Item = Vec<u8>> {
     (0..count).map(|number| register(&format!("{}", 5000 + number), number, "Yealink"))
+}
+
+/// The same as a call for help.
+fn help(number: u32) -> Vec<u8> {
+    let register = String::from_utf8(register("1001", number, "Yealink")).expect("text");
+    let invite = register.replace("REGISTER sip:demo.hotdesk", "INVITE sip:112@demo.hotdesk");
+    invite.replace("1 REGISTER", "1 INVITE").into_bytes()
+}
+
+/// What `peer` is asked for when it sends `question`.
+fn nonce(office: &mut Office, peer: &str, question: &[u8]) -> String {
+    office.throw(peer, question);
+    let answer = office[peer].heard().last().expect("an answer");
+    let name = if answer.status() == Some(407) { "Proxy-Authenticate" } else { "WWW-Authenticate" };
+    let challenge = answer.header(name).expect("a challenge");
+    let nonce = challenge.split("nonce=\"").nth(1).and_then(|rest| rest.split('"').next());
+    nonce.expect("a nonce").to_owned()
+}
+
+/// `question` with a guess at the password of 1001, behind credentials for somebody else.
+fn guess(question: &[u8], uri: &str, nonce: &str, number: u32) -> Vec<u8> {
+    let credentials = format!(
+        "Authorization: Digest username=\"1001\", realm=\"elsewhere\", nonce=\"x\", uri=\"sip:x\", response=\"0\"\r\n\
+         Authorization: Digest username=\"1001\", realm=\"demo.hotdesk\", nonce=\"{nonce}\", qop=auth, \
+         uri=\"{uri}\", cnonce=\"a\", nc=00000001, response=\"{number:032x}\"\r\nContent-Length"
+    );
+    String::from_utf8_lossy(question).replace("Content-Length", &credentials).into_bytes()
 }
 
 /// Address, port and reason of each ban that was reported.
@@ -119,19 +146,11 @@ fn guesser_of_passwords_is_banned_and_an_honest_mistake_is_not() {
 fn guesses_count_though_all_are_sent_as_one_request() {
     let mut office = three_desks();
     office.peer("tool", "198.51.100.66:5060");
-    let question = String::from_utf8(register("1001", 1, "Yealink")).expect("text");
-    office.throw("tool", question.as_bytes());
-    let answer = last_answer(&office, "tool", "REGISTER");
-    let challenge = answer.header("WWW-Authenticate").expect("a challenge");
-    let nonce = challenge.split("nonce=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a nonce");
+    let question = register("1001", 1, "Yealink");
+    let nonce = nonce(&mut office, "tool", &question);
 
-    for guess in 0..40 {
-        let credentials = format!(
-            "Authorization: Digest username=\"1001\", realm=\"elsewhere\", nonce=\"x\", uri=\"sip:x\", response=\"0\"\r\n\
-             Authorization: Digest username=\"1001\", realm=\"demo.hotdesk\", nonce=\"{nonce}\", qop=auth, \
-             uri=\"sip:demo.hotdesk\", cnonce=\"a\", nc=00000001, response=\"{guess:032x}\"\r\nContent-Length"
-        );
-        office.throw("tool", question.replace("Content-Length", &credentials).as_bytes());
+    for number in 0..40 {
+        office.throw("tool", &guess(&question, "sip:demo.hotdesk", &nonce, number));
         office.advance(seconds(1));
     }
 
@@ -183,13 +202,28 @@ fn call_for_help_lifts_no_ban() {
     office.throw("tool", &register("100", 1, "friendly-scanner"));
 
     for number in 2..100 {
-        let help = String::from_utf8(register("100", number, "Yealink")).expect("text");
-        let help = help.replace("REGISTER sip:demo.hotdesk", "INVITE sip:112@demo.hotdesk");
-        office.throw("tool", help.replace("1 REGISTER", "1 INVITE").as_bytes());
+        office.throw("tool", &help(number));
         office.throw("tool", &register("1001", 1_000 + number, "Yealink"));
     }
 
     assert_eq!(office["tool"].responses_to("INVITE").len(), 98, "each is asked who it is");
+    assert!(office["tool"].responses_to("REGISTER").is_empty());
+}
+
+#[test]
+fn guesses_count_in_calls_for_help_too_and_the_call_is_asked_again_all_the_same() {
+    let mut office = three_desks();
+    office.peer("tool", "198.51.100.66:5060");
+    let nonce = nonce(&mut office, "tool", &help(0));
+
+    for number in 1..=60 {
+        office.throw("tool", &guess(&help(number), "sip:112@demo.hotdesk", &nonce, number));
+        office.advance(seconds(1));
+    }
+
+    assert_eq!(bans(&office), [("198.51.100.66".to_owned(), None, Offence::Guesses)], "told once");
+    assert_eq!(office["tool"].responses_to("INVITE").len(), 1 + 60);
+    office.throw("tool", &register("1001", 100, "Yealink"));
     assert!(office["tool"].responses_to("REGISTER").is_empty());
 }
 
