@@ -71,12 +71,17 @@ impl Baresip {
     /// Gives it its account, as a person types it into a phone, and waits until it is registered: server and outbound
     /// proxy are the edge, the domain is the tenant's.
     pub(crate) fn register(&mut self, edge: SocketAddr, transport: &str) {
+        self.register_with(edge, transport, "");
+    }
+
+    /// The same with `more` parameters of the account.
+    pub(crate) fn register_with(&mut self, edge: SocketAddr, transport: &str, more: &str) {
         let device = self.device.clone();
         self.command(
             "uanew",
             &format!(
                 "<sip:{device}@demo.hotdesk;transport={transport}>;auth_user={device};auth_pass=demo-{device}\
-                 ;outbound=\"sip:{edge};transport={transport}\";regint=600;answermode=manual"
+                 ;outbound=\"sip:{edge};transport={transport}\";regint=600;answermode=manual{more}"
             ),
         );
         self.wait_for("REGISTER_OK");
@@ -200,7 +205,7 @@ fn config(address: IpAddr, dir: &Path) -> String {
     format!(
         "poll_method epoll\nsip_listen {address}:5060\nnet_interface {address}\ncall_max_calls 4\n\
          audio_source ausine,440\naudio_player aubridge,nowhere\naudio_alert aubridge,nowhere\nausrc_srate 48000\nausrc_channels 2\n\
-         module_path /usr/lib/baresip/modules\nmodule g711.so\nmodule ausine.so\nmodule aubridge.so\n\
+         module_path /usr/lib/baresip/modules\nmodule g711.so\nmodule srtp.so\nmodule ausine.so\nmodule aubridge.so\n\
          module sndfile.so\nsnd_path {}\n\
          module ctrl_tcp.so\nmodule_app menu.so\nctrl_tcp_listen {address}:4444\n",
         dir.display()

@@ -30,9 +30,9 @@ pub(crate) struct Net(u8, u8);
 impl Net {
     /// The net of this process' test number `test`.
     pub(crate) fn new(test: u8) -> Self {
-        assert!(test < 8, "three bits of the address are for the test");
+        assert!(test < 16, "four bits of the address are for the test");
         let process = std::process::id();
-        Self(64 | (process >> 5 & 0x3f) as u8, (process << 3) as u8 | test)
+        Self(64 | (process >> 4 & 0x3f) as u8, (process << 4) as u8 | test)
     }
 
     pub(crate) fn host(self, host: u8) -> IpAddr {
