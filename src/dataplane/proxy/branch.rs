@@ -187,7 +187,7 @@ fn patience(work: &Work<'_>, call: &Call, target: &Target) -> Option<Duration> {
     let from_phone = work.ctx.settings.timers.no_answer_from_phone;
     match (&target.account, &call.plan.emergency) {
         _ if !call.invite || call.plan.in_dialog => None,
-        (Some(_), _) | (None, Some(Emergency::CallBack)) => Some(from_phone),
+        (Some(_), _) | (None, Some(Emergency::CallBack)) => Some(from_phone / target.sharing),
         (None, Some(Emergency::Call(help))) => Some(help.no_answer),
         (None, None) => target.fails_over_after,
     }

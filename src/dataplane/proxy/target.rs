@@ -35,6 +35,9 @@ pub(crate) struct Target {
     instance: u64,
     /// Other flows of the same phone, to be tried one after the other where this one has failed (RFC 5626 §7).
     other_flows: Vec<Target>,
+    /// How many flows share the time in which their phone must say something: the first that is tried has it for itself, all
+    /// others together have it once more. Else whoever calls a silent phone would wait as often as it has flows.
+    pub(super) sharing: u32,
 }
 
 /// Everything that rings for an extension, the most preferred first. A contact that a hot-desk device registered
@@ -177,6 +180,7 @@ impl Target {
             unlocated: false,
             instance: contact.instance,
             other_flows: Vec::new(),
+            sharing: 1,
         })
     }
 
@@ -193,6 +197,7 @@ impl Target {
             unlocated: false,
             instance: 0,
             other_flows: Vec::new(),
+            sharing: 1,
         }
     }
 
@@ -206,8 +211,9 @@ impl Target {
         if self.other_flows.is_empty() {
             return None;
         }
+        let sharing = self.sharing.max(self.other_flows.len() as u32);
         let next = self.other_flows.remove(0);
-        Some(Self { other_flows: std::mem::take(&mut self.other_flows), q: self.q, ..next })
+        Some(Self { other_flows: std::mem::take(&mut self.other_flows), q: self.q, sharing, ..next })
     }
 
     /// The same, ahead of all others, for an emergency call without its place.

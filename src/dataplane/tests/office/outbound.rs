@@ -1,5 +1,7 @@
 //! Phones that keep several flows to the edge (RFC 5626): each is a binding, all are one phone.
 
+use std::time::Duration;
+
 use dataplane::testing::{CallState, Manner, Office};
 
 use crate::{SEED, last_answer, last_heard, seconds, three_desks};
@@ -80,6 +82,39 @@ fn flow_on_which_nothing_is_heard_or_that_is_said_to_have_failed_gives_way_to_th
     office.advance(seconds(9));
     assert_eq!(office.outcome(call), Some(200));
     assert_eq!(invites(&office), [1, 1]);
+}
+
+/// A phone of 1001 with eight flows, of which the first say nothing, and `caller`, of 1002; how long a call takes, and how it ends.
+fn call_of_eight_flows(silent: usize) -> (Duration, Option<u16>) {
+    let mut office = Office::with(SEED, |blueprint| blueprint.extension("1001").devices_max = 0);
+    office.own_phone("caller", "1002");
+    let names: Vec<_> = (1..=8).map(|reg_id| format!("flow-{reg_id}")).collect();
+    for (name, reg_id) in names.iter().zip(1..) {
+        office.unbox(name, "1001");
+        office[&**name].show_flow(INSTANCE, reg_id);
+        assert_eq!(office.register(name), Some(200), "{name}");
+    }
+    for name in &names[..silent] {
+        office[&**name].manner = Manner::Silent;
+    }
+    let began = office.clock();
+    let call = office.call("caller", "1001");
+    while office.outcome(call).is_none() {
+        office.advance(Duration::from_millis(100));
+    }
+    assert!(names.iter().all(|name| !office[&**name].requests("INVITE").is_empty()), "each has its turn");
+    (office.clock().since(began), office.outcome(call))
+}
+
+#[test]
+fn caller_of_a_silent_phone_waits_for_all_its_flows_no_longer_than_for_two_phones() {
+    let (waited, outcome) = call_of_eight_flows(8);
+    assert_eq!(outcome, Some(480));
+    assert!((seconds(15)..seconds(17)).contains(&waited), "{waited:?}");
+
+    let (waited, outcome) = call_of_eight_flows(7);
+    assert_eq!(outcome, Some(200), "by the last");
+    assert!((seconds(14)..seconds(16)).contains(&waited), "{waited:?}");
 }
 
 #[test]
