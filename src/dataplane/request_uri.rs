@@ -42,11 +42,23 @@ pub(crate) fn may_be_for_help(ctx: &Context, home: &Tenant, uri: &sip::Uri<'_>) 
     ctx.settings.emergencies_of_customer(home).any(|emergency| emergency_number(emergency, uri).is_some())
 }
 
-/// True if a call to `uri` may be one to a code: it is in the tenant that is called, or it begins as those do that a site
-/// or a device may have of its own.
-pub(crate) fn is_code(ctx: &Context, flow: &Flow, uri: &sip::Uri<'_>) -> bool {
+/// A code that a call may be to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
+    /// By which people log in, be it where nobody sits alone.
+    LogIn,
+    /// Any other, or one that is of a site or a device, of which it is not known yet what it does there.
+    Other,
+}
+
+/// The code that a call to `uri` may be to: one of the tenant that is called, or what begins as those do that a site or a
+/// device may have of its own.
+pub(crate) fn code(ctx: &Context, flow: &Flow, uri: &sip::Uri<'_>) -> Option<Code> {
     let user = uri.user_unescaped();
-    let Some(tenant) = ctx.tenant_of(uri, flow) else { return false };
-    hotdesk::dialled(&user, tenant.codes_at(None)) != Dialled::NotACode
-        || tenant.codes_vary() && user.first() == Some(&b'*')
+    let tenant = ctx.tenant_of(uri, flow)?;
+    match hotdesk::dialled(&user, tenant.codes_at(None)) {
+        Dialled::LogIn(_) | Dialled::Toggle(_) => Some(Code::LogIn),
+        Dialled::NotACode => (tenant.codes_vary() && user.first() == Some(&b'*')).then_some(Code::Other),
+        _ => Some(Code::Other),
+    }
 }

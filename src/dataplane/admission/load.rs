@@ -20,7 +20,7 @@ use crate::now::Mono;
 /// What can be refused, in the order in which it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Class {
-    /// A log-in, or a subscription: nobody is worse off than before.
+    /// A log-in, a subscription, or whatever a stranger begins: nobody is worse off than before.
     LogIn,
     /// A REGISTER of a phone that is not known yet.
     NewRegistration,

@@ -10,7 +10,7 @@ mod suspicion;
 
 pub(crate) use keep_alive::answer_keep_alive;
 pub(crate) use load::Load;
-pub(crate) use shed::{refuse, sheds_log_in, tell_busy};
+pub(crate) use shed::{refuse, refuse_code, sheds_log_in, tell_busy};
 pub(crate) use source::Sources;
 pub(crate) use suspicion::{is_attack, is_scanner, pardon};
 

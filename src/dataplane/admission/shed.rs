@@ -1,11 +1,11 @@
 //! Which message may be refused in an overload, by its first line and as little more as is needed, and how it is told.
 
-use super::calls_for_help;
 use super::load::Class;
+use super::{calls_for_help, is_within_call};
 use crate::context::{Answer, Context, Work};
 use crate::flow::Flow;
 use crate::now::Now;
-use crate::request_uri;
+use crate::request_uri::{self, Code};
 
 /// Seconds after which whoever is refused may come again: at random, so that not all of them do at once.
 const RETRY_AFTER: std::ops::Range<u32> = 5..60;
@@ -31,24 +31,39 @@ fn refuses(ctx: &mut Context, now: Now, class: Class) -> bool {
 
 /// What may be refused of it; `None`: it belongs to a dialog or to a call for help, or is something else.
 fn class_of(ctx: &Context, now: Now, flow: &Flow, bytes: &[u8]) -> Option<Class> {
+    let shows_proof = || header(bytes, &[b"authorization", b"proxy-authorization"]).is_some();
     if bytes.starts_with(b"REGISTER ") {
-        let is_begun = ctx.sources.is_proved(now.mono) || header(bytes, &[b"authorization"]).is_some();
+        let is_begun = ctx.sources.is_proved(now.mono) || shows_proof();
         return Some(if is_begun { Class::Refresh } else { Class::NewRegistration });
     }
-    let is_subscribe = bytes.starts_with(b"SUBSCRIBE ");
-    if !is_subscribe && !bytes.starts_with(b"INVITE ") {
+    let is_request = bytes.first().is_some_and(u8::is_ascii_uppercase);
+    if !is_request || is_within_call(bytes) || header(bytes, &[b"to", b"t"]).is_some_and(is_tagged) {
         return None;
     }
-    if header(bytes, &[b"to", b"t"]).is_some_and(is_tagged) {
-        return None;
-    }
-    if is_subscribe {
+    if bytes.starts_with(b"SUBSCRIBE ") {
         return Some(Class::LogIn);
     }
-    let is_of_service = || ctx.settings.tenants_of_emergency_service(flow.remote.ip()).next().is_some();
-    // A log-in that is dialled is refused with 603, when it is known to be one.
-    let is_code = || request_uri::of_invite(bytes).is_some_and(|uri| request_uri::is_code(ctx, flow, &uri));
-    (!is_of_service() && !calls_for_help(ctx, flow, bytes) && !is_code()).then_some(Class::Call)
+    let of_stranger = || (!shows_proof() && is_stranger(ctx, now, flow)).then_some(Class::LogIn);
+    if !bytes.starts_with(b"INVITE ") {
+        return of_stranger();
+    }
+    let is_of_service = ctx.settings.tenants_of_emergency_service(flow.remote.ip()).next().is_some();
+    if is_of_service || calls_for_help(ctx, flow, bytes) {
+        return None;
+    }
+    match request_uri::of_invite(bytes).and_then(|uri| request_uri::code(ctx, flow, &uri)) {
+        // With the proof it may be refused as well, when that has been looked at.
+        Some(Code::LogIn) => (!shows_proof()).then_some(Class::LogIn),
+        Some(Code::Other) => of_stranger(),
+        None => of_stranger().or(Some(Class::Call)),
+    }
+}
+
+/// True for whoever would only be asked who he is: no peer, and no phone is registered where he is.
+fn is_stranger(ctx: &Context, now: Now, flow: &Flow) -> bool {
+    !ctx.sources.is_proved(now.mono)
+        && ctx.tables.location.phones_behind(flow.remote.ip()) == 0
+        && !ctx.settings.is_never_limited(flow)
 }
 
 /// True for a To that has a tag, with white space wherever it may be (RFC 3261 §25.1).
@@ -91,9 +106,18 @@ pub(crate) fn refuse(work: &mut Work<'_>, flow: &Flow, bytes: &[u8]) {
         return;
     }
     let Ok(message) = sip::Message::parse(bytes, &sip::Limits::default()) else { return };
-    if message.is_request() && message.validate().is_ok() {
+    let Ok(headers) = message.validate() else { return };
+    let code = headers.request_uri.and_then(|uri| request_uri::code(work.ctx, flow, &uri));
+    if code.is_some() && message.method() == Some(sip::Method::Invite) {
+        refuse_code(work, flow, &message);
+    } else if message.is_request() {
         tell_busy(work, flow, &message);
     }
+}
+
+/// A code that was dialled is not served now. A phone that heard 503 would leave the edge for it.
+pub(crate) fn refuse_code(work: &mut Work<'_>, flow: &Flow, request: &sip::Message<'_>) {
+    work.answer(flow, request, Answer::new(603, "Too Busy Now, Try Again"));
 }
 
 /// 503, and when to come again. This is the one reason for a 503 of the edge's own but a full table.

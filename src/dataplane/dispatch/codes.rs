@@ -46,7 +46,7 @@ impl Rooms {
     ) {
         let Incoming { flow, request, key, .. } = *incoming;
         if matches!(dialled, Dialled::LogIn(_) | Dialled::Toggle(_)) && admission::sheds_log_in(work) {
-            return work.answer(flow, request, Answer::new(603, "Too Busy Now, Try Again"));
+            return admission::refuse_code(work, flow, request);
         }
         if let Caller::Device(device) = &caller {
             work.ctx.tables.timeouts.used(device, work.now.mono);

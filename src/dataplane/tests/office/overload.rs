@@ -30,8 +30,42 @@ fn log_ins_are_refused_first_and_without_503() {
     office.overload(seconds(1));
 
     assert_eq!(office.try_log_in("1001", "desk-3"), Some(603));
+    assert_eq!(office["desk-3"].responses_to("INVITE").len(), 1, "it was not even asked who it is");
     assert_eq!(office.log_out("desk-2"), Some(200), "whoever leaves makes room");
     assert!(office.counters().shed_log_ins > 0);
+}
+
+#[test]
+fn strangers_are_not_asked_who_they_are_while_phones_go_on() {
+    let mut office = office();
+    office.peer("stranger", "198.51.100.66:5060").unbox("soft-1", "1001");
+    office.overload(seconds(1));
+    let request = |method: &str, user: &str| {
+        format!(
+            "{method} sip:{user}@demo.hotdesk SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.66;branch=z9hG4bK{method}{user};rport\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:1001@demo.hotdesk>;tag=1\r\nTo: <sip:{user}@demo.hotdesk>\r\n\
+             Call-ID: {user}\r\nCSeq: 1 {method}\r\nContact: <sip:x@198.51.100.66>\r\nContent-Length: 0\r\n\r\n"
+        )
+    };
+
+    for (method, user, answer) in [
+        ("INVITE", "1002", 503),
+        ("INVITE", "nobody", 503),
+        ("INVITE", "*11*1001*7738", 603),
+        ("INVITE", "*12", 603),
+        ("INVITE", "*13", 603),
+        ("MESSAGE", "1002", 503),
+        ("OPTIONS", "1002", 503),
+    ] {
+        office.throw("stranger", request(method, user).as_bytes());
+        assert_eq!(last_answer(&office, "stranger", method).status(), Some(answer), "{method} {user}");
+    }
+    let call = office.call("desk-1", "1003");
+    assert_eq!(office.outcome(call), Some(200));
+    assert_eq!(office.ask("desk-1", "MESSAGE", "1001", |_| {}), Some(480), "it has been looked for");
+    assert_eq!(office.log_out("desk-2"), Some(200));
+    let help = office.call("soft-1", "112");
+    assert_eq!(office.outcome(help), Some(200));
 }
 
 #[test]
