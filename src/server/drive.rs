@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +34,7 @@ const DRAIN_LOOK_EVERY: Duration = Duration::from_millis(10);
 /// keeps an error that stays from taking all of the processor.
 const ERROR_PAUSE: Duration = Duration::from_millis(10);
 
-/// Drives worker `id` until it is told to stop. A panic outside the dataplane costs its connections; it starts
+/// Drives worker `id` until the edge is to stop. A panic outside the dataplane costs its connections; it starts
 /// anew on the same sockets.
 pub(super) fn run(shell: &Arc<Shell>, id: WorkerId) {
     loop {
@@ -44,6 +45,9 @@ pub(super) fn run(shell: &Arc<Shell>, id: WorkerId) {
         }
         shell.counts.panicked();
         shell.media.forget(id);
+        if shell.stop_at.borrow().is_some_and(|at| at <= shell.clock.mono()) {
+            return;
+        }
         std::thread::sleep(ERROR_PAUSE);
     }
 }
@@ -73,14 +77,11 @@ fn drive(shell: &Arc<Shell>, id: WorkerId) -> io::Result<()> {
         ways_in.spawn_local(empty_ring(Rc::clone(&worker), ring));
         ways_in.spawn_local(keep_time(Rc::clone(&worker)));
         ways_in.spawn_local(sweep(Rc::clone(&worker)));
-        let stop = Rc::clone(&worker.borrow().stop);
         let panicked = Rc::clone(&worker.borrow().panicked);
+        let mut finished = pin!(finish(shell, &worker));
         loop {
             tokio::select! {
-                () = stop.notified() => {
-                    finish(&worker).await;
-                    return Ok(());
-                }
+                () = &mut finished => return Ok(()),
                 () = panicked.notified() => return Err(io::Error::other("the task of a connection panicked")),
                 Some(ended) = ways_in.join_next() => ended?,
             }
@@ -129,7 +130,7 @@ async fn accept(worker: Rc<RefCell<Worker>>, listener: ListenerId, socket: tokio
                 worker.borrow_mut().make_room();
                 tokio::time::sleep(ERROR_PAUSE).await;
             }
-            Err(_) if worker.borrow().stopping => return,
+            Err(_) if worker.borrow().shell.stop_at.borrow().is_some() => return,
             // The peer went away before it was accepted, or the system has no memory.
             Err(_) => {
                 worker.borrow_mut().count_socket_error();
@@ -204,8 +205,10 @@ async fn sweep(worker: Rc<RefCell<Worker>>) {
     }
 }
 
-/// Waits until nothing is under way, or for as long as the worker may.
-async fn finish(worker: &Rc<RefCell<Worker>>) {
+/// Waits until the edge is to stop, then until nothing is under way here, or for as long as the worker may.
+async fn finish(shell: &Shell, worker: &Rc<RefCell<Worker>>) {
+    // It is told by the shell itself, which is there.
+    let _ = shell.stop_at.subscribe().wait_for(Option::is_some).await;
     loop {
         if worker.borrow().may_stop() {
             return;

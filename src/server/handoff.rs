@@ -10,7 +10,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
-use std::time::Duration;
 
 use crossbeam_queue::{ArrayQueue, SegQueue};
 use dataplane::flow::{ConnectionId, Flow};
@@ -65,8 +64,6 @@ pub enum Certain {
     Configured(Arc<Settings>),
     /// New keys.
     Keyed(Arc<RoutingKeys>),
-    /// Stop when nothing is under way, or this much later. The last one holds.
-    Drain(Duration),
 }
 
 /// One thing off a ring.
@@ -199,9 +196,9 @@ mod tests {
         let ring = Ring::new();
         while ring.offer(message(0)) {}
 
-        ring.deliver(Certain::Drain(Duration::ZERO));
+        ring.deliver(Certain::Heard(1, Heard::Played));
 
-        assert!(matches!(ring.take(), Some(Item::Certain(Certain::Drain(_)))));
+        assert!(matches!(ring.take(), Some(Item::Certain(Certain::Heard(1, _)))));
     }
 
     #[test]

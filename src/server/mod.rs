@@ -170,6 +170,7 @@ impl Edge {
             keys: keys.subscribe(),
             sockets,
             connections_max,
+            stop_at: watch::Sender::new(None),
         });
         let control_address = control.as_ref().map(TcpListener::local_addr).transpose()?;
         let mut edge = Self {
@@ -228,9 +229,7 @@ impl Edge {
         }
         self.phase.send_replace(Phase::Draining);
         self.shell.sockets.iter().for_each(Sockets::stop_accepting);
-        for ring in &*self.shell.rings {
-            ring.deliver(Certain::Drain(grace));
-        }
+        self.shell.stop_after(grace);
         for worker in self.workers.drain(..) {
             if worker.join().is_err() {
                 error!("a worker ended by a panic");

@@ -19,7 +19,6 @@ use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use super::Edge;
-use super::handoff::Certain;
 
 /// How long what is under way may take to finish: a forwarded request that was answered late still is; a call
 /// that rings is not waited for, its phones try again elsewhere.
@@ -70,7 +69,7 @@ impl Signals {
                 }
             }
             info!("stopping: finishing what is under way");
-            let rings = Arc::clone(&edge.shell.rings);
+            let shell = Arc::clone(&edge.shell);
             let (ended, mut end) = oneshot::channel();
             thread::spawn(move || {
                 edge.stop(GRACE);
@@ -83,9 +82,7 @@ impl Signals {
                 _ = interrupt.recv() => {}
             }
             warn!("stopping at once");
-            for ring in &*rings {
-                ring.deliver(Certain::Drain(Duration::ZERO));
-            }
+            shell.stop_after(Duration::ZERO);
             if tokio::time::timeout(FLUSH_WITHIN, end).await.is_err() {
                 warn!("the store has not written everything");
             }

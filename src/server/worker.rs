@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dataplane::Tables;
 use dataplane::flow::{ConnectionId, Flow, ListenerId, WorkerId};
@@ -65,6 +66,17 @@ pub(super) struct Shell {
     pub(super) sockets: Vec<Sockets>,
     /// Connections of phones to one worker.
     pub(super) connections_max: usize,
+    /// When every worker ends at the latest, once the edge is to stop: before that where nothing is under way. It stands
+    /// here because a worker that panics on its way out goes on with it.
+    pub(super) stop_at: watch::Sender<Option<Mono>>,
+}
+
+impl Shell {
+    /// Has all workers end when nothing is under way, or `grace` from now. Who is in more of a hurry is heard.
+    pub(super) fn stop_after(&self, grace: Duration) {
+        let at = self.clock.mono() + grace;
+        self.stop_at.send_modify(|earlier| *earlier = Some(earlier.map_or(at, |earlier| earlier.min(at))));
+    }
 }
 
 /// What a worker owns.
@@ -89,9 +101,6 @@ pub(super) struct Worker {
     /// When [`Self::on_timeout`] will be called.
     armed: Option<Mono>,
     pub(super) rearm: Rc<Notify>,
-    pub(super) stopping: bool,
-    stop_at: Option<Mono>,
-    pub(super) stop: Rc<Notify>,
     /// Notified when it panicked outside the dataplane in a task that nobody joins.
     pub(super) panicked: Rc<Notify>,
 }
@@ -133,9 +142,6 @@ impl Worker {
             turns: earlier.turns,
             armed: None,
             rearm: Rc::new(Notify::new()),
-            stopping: false,
-            stop_at: None,
-            stop: Rc::new(Notify::new()),
             panicked: Rc::new(Notify::new()),
         })
     }
@@ -292,12 +298,6 @@ impl Worker {
                 self.guarded.handle(now, Input::Configured(settings))
             }
             Certain::Keyed(keys) => self.guarded.handle(now, Input::Keyed(keys)),
-            Certain::Drain(grace) => {
-                self.stopping = true;
-                self.stop_at = Some(now.mono + grace);
-                self.stop.notify_one();
-                Ok(())
-            }
         }
     }
 
@@ -457,9 +457,10 @@ impl Worker {
         self.armed
     }
 
-    /// True if the worker was told to stop and nothing is under way or its time is over.
+    /// True if the edge is to stop, and nothing is under way here or the time for it is over.
     pub(super) fn may_stop(&self) -> bool {
-        self.stop_at.is_some_and(|at| at <= self.shell.clock.now().mono || self.is_quiet())
+        let stop_at = *self.shell.stop_at.borrow();
+        stop_at.is_some_and(|at| at <= self.shell.clock.mono() || self.is_quiet())
     }
 
     /// True if nothing would be lost by stopping now.

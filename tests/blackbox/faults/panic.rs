@@ -67,6 +67,24 @@ fn a_worker_that_panics_begins_anew_and_phones_on_connections_come_back() {
 }
 
 #[test]
+fn a_worker_that_panics_in_a_stop_goes_on_with_it() {
+    let mut edge = Edge::start(plan());
+    let mut caller = edge.taken_desk(Transport::Udp, 1);
+    let mut callee = edge.taken_desk(Transport::Udp, 2);
+    // What is under way keeps the edge from ending at once.
+    caller.dial("1002").unwrap();
+    callee.rings().unwrap();
+
+    edge.plant("worker-panics", DEADLY);
+    edge.signal("TERM");
+    edge.wait_for_log("finishing what is under way");
+    kill_worker(&mut caller);
+
+    edge.wait_for_log("and starts anew");
+    assert!(edge.wait_for_end().success());
+}
+
+#[test]
 fn a_message_that_panics_each_time_is_no_end_of_service() {
     let edge = Edge::start(plan());
     let mut caller = edge.taken_desk(Transport::Udp, 1);
