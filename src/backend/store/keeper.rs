@@ -17,6 +17,7 @@ use tracing::{error, info, warn};
 
 use super::flood::Flood;
 use super::queue::{Behind, Places, Queue, Save, now, wall};
+use super::steady::SteadyClock;
 use super::{Entry, Note, Retention, Row, SaveError, Store, Trail};
 
 /// Between two tries of a store that is away.
@@ -82,6 +83,8 @@ pub(super) struct Keeper {
     /// Where followers stand, not yet written.
     places: Places,
     trim_at: Instant,
+    /// Says what is too old.
+    clock: SteadyClock,
 }
 
 impl Keeper {
@@ -104,6 +107,7 @@ impl Keeper {
             unwritten: VecDeque::new(),
             places: Places::new(),
             trim_at: now(),
+            clock: SteadyClock::new(now(), wall()),
         }
     }
 
@@ -244,7 +248,8 @@ impl Keeper {
         }
         let Retention { keep, records_max } = self.trail.retention();
         let keep = u64::try_from(keep.as_millis()).unwrap_or(u64::MAX);
-        match self.store.trim_trail(wall().saturating_sub(keep), records_max) {
+        let too_old = self.clock.believed(now(), wall()).map_or(0, |wall| wall.saturating_sub(keep));
+        match self.store.trim_trail(too_old, records_max) {
             Ok(more) => self.trim_at = now() + if more { TRIM_STEP_DELAY } else { TRIM_EVERY },
             Err(error) => {
                 self.trim_at = now() + FOLD_RETRY_DELAY;

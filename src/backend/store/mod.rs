@@ -24,6 +24,7 @@ mod memory;
 mod overlay;
 mod queue;
 mod row;
+mod steady;
 mod tables;
 mod trail;
 

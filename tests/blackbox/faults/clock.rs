@@ -6,6 +6,7 @@ use super::call;
 use crate::edge::{Edge, Plan, log_in_code, person};
 
 const HOUR: i64 = 3600;
+const YEAR: i64 = 365 * 24 * HOUR;
 
 /// The seconds for which the contact in a 200 is bound.
 fn bound_for(answer: &Message) -> u32 {
@@ -49,4 +50,21 @@ fn an_hour_more_or_less_on_the_clock_ends_nothing_and_nothing_lives_for_ever() {
     let query = softphone.draft_register(&person(4), 600).without("Contact").without("Expires");
     let bound = softphone.ask_as_itself(query).unwrap();
     assert!(bound_for(&bound) <= 900, "{}", bound.text());
+}
+
+#[test]
+fn a_clock_that_is_years_ahead_takes_no_record_from_the_trail() {
+    let mut edge = Edge::start(Plan { store: "embedded", plants: true, ..Plan::default() });
+    edge.taken_desk(Transport::Udp, 1);
+
+    // What is too old is looked for at the start, and the log-in that follows is written after that.
+    edge.kill();
+    edge.plant("wall-clock", &(10 * YEAR).to_string());
+    edge.start_again();
+    edge.taken_desk(Transport::Udp, 2);
+
+    for extension in ["1001", "1002"] {
+        let answer = edge.control.get(&format!("/v1/audit?extension={extension}")).unwrap();
+        assert!(answer.body.contains("\"kind\":\"log-in\""), "{extension}: {}", answer.body);
+    }
 }
