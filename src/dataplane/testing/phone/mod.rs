@@ -32,7 +32,7 @@ pub enum Manner {
     Answers,
     /// 180, and a person is waited for.
     Rings,
-    /// This final answer at once.
+    /// This final answer at once, to a MESSAGE too.
     Refuses(u16),
     /// Nothing at all, as a phone without power.
     Silent,

@@ -57,6 +57,12 @@ impl Phone {
                 );
                 self.respond(now, text, 401, &[("WWW-Authenticate", &challenge)]);
             }
+            ("MESSAGE", None)
+                if to_tag.is_none()
+                    && let Manner::Refuses(code) = self.manner =>
+            {
+                self.respond(now, text, code, &[]);
+            }
             ("OPTIONS" | "MESSAGE" | "INFO", None) if to_tag.is_none() => self.respond(now, text, 200, &[]),
             ("INVITE", Some(call)) => {
                 let contact = self.accounts.first().map_or("peer", |account| &account.user).to_owned();

@@ -395,6 +395,30 @@ fn native_call_in_progress_survives_the_move() {
 }
 
 #[test]
+fn connection_of_a_loser_stays_as_long_as_its_call_is_up() {
+    let mut office = Office::new(SEED);
+    office.plug_in_stream("desk-1").plug_in("desk-2").own_phone("soft-2", "1002");
+    office["desk-1"].show_instance("urn:uuid:00000000-0000-1000-8000-001122334451");
+    office.register("desk-1");
+    office.native_log_in("desk-1", "1001");
+    // Nothing else is registered over it.
+    office.switch_account("desk-1", "desk-1").unregister("desk-1");
+    office.switch_account("desk-1", "1001");
+    let call = office.call("soft-2", "1001");
+    let (there, before) = (office.last_call("desk-1"), office["desk-1"].connection());
+
+    office.log_in("1001", "desk-2");
+    office.advance(seconds(120));
+
+    assert_eq!(office["desk-1"].connection(), before);
+    for leg in [call, there] {
+        assert_eq!(office.ask_within(leg, "INFO", |_| {}), Some(200));
+    }
+    office.hang_up(call);
+    assert_eq!(office["desk-1"].up(), 0);
+}
+
+#[test]
 fn phone_with_a_persons_account_is_free_when_either_side_hangs_up() {
     let is_idle = |office: &Office| {
         let call_max = office.settings().timers.call_max;

@@ -133,6 +133,25 @@ fn phone_that_un_registers_in_the_hold_and_comes_back_keeps_its_seat() {
     }
 }
 
+/// OUT-18: what a phone does when it boots is no log-out, and a restart of the edge is none either.
+#[test]
+fn un_register_that_waits_for_the_hold_is_not_kept_over_a_restart() {
+    let mut office = office_with_two_routes();
+    assert_eq!(office.native_log_in("desk-1", "1001"), Some(200));
+    let call = office.call("desk-1", "112");
+    office.hang_up(call);
+    assert_eq!(office.unregister("desk-1"), Some(200));
+    assert!(office.store.restored().owed_ends.is_empty());
+
+    office.kill_and_restart();
+    office.advance(seconds(4000));
+
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
+    assert_eq!(office.register("desk-1"), Some(200));
+    assert_eq!(office.unregister("desk-1"), Some(200));
+    assert_eq!(office.device_of("1001"), None, "the next one counts");
+}
+
 #[test]
 fn nothing_that_waits_for_a_phone_happens_to_it_in_the_hold() {
     let mut office = office_with_two_routes();

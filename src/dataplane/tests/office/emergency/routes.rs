@@ -162,3 +162,32 @@ fn whoever_is_named_reads_of_the_call_at_once() {
     assert!(reasons(&office).contains(&"not-notified"));
     assert_eq!(office.counters().emergency_notices_failed, 1);
 }
+
+#[test]
+fn notice_that_is_refused_goes_to_the_next_address_and_then_to_the_operator() {
+    let mut office = Office::with(SEED, |blueprint| {
+        let emergency = &mut blueprint.tenants[0].emergency;
+        emergency.routes = vec![gateway("psap", 112)];
+        let addresses = ["198.51.100.50:5060", "198.51.100.51:5060"];
+        let addresses = addresses.map(|it| it.parse().expect("an address")).to_vec();
+        let guard = Peer { uri: "sip:guard@security.example".into(), addresses };
+        emergency.notify = vec![Told::Peer(guard), Told::Extension("1002".into())];
+    });
+    office.peer("psap", "198.51.100.112:5060");
+    office.peer("guard", "198.51.100.50:5060").peer("guard-2", "198.51.100.51:5060");
+    office.plug_in("desk-1").own_phone("soft-2", "1002");
+    for (name, code) in [("guard", 503), ("soft-2", 405)] {
+        office[name].manner = Manner::Refuses(code);
+    }
+
+    let call = office.call("desk-1", "112");
+
+    assert_eq!(office.outcome(call), Some(200), "the call itself does not wait for it");
+    let told = ["guard", "guard-2", "soft-2"].map(|name| office[name].requests("MESSAGE").len());
+    assert_eq!(told, [1, 1, 1], "nobody is told twice");
+    let events = office.events(Kind::EmergencyCall);
+    let not_told: Vec<_> = events.iter().filter(|event| event.reason == "not-notified").collect();
+    assert_eq!(not_told.len(), 1);
+    assert_eq!(not_told[0].details, [("told".into(), "1002".into())]);
+    assert_eq!(office.counters().emergency_notices_failed, 1);
+}
