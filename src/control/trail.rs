@@ -67,7 +67,14 @@ impl Wanted {
         let is = |wanted: &Option<Box<str>>, found: Option<&str>| {
             wanted.as_deref().is_none_or(|wanted| found == Some(wanted))
         };
-        is(&self.tenant, Some(&event.tenant))
+        // Of a visitor the person's tenant is another than the device's.
+        let (stands, at_home) = (&*event.tenant, event.extension_tenant.as_deref().unwrap_or(&event.tenant));
+        let is_of_tenant = match (&self.device, &self.extension) {
+            (Some(_), _) => is(&self.tenant, Some(stands)),
+            (None, Some(_)) => is(&self.tenant, Some(at_home)),
+            (None, None) => is(&self.tenant, Some(stands)) || is(&self.tenant, Some(at_home)),
+        };
+        is_of_tenant
             && is(&self.device, event.device.as_deref())
             && is(&self.extension, event.extension.as_deref())
             && self.kind.is_none_or(|kind| kind == event.kind)
@@ -223,5 +230,36 @@ impl hyper::body::Body for Lines {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         self.0.poll_recv(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn visit_is_found_by_the_tenant_of_the_device_and_by_that_of_the_person() {
+        let visit = Event {
+            device: Some("desk-1".into()),
+            extension: Some("1001".into()),
+            extension_tenant: Some("demo".into()),
+            ..Event::new(Kind::LogIn, "log-in", "annex", 0)
+        };
+        let is_found = |tenant: &str, device: Option<&str>, extension: Option<&str>| {
+            let wanted = Wanted {
+                tenant: Some(tenant.into()),
+                device: device.map(Into::into),
+                extension: extension.map(Into::into),
+                ..Wanted::default()
+            };
+            wanted.takes(&visit)
+        };
+
+        assert!(is_found("annex", None, None) && is_found("demo", None, None));
+        assert!(!is_found("another", None, None));
+        // What is asked for is the device of one tenant, or the extension of one.
+        assert!(is_found("annex", Some("desk-1"), None) && !is_found("demo", Some("desk-1"), None));
+        assert!(is_found("demo", None, Some("1001")) && !is_found("annex", None, Some("1001")));
+        assert!(is_found("annex", Some("desk-1"), Some("1001")));
     }
 }
