@@ -4,8 +4,9 @@ use std::collections::HashSet;
 
 use crate::effect::{Asker, LogIn};
 use crate::flow::Flow;
-use crate::hotdesk::{Place, Proposal, Seat, SeatChange};
+use crate::hotdesk::{Place, Proposal, SeatChange};
 use crate::input::ReplyId;
+use crate::output::Done;
 use crate::print::Print;
 use crate::query::{QueryId, Record};
 use crate::registrar::Sender;
@@ -30,8 +31,8 @@ pub(crate) enum Waiting {
     Seats { proposal: Proposal, asker: Asker },
     /// An end that stands in memory already.
     End { change: Arc<SeatChange>, asker: Asker },
-    /// An end that waits for a call. The operator hears of it when it would be there after a restart.
-    OwedEnd { record: Record, seat: Seat, reply: ReplyId },
+    /// An end that waits for a call. The operator hears what is done when that would be there after a restart.
+    OwedEnd { record: Record, done: Done, reply: ReplyId },
     /// The bindings of a REGISTER that is answered when they are durable.
     Bindings { flow: Flow, request: Box<[u8]>, aor: Place, sender: Sender },
 }

@@ -91,7 +91,7 @@ impl Rooms {
             if is_over {
                 let (surface, origin) = (Surface::Clock, Origin::default());
                 let end = DeferredEnd { customer, epoch, cause: end.cause, surface, origin };
-                self.leaving.push_back(Leaving { device, end, now: false });
+                self.leaving.push_back(Leaving { device, end, now: false, last_of: None });
             } else {
                 let event = Event::of_ending(&seat, end.cause, end.at, work.now.wall, &work.ctx.settings);
                 work.out.push(Output::Report(Report::Event(Box::new(event.into_owned()))));

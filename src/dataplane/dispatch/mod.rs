@@ -43,6 +43,8 @@ pub(crate) struct Leaving {
     end: DeferredEnd,
     /// It does not wait for the calls at the device.
     now: bool,
+    /// It is the last of so many that an operator wants to end, who hears of it when all would be there after a restart.
+    last_of: Option<(ReplyId, usize)>,
 }
 
 /// A request that no transaction knows yet.
@@ -247,8 +249,8 @@ impl Rooms {
                 }
                 self.effects.push(Effect::Granted { asker, change });
             }
-            (Some(Waiting::OwedEnd { record, seat, reply }), Answer::Saved(verdict)) => {
-                self.on_owed_end_saved(work, verdict, record, seat, reply);
+            (Some(Waiting::OwedEnd { record, done, reply }), Answer::Saved(verdict)) => {
+                self.on_owed_end_saved(work, verdict, record, done, reply);
             }
             (Some(Waiting::Bindings { flow, request, aor, sender }), Answer::Saved(verdict)) => {
                 if verdict == SaveVerdict::Failed {

@@ -247,37 +247,37 @@ impl Rooms {
             surface: Surface::Api,
             origin: Origin::of_operator(by),
         };
-        let seat = Seat::clone(&seat);
+        let done = Done::Deferred(Seat::clone(&seat));
         match seating::owe_end(work.ctx, &device, end) {
-            Some(record) => self.save_owed_end(work, record, seat, reply),
-            None => work.out.push(Output::Reply(reply, Ok(Done::Deferred(seat)))),
+            Some(record) => self.save_owed_end(work, record, done, reply),
+            None => work.out.push(Output::Reply(reply, Ok(done))),
         }
         // The last call may have ended while this was decided.
         self.effects.push(Effect::Idle(device));
     }
 
-    fn save_owed_end(&mut self, work: &mut Work<'_>, record: Record, seat: Seat, reply: ReplyId) {
-        let waiting = Waiting::OwedEnd { record: record.clone(), seat: seat.clone(), reply };
+    fn save_owed_end(&mut self, work: &mut Work<'_>, record: Record, done: Done, reply: ReplyId) {
+        let waiting = Waiting::OwedEnd { record: record.clone(), done: done.clone(), reply };
         match self.pending.insert(waiting) {
             Some(query) => work.out.push(Output::Ask(query, Query::Save(record))),
-            None => self.on_owed_end_saved(work, SaveVerdict::Failed, record, seat, reply),
+            None => self.on_owed_end_saved(work, SaveVerdict::Failed, record, done, reply),
         }
     }
 
-    /// The operator is told that the seat will end; the store has it, or will have it as soon as it can.
+    /// The operator is told what is done; the store has it, or will have it as soon as it can.
     pub(super) fn on_owed_end_saved(
         &mut self,
         work: &mut Work<'_>,
         verdict: SaveVerdict,
         record: Record,
-        seat: Seat,
+        done: Done,
         reply: ReplyId,
     ) {
         if verdict == SaveVerdict::Failed {
             self.not_durable(work);
             work.out.push(Output::WriteBehind(record));
         }
-        work.out.push(Output::Reply(reply, Ok(Done::Deferred(seat))));
+        work.out.push(Output::Reply(reply, Ok(done)));
     }
 
     /// An administrator ends every seat at the devices of a site, or of a tenant.
@@ -302,8 +302,9 @@ impl Rooms {
         };
         let seats = work.ctx.tables.seats.in_shard_of(&tenant.customer);
         let seats = seats.into_iter().filter(|seat| stands_there(seat));
-        let ending = self.force_each_out(seats, &tenant.customer, by, now);
-        work.out.push(Output::Reply(reply, Ok(Done::Ending(ending))));
+        if self.force_each_out(seats, &tenant.customer, reply, by, now) == 0 {
+            work.out.push(Output::Reply(reply, Ok(Done::Ending(0))));
+        }
     }
 
     /// An administrator ends every seat of an extension, also those at devices of other tenants.
@@ -315,25 +316,26 @@ impl Rooms {
         extension: &Place,
         now: bool,
     ) {
-        let outcome = match work.ctx.settings.tenant(extension.tenant()) {
-            None => Err(Refusal::UnknownTenant),
-            Some(home) if home.extension(extension.name()).is_none() => Err(Refusal::UnknownExtension),
+        let refusal = match work.ctx.settings.tenant(extension.tenant()) {
+            None => Refusal::UnknownTenant,
+            Some(home) if home.extension(extension.name()).is_none() => Refusal::UnknownExtension,
             Some(home) => {
                 let seats = work.ctx.tables.seats.seats_of(&home.customer, extension);
-                match self.force_each_out(seats.into_iter(), &home.customer, by, now) {
-                    0 => Err(Refusal::NotLoggedIn),
-                    ending => Ok(Done::Ending(ending)),
+                if self.force_each_out(seats.into_iter(), &home.customer, reply, by, now) > 0 {
+                    return;
                 }
+                Refusal::NotLoggedIn
             }
         };
-        work.out.push(Output::Reply(reply, outcome));
+        work.out.push(Output::Reply(reply, Err(refusal)));
     }
 
-    /// Has seats end one after the other; says how many.
+    /// Has seats end one after the other; says how many. If there are any, the reply follows when all have been seen to.
     fn force_each_out(
         &mut self,
         seats: impl Iterator<Item = Arc<Seat>>,
         customer: &str,
+        reply: ReplyId,
         by: &str,
         now: bool,
     ) -> usize {
@@ -348,8 +350,13 @@ impl Rooms {
                 origin: Origin::of_operator(by),
             },
             now,
+            last_of: None,
         }));
-        self.leaving.len() - before
+        let ending = self.leaving.len() - before;
+        if let Some(last) = self.leaving.back_mut().filter(|_| ending > 0) {
+            last.last_of = Some((reply, ending));
+        }
+        ending
     }
 
     fn end_owed(&mut self, work: &mut Work<'_>, device: Place, end: DeferredEnd) {
@@ -401,15 +408,20 @@ impl Rooms {
             };
             let (surface, origin) = (Surface::Configuration, Origin::default());
             let end = DeferredEnd { customer, epoch: seat.epoch, cause, surface, origin };
-            self.leaving.push_back(Leaving { device: seat.device.clone(), end, now: false });
+            self.leaving.push_back(Leaving { device: seat.device.clone(), end, now: false, last_of: None });
         }
     }
 
     /// Ends at most `limit` seats of those that leave; those in a call when the call is over, unless at once.
     pub(crate) fn see_off(&mut self, work: &mut Work<'_>, limit: usize) {
         self.see_to_ends(work, limit);
+        let mut seen_off = Vec::new();
         for _ in 0..limit {
-            let Some(Leaving { device, end, now }) = self.leaving.pop_front() else { break };
+            let Some(Leaving { device, end, now, last_of }) = self.leaving.pop_front() else { break };
+            if let Some((reply, ending)) = last_of {
+                let record = Record::OwedEnd { device: device.clone(), end: end.clone() };
+                seen_off.push((record, Done::Ending(ending), reply));
+            }
             if now {
                 self.end_owed(work, device, end);
             } else {
@@ -417,6 +429,13 @@ impl Rooms {
             }
         }
         self.carry_out(work);
+        for (record, done, reply) in seen_off {
+            // The store keeps to the order: once it has this, which is void if the seat is gone, it has all before it.
+            match work.ctx.settings.durable {
+                true => self.save_owed_end(work, record, done, reply),
+                false => work.out.push(Output::Reply(reply, Ok(done))),
+            }
+        }
     }
 }
 

@@ -143,6 +143,21 @@ fn log_out_that_waits_for_a_call_is_confirmed_when_the_store_has_it_or_is_away()
 }
 
 #[test]
+fn log_out_of_a_whole_tenant_is_confirmed_when_the_store_has_all_of_it_or_is_away() {
+    let all = || Command::LogOutAll { tenant: "demo".into(), site: None, now: false };
+    let mut office = two_in_a_call();
+    office.log_in("1003", "desk-3");
+    office.store.mood = StoreMood::Holds;
+
+    assert_eq!(office.command(all()), None);
+    assert_eq!(office.seat_at("desk-3"), None, "it is no less done");
+
+    office.store.mood = StoreMood::Fails;
+    assert_eq!(office.command(all()), Some(Ok(Done::Ending(2))));
+    assert!(office.reports.contains(&Report::NotDurable));
+}
+
+#[test]
 fn log_out_that_waited_ends_nobody_who_sat_down_later() {
     let mut office = two_in_a_call();
     office.force_out("desk-1", false);
