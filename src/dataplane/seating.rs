@@ -12,6 +12,7 @@ mod last_desk;
 mod last_user;
 mod new_pin;
 mod permission;
+mod pin_tries;
 mod typed;
 
 use std::collections::VecDeque;
@@ -19,24 +20,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::attendant::Attendant;
-use crate::audit::{Event, Kind};
 use crate::context::{Context, Work};
 use crate::effect::{Asker, Effect, LogIn};
 use crate::hotdesk::{self, Cause, DeferredEnd, Origin, Place, Proposed, SeatChange, Surface};
 use crate::location::{Holder, device_hash};
 use crate::now::Mono;
-use crate::output::{Done, Output, Report};
+use crate::output::{Output, Report};
 use crate::pending::{Pending, Waiting};
 use crate::query::{PinReject, PinRequest, PinVerdict, Proof, Query, Record, SaveVerdict};
 use crate::refusal::Refusal;
 use crate::settings::{OnLimit, OnOccupied, Settings, StoredPin};
-use crate::tables::{self, Tables};
-use grace::{Grace, Leaving};
+use crate::tables::Tables;
+use grace::{Grace, Unregistered};
 pub(crate) use last_desk::{forget_desks, keep_desk};
 pub(crate) use last_user::{forget_some, last_user, remember};
 pub(crate) use new_pin::{change_pin, on_pin_changed};
 pub(crate) use permission::home_of_speaker;
 use permission::{extension_of, is_protected, may_log_in, may_sit};
+pub(crate) use pin_tries::unlock;
+use pin_tries::{was_right, wrong_pin};
 pub(crate) use typed::extension_typed;
 
 /// A person at a phone waits no longer for his PIN to be checked.
@@ -321,15 +323,15 @@ impl Seating {
         holder: Holder,
         origin: Origin,
     ) {
-        self.grace.begin(device, Leaving { extension, epoch: holder.epoch, due, origin });
+        self.grace.begin(device, Unregistered { extension, epoch: holder.epoch, due, origin });
     }
 
     fn see_out(&mut self, work: &mut Work<'_>, pending: &mut Pending, effects: &mut Vec<Effect>) {
         /// Of a site whose phones all un-registered at once some milliseconds' worth; the rest follows at once.
         const SEEN_OUT_MAX: usize = 256;
         for _ in 0..SEEN_OUT_MAX {
-            let Some((device, leaving)) = self.grace.take_due(work.now.mono) else { break };
-            let Leaving { extension, epoch, origin, .. } = leaving;
+            let Some((device, unregistered)) = self.grace.take_due(work.now.mono) else { break };
+            let Unregistered { extension, epoch, origin, .. } = unregistered;
             let holder = Holder { device: device_hash(device.tenant(), device.name()), epoch };
             if !has_binding(work, &extension, holder) {
                 let (cause, surface) = (Cause::LogOut, Surface::Native);
@@ -430,78 +432,6 @@ fn not_kept(asker: Asker, change: &SeatChange) -> Effect {
         surface: change.surface,
         origin: change.origin.clone(),
     }
-}
-
-fn wrong_pin(work: &mut Work<'_>, log_in: LogIn, reject: PinReject) -> Effect {
-    let Context { counters, tables, settings, .. } = &mut *work.ctx;
-    counters.pins_wrong += 1;
-    let LogIn { device, extension, surface, origin, .. } = &log_in;
-    let event = |reason| {
-        let event = Event::new(Kind::LockOut, reason, device.tenant(), work.now.wall);
-        event.by_way_of(*surface).asked_by(origin)
-    };
-    if let Some(locked) = tables.pins.wrong(device, extension, work.now.mono) {
-        counters.pin_locks += 1;
-        let seconds = locked.retry_after.as_secs().to_string();
-        // At an ordinary phone `device` is the extension whose phone it is.
-        let tenant = settings.tenant(device.tenant());
-        let is_device = tenant.is_some_and(|tenant| tenant.device(device.name()).is_some());
-        let event = event("pair").with("seconds", seconds);
-        let event = if is_device { event.at_device(device, settings) } else { event };
-        // What was typed and names nobody may be a PIN.
-        let event = if reject == PinReject::UnknownExtension { event } else { event.of_extension(extension) };
-        work.out.push(Output::Report(Report::Event(Box::new(event.into_owned()))));
-    }
-    let source = origin.source.map(|source| source.ip());
-    let alarm = tables.pins.count(source, device.tenant(), work.now.mono);
-    for (reason, wrong) in [("source-alarm", alarm.source), ("tenant-alarm", alarm.tenant)] {
-        let Some(wrong) = wrong else { continue };
-        counters.pin_alarms += 1;
-        let event = event(reason).with("wrong_pins", wrong.to_string());
-        work.out.push(Output::Report(Report::Event(Box::new(event.into_owned()))));
-    }
-    let refusal = match reject {
-        PinReject::UnknownExtension => Refusal::UnknownExtension,
-        PinReject::NoPin => Refusal::NoPin,
-        PinReject::Wrong | PinReject::MustChange { .. } => Refusal::Credentials,
-    };
-    log_in.refused(refusal)
-}
-
-/// A PIN was right. One that others know, too, says nothing about the person: the device is none where he is known.
-fn was_right(tables: &Tables, log_in: &LogIn, is_own: bool) {
-    let LogIn { device, extension, .. } = log_in;
-    if is_own { tables.pins.right(device, extension) } else { tables.pins.void(device, extension) }
-}
-
-/// An operator lets an extension's PIN be tried again at `device`, or at every device and every ordinary phone of its
-/// customer.
-pub(crate) fn unlock(
-    work: &mut Work<'_>,
-    by: &str,
-    extension: &Place,
-    device: Option<&Place>,
-) -> Result<Done, Refusal> {
-    let Context { settings, tables: shared, .. } = &*work.ctx;
-    let home = settings.tenant(extension.tenant()).ok_or(Refusal::UnknownTenant)?;
-    home.extension(extension.name()).ok_or(Refusal::UnknownExtension)?;
-    let origin = Origin::of_operator(by);
-    let mut event = Event::new(Kind::Unlock, "operator", extension.tenant(), work.now.wall);
-    if let Some(device) = device {
-        let host = settings.tenant(device.tenant()).ok_or(Refusal::UnknownTenant)?;
-        host.device(device.name()).ok_or(Refusal::UnknownDevice)?;
-        if !shared.pins.unlock_at(device, extension) {
-            return Err(Refusal::NotLocked);
-        }
-        event = event.at_device(device, settings);
-    } else {
-        let hosts = settings.tenants.iter().filter(|tenant| tenant.customer == home.customer);
-        let places: Vec<_> = hosts.flat_map(|tenant| tables::places_of(tenant)).collect();
-        shared.pins.unlock(&places, extension);
-    }
-    let event = event.of_extension(extension).by_way_of(Surface::Api).asked_by(&origin);
-    work.out.push(Output::Report(Report::Event(Box::new(event.into_owned()))));
-    Ok(Done::Unlocked)
 }
 
 /// While an emergency call is up at a device, and for the hold after it, no seat there begins or ends.

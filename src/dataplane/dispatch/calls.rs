@@ -217,7 +217,7 @@ impl Rooms {
             // lets everybody call (BASE-4).
             return work.answer(flow, request, Answer::new(403, "Nobody Is Logged In Here"));
         }
-        let Ok(from) = proxy::decide(work.ctx, &tenant, &home, account, sitting, &headers.from_uri) else {
+        let Ok(from) = proxy::from_of(work.ctx, &tenant, &home, account, sitting, &headers.from_uri) else {
             return work.answer(flow, request, Answer::new(403, "From Is Not Yours"));
         };
         let uri = headers.request_uri.as_ref().expect("a request has a Request-URI");

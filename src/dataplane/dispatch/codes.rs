@@ -16,7 +16,7 @@ use crate::seating;
 use crate::settings::{CodesFrom, Tenant};
 
 /// What a code leads to.
-enum Plan<'a> {
+enum LeadsTo<'a> {
     /// Seat this extension here.
     LogIn {
         extension: &'a [u8],
@@ -56,9 +56,9 @@ impl Rooms {
         let Ok(server) = room.and_then(begin) else {
             return work.answer(flow, request, Answer::new(603, "Too Many Log-ins, Try Again"));
         };
-        let plan = plan(work, here, &caller, dialled);
+        let leads_to = leads_to(work, here, &caller, dialled);
         work.respond(server, request, Answer::new(100, "Trying"));
-        if let Plan::Talk(wish) = plan {
+        if let LeadsTo::Talk(wish) = leads_to {
             return self.attendant.begin_talk_with(work, server, *flow, request, caller, wish);
         }
         if let Some(tags) = attendant::unknown_extensions(request) {
@@ -71,37 +71,38 @@ impl Rooms {
         let origin = Origin::of_request(flow.remote, request.call_id().unwrap_or_default());
         let settings = Arc::clone(&work.ctx.settings);
         let of = |typed: &[u8]| seating::extension_typed(&settings, here, typed);
-        let effect = match plan {
-            Plan::LogIn { extension, pin } => Effect::CheckPin(
+        let effect = match leads_to {
+            LeadsTo::LogIn { extension, pin } => Effect::CheckPin(
                 LogIn::new(asker, device, of(extension), surface, origin),
                 Proof::Clear(Pin::new(pin)),
             ),
-            Plan::LogOut { extension, pin } => {
+            LeadsTo::LogOut { extension, pin } => {
                 let log_out =
                     LogIn { leaves: true, ..LogIn::new(asker, device, of(extension), surface, origin) };
                 Effect::CheckPin(log_out, Proof::Clear(Pin::new(pin)))
             }
-            Plan::Refuse(refusal) => {
+            LeadsTo::Refuse(refusal) => {
                 Effect::Refused { asker, device, extension: None, refusal, surface, origin }
             }
-            Plan::LeaveHere | Plan::Talk(_) => Effect::LogOut { asker, device, surface, origin },
+            LeadsTo::LeaveHere => Effect::LogOut { asker, device, surface, origin },
+            LeadsTo::Talk(_) => unreachable!("the attendant talks already"),
         };
         self.effects.push(effect);
     }
 }
 
 /// What a code that was dialled at this phone leads to.
-fn plan<'a>(work: &Work<'_>, tenant: &Tenant, caller: &Caller, dialled: Dialled<'a>) -> Plan<'a> {
+fn leads_to<'a>(work: &Work<'_>, tenant: &Tenant, caller: &Caller, dialled: Dialled<'a>) -> LeadsTo<'a> {
     let seat = || match caller {
         Caller::Device(device) => work.ctx.tables.seats.seat_at(&tenant.customer, device),
         Caller::Extension(_) => None,
     };
     match (dialled, caller) {
         (Dialled::LogIn(typed), Caller::Device(device)) => log_in(work, tenant, device, typed),
-        (Dialled::LogIn(_), Caller::Extension(_)) => Plan::Refuse(Refusal::NotASharedPhone),
+        (Dialled::LogIn(_), Caller::Extension(_)) => LeadsTo::Refuse(Refusal::NotASharedPhone),
         (Dialled::LogOut(typed), _) => log_out(work, tenant, caller, seat().as_deref(), typed),
         (Dialled::Toggle(typed), Caller::Device(device)) => match seat() {
-            Some(seat) if typed.extension.is_none() => Plan::Talk(Wish::LogOutOf {
+            Some(seat) if typed.extension.is_none() => LeadsTo::Talk(Wish::LogOutOf {
                 extension: seat.extension.clone(),
                 needs_pin: tenant.seats.logout_pin,
             }),
@@ -110,29 +111,31 @@ fn plan<'a>(work: &Work<'_>, tenant: &Tenant, caller: &Caller, dialled: Dialled<
         (Dialled::Toggle(typed), Caller::Extension(_)) if tenant.seats.codes_from == CodesFrom::Any => {
             log_out(work, tenant, caller, None, typed)
         }
-        (Dialled::Toggle(_), Caller::Extension(_)) => Plan::Refuse(Refusal::NotASharedPhone),
-        (Dialled::Who, _) => Plan::Talk(Wish::Who),
+        (Dialled::Toggle(_), Caller::Extension(_)) => LeadsTo::Refuse(Refusal::NotASharedPhone),
+        (Dialled::Who, _) => LeadsTo::Talk(Wish::Who),
         (Dialled::ChangePin(_), Caller::Extension(_)) if tenant.seats.codes_from == CodesFrom::Pool => {
-            Plan::Refuse(Refusal::NotASharedPhone)
+            LeadsTo::Refuse(Refusal::NotASharedPhone)
         }
-        (Dialled::ChangePin(typed), _) => Plan::Talk(Wish::ChangePin {
+        (Dialled::ChangePin(typed), _) => LeadsTo::Talk(Wish::ChangePin {
             extension: match (typed.extension, caller) {
                 (Some(extension), _) => Some(seating::extension_typed(&work.ctx.settings, tenant, extension)),
                 (None, Caller::Extension(own)) => Some(own.clone()),
                 (None, Caller::Device(_)) => seat().map(|seat| seat.extension.clone()),
             },
         }),
-        (Dialled::Malformed | Dialled::NotACode, _) => Plan::Refuse(Refusal::Malformed),
+        (Dialled::Malformed | Dialled::NotACode, _) => LeadsTo::Refuse(Refusal::Malformed),
     }
 }
 
-fn log_in<'a>(work: &Work<'_>, tenant: &Tenant, device: &Place, typed: Typed<'a>) -> Plan<'a> {
+fn log_in<'a>(work: &Work<'_>, tenant: &Tenant, device: &Place, typed: Typed<'a>) -> LeadsTo<'a> {
     match (typed.extension, typed.pin) {
-        (Some(extension), Some(pin)) => dialled_whole(tenant, pin, Plan::LogIn { extension, pin }),
-        (Some(extension), None) => Plan::Talk(Wish::LogIn { extension: Some(text(extension)), last: None }),
+        (Some(extension), Some(pin)) => dialled_whole(tenant, pin, LeadsTo::LogIn { extension, pin }),
+        (Some(extension), None) => {
+            LeadsTo::Talk(Wish::LogIn { extension: Some(text(extension)), last: None })
+        }
         (None, _) => {
             let last = seating::last_user(work, tenant, device);
-            Plan::Talk(Wish::LogIn { extension: None, last })
+            LeadsTo::Talk(Wish::LogIn { extension: None, last })
         }
     }
 }
@@ -145,36 +148,36 @@ fn log_out<'a>(
     caller: &Caller,
     seat: Option<&Seat>,
     typed: Typed<'a>,
-) -> Plan<'a> {
+) -> LeadsTo<'a> {
     let needs_pin = tenant.seats.logout_pin;
     let sits_here = |typed: &[u8]| {
         seat.is_some_and(|seat| seat.extension == seating::extension_typed(&work.ctx.settings, tenant, typed))
     };
     match (typed.extension, typed.pin, caller) {
-        (Some(extension), Some(pin), _) => dialled_whole(tenant, pin, Plan::LogOut { extension, pin }),
-        (Some(extension), None, _) if !needs_pin && sits_here(extension) => Plan::LeaveHere,
-        (Some(extension), ..) => Plan::Talk(Wish::LogOut { extension: text(extension) }),
+        (Some(extension), Some(pin), _) => dialled_whole(tenant, pin, LeadsTo::LogOut { extension, pin }),
+        (Some(extension), None, _) if !needs_pin && sits_here(extension) => LeadsTo::LeaveHere,
+        (Some(extension), ..) => LeadsTo::Talk(Wish::LogOut { extension: text(extension) }),
         (None, _, Caller::Extension(own)) => {
-            Plan::Talk(Wish::LogOutOf { extension: own.clone(), needs_pin: true })
+            LeadsTo::Talk(Wish::LogOutOf { extension: own.clone(), needs_pin: true })
         }
         (None, _, Caller::Device(_)) => match seat {
             Some(seat) if needs_pin => {
-                Plan::Talk(Wish::LogOutOf { extension: seat.extension.clone(), needs_pin })
+                LeadsTo::Talk(Wish::LogOutOf { extension: seat.extension.clone(), needs_pin })
             }
-            Some(_) => Plan::LeaveHere,
-            None => Plan::Refuse(Refusal::NobodySits),
+            Some(_) => LeadsTo::LeaveHere,
+            None => LeadsTo::Refuse(Refusal::NobodySits),
         },
     }
 }
 
 /// Whether a PIN may stand in what is dialled (SEC-9), and can be one.
-fn dialled_whole<'a>(tenant: &Tenant, pin: &[u8], plan: Plan<'a>) -> Plan<'a> {
+fn dialled_whole<'a>(tenant: &Tenant, pin: &[u8], goes_on: LeadsTo<'a>) -> LeadsTo<'a> {
     if !tenant.seats.dial_pin {
-        Plan::Refuse(Refusal::PinNotDialled)
+        LeadsTo::Refuse(Refusal::PinNotDialled)
     } else if pin.len() > Pin::LENGTH_MAX {
-        Plan::Refuse(Refusal::Malformed)
+        LeadsTo::Refuse(Refusal::Malformed)
     } else {
-        plan
+        goes_on
     }
 }
 

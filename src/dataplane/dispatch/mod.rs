@@ -37,6 +37,7 @@ use crate::transaction::{self, Event, Key, Reception, Response};
 
 /// Calls of the attendant that are looked after in one go: each may play a prompt or hang up.
 const TALKS_MAX: usize = 256;
+
 /// A seat that ends when it is its turn.
 pub(crate) struct Leaving {
     device: Place,

@@ -106,7 +106,7 @@ impl Rooms {
                 }
                 let (ctx, certified) = (&*work.ctx, work.certified);
                 let native =
-                    registrar::decide(ctx, &tenant, extension, &register, certified, !is_believed, work.now);
+                    registrar::meaning(ctx, &tenant, extension, &register, certified, !is_believed, work.now);
                 // Whose phone it is decides as whom it registers.
                 self.on_extension(work, &register, native, registrant);
             }

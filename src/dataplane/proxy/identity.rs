@@ -30,7 +30,7 @@ pub(crate) struct Foreign;
 /// A device speaks as the extension that sits there; its From may name itself or that extension. An ordinary
 /// phone speaks as its own extension. Both may be anonymous. A domain that is none of ours is put right. `home` is the
 /// tenant of whoever speaks: another than that of the account where a visitor sits.
-pub(crate) fn decide(
+pub(crate) fn from_of(
     ctx: &Context,
     tenant: &Tenant,
     home: &Tenant,

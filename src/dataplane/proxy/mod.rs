@@ -35,7 +35,7 @@ pub(crate) use emergency::{
     Emergency, EmergencyCaller, ForHelp, WARNING as EMERGENCY_WARNING, called_back, emergency_caller,
     failed as emergency_failed, forget_call_backs, of_call_back, of_routes, tenant_visited,
 };
-pub(crate) use identity::{From, addr, decide, of_place, of_user};
+pub(crate) use identity::{From, addr, from_of, of_place, of_user};
 pub(crate) use outside::{of_route, refused as refused_outside};
 pub(crate) use pidf_lo::located;
 pub(crate) use plan::{Plan, Sender};

@@ -7,6 +7,6 @@ mod request;
 mod update;
 
 pub(crate) use answer::{Granted, write_granted};
-pub(crate) use native::{Native, Wish, decide};
+pub(crate) use native::{Native, Wish, meaning};
 pub(crate) use request::Register;
 pub(crate) use update::{Outcome, OwnMax, Registration, Sender, update};

@@ -44,8 +44,9 @@ pub(crate) enum Wish {
     Ask,
 }
 
-/// Decides. Without a proof nothing that concerns a seat is decided. Reading marks renews the silence they wait for: every REGISTER that is refused for one counts.
-pub(crate) fn decide(
+/// What this REGISTER is, which without a proof is nothing that concerns a seat. Reading marks renews the silence they wait
+/// for: every REGISTER that is refused for one counts.
+pub(crate) fn meaning(
     ctx: &Context,
     tenant: &Tenant,
     extension: &Extension,

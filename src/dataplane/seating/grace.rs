@@ -11,13 +11,13 @@ use crate::now::Mono;
 /// Devices that un-registered: as many as are configured at most.
 #[derive(Default)]
 pub(super) struct Grace {
-    leaving: HashMap<Place, Leaving, NameHasher>,
+    devices: HashMap<Place, Unregistered, NameHasher>,
     /// When each is looked at, which may be too early: it has one entry, however often it un-registers.
     looks: BinaryHeap<Reverse<(Mono, Place)>>,
 }
 
 /// What a device un-registered that had been taken natively.
-pub(super) struct Leaving {
+pub(super) struct Unregistered {
     pub(super) extension: Place,
     pub(super) epoch: u64,
     /// When its grace is over.
@@ -27,23 +27,23 @@ pub(super) struct Leaving {
 
 impl Grace {
     /// A device has un-registered. The grace of its last un-REGISTER counts.
-    pub(super) fn begin(&mut self, device: Place, leaving: Leaving) {
-        match self.leaving.entry(device) {
-            Entry::Occupied(mut known) => drop(known.insert(leaving)),
+    pub(super) fn begin(&mut self, device: Place, unregistered: Unregistered) {
+        match self.devices.entry(device) {
+            Entry::Occupied(mut known) => drop(known.insert(unregistered)),
             Entry::Vacant(place) => {
-                self.looks.push(Reverse((leaving.due, place.key().clone())));
-                place.insert(leaving);
+                self.looks.push(Reverse((unregistered.due, place.key().clone())));
+                place.insert(unregistered);
             }
         }
     }
 
     /// Takes a device whose grace is over.
-    pub(super) fn take_due(&mut self, now: Mono) -> Option<(Place, Leaving)> {
+    pub(super) fn take_due(&mut self, now: Mono) -> Option<(Place, Unregistered)> {
         while let Some(Reverse((look, _))) = self.looks.peek()
             && *look <= now
         {
             let Reverse((_, device)) = self.looks.pop()?;
-            let Entry::Occupied(known) = self.leaving.entry(device) else { continue };
+            let Entry::Occupied(known) = self.devices.entry(device) else { continue };
             if known.get().due <= now {
                 return Some(known.remove_entry());
             }
