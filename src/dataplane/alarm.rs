@@ -13,7 +13,6 @@ use std::sync::Arc;
 use crate::audit::{Event, Kind};
 use crate::context::{Owner, Work};
 use crate::flow::Flow;
-use crate::output::{Output, Report};
 use crate::proxy::{self, Target};
 use crate::settings::{Tenant, Told};
 use crate::slots::{SlotKey, Slots};
@@ -169,7 +168,7 @@ impl Alarms {
 fn not_told(work: &mut Work<'_>, tenant: &Tenant, told: &str) {
     work.ctx.counters.emergency_notices_failed += 1;
     let event = Event::new(Kind::EmergencyCall, "not-notified", &tenant.id, work.now.wall).with("told", told);
-    work.out.push(Output::Report(Report::Event(Box::new(event.into_owned()))));
+    work.out.event(event);
 }
 
 /// What people read: that there was a call, from where, and where to call back.

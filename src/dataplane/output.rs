@@ -106,6 +106,11 @@ impl Outbox {
         self.outputs.push(output);
     }
 
+    /// Tells the audit trail of something that is no change of seats.
+    pub(crate) fn event(&mut self, event: Event<'_>) {
+        self.push(Output::Report(Report::Event(Box::new(event.into_owned()))));
+    }
+
     /// The octets of a range.
     pub fn bytes(&self, range: &Range<usize>) -> &[u8] {
         self.arena.get(range.clone()).unwrap_or_default()

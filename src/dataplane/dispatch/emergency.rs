@@ -12,7 +12,6 @@ use crate::audit::{Event, Kind};
 use crate::context::{Answer, Work};
 use crate::flow::Flow;
 use crate::hotdesk::{self, CalledForHelp, Caller, Origin, Place};
-use crate::output::{Output, Report};
 use crate::proxy::{self, Emergency, EmergencyCaller, ForHelp, Plan, Sender, Target};
 use crate::request_uri;
 use crate::settings::{Account, LocationForm, Tenant};
@@ -72,7 +71,7 @@ impl Rooms {
         work.ctx.counters.emergency_calls += 1;
         let targets = proxy::of_routes(work.ctx, visited, help.caller.site, number);
         let event = event(work, flow, headers, &help, &targets);
-        work.out.push(Output::Report(Report::Event(Box::new(event.clone()))));
+        work.out.event(event.clone());
         if targets.is_empty() {
             work.ctx.counters.emergency_unrouted += 1;
             let answer =
@@ -180,9 +179,8 @@ fn called_back(
         Caller::Extension(extension) => event = event.of_extension(extension),
         Caller::Unknown => {}
     }
-    let event = event.into_owned();
     work.ctx.counters.emergency_call_backs += 1;
-    work.out.push(Output::Report(Report::Event(Box::new(event))));
+    work.out.event(event);
 }
 
 /// What the audit trail is told of a call for help, and whoever is to be told.

@@ -8,7 +8,6 @@ use crate::audit::Event;
 use crate::context::{Context, Work};
 use crate::hotdesk::{DeferredEnd, Look, Occasion, Origin, Seat, Surface};
 use crate::now::Now;
-use crate::output::{Output, Report};
 use crate::seating::{self, customer_of};
 
 /// Below this the wall clock is slewed, which adds up, or read late; above it somebody has set it.
@@ -94,7 +93,7 @@ impl Rooms {
                 self.leaving.push_back(Leaving { device, end, now: false, last_of: None });
             } else {
                 let event = Event::of_ending(&seat, end.cause, end.at, work.now.wall, &work.ctx.settings);
-                work.out.push(Output::Report(Report::Event(Box::new(event.into_owned()))));
+                work.out.event(event);
             }
         }
     }

@@ -433,7 +433,7 @@ impl Rooms {
                         at,
                         settings,
                     );
-                    work.out.push(Output::Report(Report::Event(Box::new(tried.into_owned()))));
+                    work.out.event(tried);
                     self.refused(work, asker, refusal);
                 }
             }

@@ -13,7 +13,7 @@ use crate::flow::Flow;
 use crate::hotdesk::{CallBack, CalledForHelp, Caller, Place};
 use crate::location::device_hash;
 use crate::now::Now;
-use crate::output::{Output, Report};
+use crate::output::Output;
 use crate::phone;
 use crate::query::Record;
 use crate::settings::{Account, Device, Site, Tenant};
@@ -200,8 +200,7 @@ pub(crate) fn failed(work: &mut Work<'_>, plan: &Plan, reason: &'static str, sta
     let mut event = help.event.clone();
     event.at = work.now.wall;
     event.reason = reason.into();
-    let event = event.with("status", status.to_string()).into_owned();
-    work.out.push(Output::Report(Report::Event(Box::new(event))));
+    work.out.event(event.with("status", status.to_string()));
 }
 
 /// A dialog is over. If it was that of a call for help, its phone is held, and can be called back, from now on for as long
@@ -228,7 +227,7 @@ pub(crate) fn over(work: &mut Work<'_>, dialog: u64) {
         Caller::Extension(extension) => event = event.of_extension(extension),
         Caller::Unknown => {}
     }
-    work.out.push(Output::Report(Report::Event(Box::new(event.into_owned()))));
+    work.out.event(event);
     store(work, Record::CalledForHelp { key: call.key.clone(), call: Some(Arc::new(call)) });
 }
 

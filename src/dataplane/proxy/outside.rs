@@ -6,7 +6,6 @@ use crate::audit::{Event, Kind};
 use crate::context::{Answer, Context, Work};
 use crate::flow::Flow;
 use crate::hotdesk::{OneTooMany, Origin, Place};
-use crate::output::{Output, Report};
 use crate::refusal::Refusal;
 use crate::settings::{Route, Tenant};
 
@@ -72,8 +71,7 @@ pub(crate) fn refused(
     if let Some(extension) = sender.account.as_ref().filter(is_extension) {
         event = event.of_extension(extension);
     }
-    let event = event.into_owned();
-    work.out.push(Output::Report(Report::Event(Box::new(event))));
+    work.out.event(event);
 }
 
 /// A dialog is no more; if it was a call by a route, there may be another.

@@ -10,7 +10,7 @@ use super::{PIN_WITHIN, was_right, wrong_pin};
 use crate::audit::{Event, Kind};
 use crate::context::Work;
 use crate::effect::{Effect, LogIn};
-use crate::output::{Output, Report};
+use crate::output::Output;
 use crate::pending::{Pending, Waiting};
 use crate::query::{FALLBACK_PIN, Pin, PinChange, PinChangeVerdict, Query};
 use crate::refusal::Refusal;
@@ -75,5 +75,5 @@ fn record(work: &mut Work<'_>, by: &LogIn) {
         .of_extension(&by.extension)
         .by_way_of(by.surface)
         .asked_by(&by.origin);
-    work.out.push(Output::Report(Report::Event(Box::new(event.into_owned()))));
+    work.out.event(event);
 }

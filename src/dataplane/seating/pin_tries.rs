@@ -4,7 +4,7 @@ use crate::audit::{Event, Kind};
 use crate::context::{Context, Work};
 use crate::effect::{Effect, LogIn};
 use crate::hotdesk::{Origin, Place, Surface};
-use crate::output::{Done, Output, Report};
+use crate::output::Done;
 use crate::query::PinReject;
 use crate::refusal::Refusal;
 use crate::tables::{self, Tables};
@@ -28,7 +28,7 @@ pub(super) fn wrong_pin(work: &mut Work<'_>, log_in: LogIn, reject: PinReject) -
         let event = if is_device { event.at_device(device, settings) } else { event };
         // What was typed and names nobody may be a PIN.
         let event = if reject == PinReject::UnknownExtension { event } else { event.of_extension(extension) };
-        work.out.push(Output::Report(Report::Event(Box::new(event.into_owned()))));
+        work.out.event(event);
     }
     let source = origin.source.map(|source| source.ip());
     let alarm = tables.pins.count(source, device.tenant(), work.now.mono);
@@ -36,7 +36,7 @@ pub(super) fn wrong_pin(work: &mut Work<'_>, log_in: LogIn, reject: PinReject) -
         let Some(wrong) = wrong else { continue };
         counters.pin_alarms += 1;
         let event = event(reason).with("wrong_pins", wrong.to_string());
-        work.out.push(Output::Report(Report::Event(Box::new(event.into_owned()))));
+        work.out.event(event);
     }
     let refusal = match reject {
         PinReject::UnknownExtension => Refusal::UnknownExtension,
@@ -78,6 +78,6 @@ pub(crate) fn unlock(
         shared.pins.unlock(&places, extension);
     }
     let event = event.of_extension(extension).by_way_of(Surface::Api).asked_by(&origin);
-    work.out.push(Output::Report(Report::Event(Box::new(event.into_owned()))));
+    work.out.event(event);
     Ok(Done::Unlocked)
 }
