@@ -26,6 +26,13 @@ pub(super) fn renew(secrets: &mut Secrets, wall: u64, call_max: Duration) -> boo
     let keys = &mut secrets.routing_keys;
     let before = keys.len();
     let opens_for = millis(SEALS_FOR + call_max);
+    // The first has sealed until now. A clock by which even that is too old was set ahead, and would take their way from calls
+    // that are up: the first counts as made now, and the others before it as they were.
+    let age = keys.first().map_or(0, |key| wall.saturating_sub(key.made_at));
+    let is_set_ahead = age > opens_for;
+    if is_set_ahead {
+        keys.iter_mut().for_each(|key| key.made_at += age);
+    }
     // A key of the future was made before the clock was set back: it is as good as one of now.
     keys.retain(|key| wall.saturating_sub(key.made_at) <= opens_for);
     let fresh = keys.first().is_some_and(|key| wall.abs_diff(key.made_at) < millis(SEALS_FOR));
@@ -37,7 +44,7 @@ pub(super) fn renew(secrets: &mut Secrets, wall: u64, call_max: Duration) -> boo
     }
     let has_all = secrets.gruu_key.is_some();
     secrets.gruu_key.get_or_insert_with(|| GruuKey(random()));
-    !fresh || !has_all || secrets.routing_keys.len() != before
+    is_set_ahead || !fresh || !has_all || secrets.routing_keys.len() != before
 }
 
 fn millis(span: Duration) -> u64 {
@@ -91,6 +98,22 @@ mod tests {
         renew(&mut secrets, 11 * DAY, CALL_MAX);
 
         assert_eq!(ids(&secrets), [0, 255]);
+    }
+
+    #[test]
+    fn a_clock_set_years_ahead_forgets_none_and_from_then_on_they_grow_old_as_before() {
+        let mut secrets = Secrets::default();
+        renew(&mut secrets, 10 * DAY, CALL_MAX);
+        renew(&mut secrets, 11 * DAY, CALL_MAX);
+        let ahead = 11 * DAY + DAY / 24 + 1000 * DAY;
+
+        assert!(renew(&mut secrets, ahead, CALL_MAX));
+        assert_eq!(ids(&secrets), [1, 0]);
+
+        assert!(renew(&mut secrets, ahead + DAY / 4, CALL_MAX));
+        assert_eq!(ids(&secrets), [1]);
+        assert!(renew(&mut secrets, ahead + DAY, CALL_MAX));
+        assert_eq!(ids(&secrets), [2, 1]);
     }
 
     #[test]
