@@ -3,7 +3,7 @@
 use bench::phone::{Phone, Transport, connect, hang_up};
 
 use super::call;
-use crate::edge::{Edge, Plan, log_in_code};
+use crate::edge::{Edge, Plan, desk, log_in_code};
 
 /// In a message that panics whoever handles it.
 const DEADLY: &str = "deadly-subject";
@@ -68,20 +68,27 @@ fn a_worker_that_panics_begins_anew_and_phones_on_connections_come_back() {
 
 #[test]
 fn a_worker_that_panics_in_a_stop_goes_on_with_it() {
-    let mut edge = Edge::start(plan());
-    let mut caller = edge.taken_desk(Transport::Udp, 1);
-    let mut callee = edge.taken_desk(Transport::Udp, 2);
-    // What is under way keeps the edge from ending at once.
-    caller.dial("1002").unwrap();
-    callee.rings().unwrap();
+    // On a machine that stands still for five seconds the stop is over before the worker can panic.
+    for _ in 0..5 {
+        let mut edge = Edge::start(plan());
+        let mut caller = edge.taken_desk(Transport::Udp, 1);
+        let mut callee = edge.taken_desk(Transport::Udp, 2);
+        let deadly = caller.draft("OPTIONS", "sip:demo.hotdesk").with("Subject", DEADLY);
+        // What is under way keeps the edge from ending at once.
+        caller.dial("1002").unwrap();
+        callee.rings().unwrap();
 
-    edge.plant("worker-panics", DEADLY);
-    edge.signal("TERM");
-    edge.wait_for_log("finishing what is under way");
-    kill_worker(&mut caller);
+        edge.plant("worker-panics", DEADLY);
+        edge.signal("TERM");
+        edge.wait_for_log("finishing what is under way");
+        let is_sent = caller.send(&deadly, &desk(1), None).is_ok();
 
-    edge.wait_for_log("and starts anew");
-    assert!(edge.wait_for_end().success());
+        assert!(edge.wait_for_end().success());
+        if is_sent && edge.has_logged("starts anew") {
+            return;
+        }
+    }
+    panic!("no worker panicked in a stop");
 }
 
 #[test]
