@@ -306,14 +306,25 @@ fn every_promise_of_security_names_a_test_that_exists() {
     assert_none(&offences, "docs/security.md: … | `test file::test name`, or open: why");
 }
 
-/// Which of the tests that a cell names as `file::name` are not there.
+#[test]
+fn ways_through_the_source_lead_along_functions_that_exist() {
+    let page = text(&root().join("docs/architecture.md"));
+    let steps: Vec<_> = page.lines().filter(|line| line.contains("`src/") && line.contains("::")).collect();
+    assert!(steps.len() > 10, "docs/architecture.md leads through the source");
+    let is_step = |name: &&str| name.starts_with("src/") && name.contains("::");
+    let named = steps.iter().flat_map(|line| quoted(line)).filter(is_step);
+    let offences: Vec<_> = named.flat_map(|name| missing(&format!("`{name}`"))).collect();
+    assert_none(&offences, "docs/architecture.md: `file::function`");
+}
+
+/// Which of the tests or functions that a cell names as `file::name` are not there.
 fn missing(cell: &str) -> Vec<String> {
     let is_missing = |test: &&str| {
         let (file, name) = test.split_once("::").unwrap_or((test, ""));
         let path = root().join(file);
         !(path.is_file() && text(&path).contains(&format!("fn {name}(")))
     };
-    quoted(cell).filter(is_missing).map(|test| format!("no such test: {test}")).collect()
+    quoted(cell).filter(is_missing).map(|test| format!("not there: {test}")).collect()
 }
 
 fn quoted(cell: &str) -> impl Iterator<Item = &str> {
