@@ -169,7 +169,7 @@ impl<'e, 'a> Rewrite<'e, 'a> {
     }
 
     /// Removes the topmost value of that header, be it alone on its line or the first of a list; called again,
-    /// the next one. Says whether there was one.
+    /// the next one. Empty lines above it, which are no values, go with it. Says whether there was one.
     pub fn remove_first_value(&mut self, name: Name) -> bool {
         for (number, line) in self.message.index.lines.iter().enumerate() {
             if line.name != name || name == Name::ContentLength {
@@ -177,6 +177,10 @@ impl<'e, 'a> Rewrite<'e, 'a> {
             }
             let whole = line.start..self.message.index.line_end(number) as u16;
             if self.edits.iter().any(|edit| edit.from == whole.start && edit.to == whole.end) {
+                continue;
+            }
+            if line.value == line.value_end {
+                self.remove(whole);
                 continue;
             }
             // Values of this line that are gone already.
@@ -417,6 +421,18 @@ mod tests {
              Route: <sip:r2;lr>\r\nFrom: \"A\" <sip:a@a>;tag=1\r\nContent-Type: text/plain\r\nl: 3\r\n\
              X-Ours: y  Evil: z\r\n\r\nold"
         );
+    }
+
+    #[test]
+    fn the_topmost_value_goes_though_a_line_above_it_is_empty() {
+        let response = "SIP/2.0 200 OK\r\nVia:\r\nVia: SIP/2.0/UDP us\r\nv: \r\nVia: SIP/2.0/UDP a\r\n\r\n";
+
+        let text = rewritten(response, |rewrite, message| {
+            assert_eq!(message.top_via().expect("good").host.raw(), b"us");
+            assert!(rewrite.remove_first_value(Name::Via));
+        });
+
+        assert!(text.starts_with("SIP/2.0 200 OK\r\nv: \r\nVia: SIP/2.0/UDP a\r\n"), "{text}");
     }
 
     #[test]
