@@ -189,7 +189,7 @@ impl Work<'_> {
             (401, "Unauthorized", sip::Name::WwwAuthenticate)
         };
         let tag = Print::of_message(request).tag(&self.ctx.tables.branch_key);
-        let nonce = self.ctx.tables.nonces.make(self.now.mono, self.ctx.random.bytes());
+        let nonce = self.ctx.tables.nonces.make(self.now.mono, self.ctx.random.bytes(), flow.remote.ip());
         let challenge = Challenge::new(tenant.realm(), &nonce, stale, &tenant.registrar);
         self.out.message(*flow, |buffer| {
             let options = options(flow, &tag);

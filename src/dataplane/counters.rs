@@ -30,6 +30,7 @@ counters! {
     dropped_denied: "Messages dropped unread because the listener denies their network.",
     dropped_over_limit: "Messages dropped unread because their source sent too many or is banned.",
     bans: "Scanners, sweepers and guessers that were banned.",
+    slowed: "Scanners and sweepers that were slowed: anybody may have sent their datagrams.",
     shed_log_ins: "Log-ins, subscriptions and requests of strangers refused because of overload.",
     shed_registrations: "REGISTER requests of new phones refused because of overload.",
     shed_refreshes: "REGISTER requests of known phones refused because of overload.",

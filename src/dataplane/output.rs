@@ -1,9 +1,10 @@
 //! All that may leave the dataplane: messages in one reused arena, and the few things that are no message.
 
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::admission::bans::Ban;
+use crate::admission::bans::{Ban, Offence};
 use crate::audit::Event;
 use crate::flow::{ConnectionId, Flow, WorkerId};
 use crate::hotdesk::{Seat, SeatChange};
@@ -76,6 +77,8 @@ pub enum Report {
     Event(Box<Event<'static>>),
     /// Somebody is not listened to for so long.
     Banned(Ban, Duration),
+    /// Somebody scans in the name of this address and port, and is listened to slowly for so long.
+    Slowed(SocketAddr, Offence, Duration),
     /// The store did not take a change that stands in memory all the same.
     NotDurable,
 }

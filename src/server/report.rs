@@ -20,6 +20,11 @@ pub(super) fn write(worker: WorkerId, report: &Report) {
                 Some(port) => warn!(%address, port, reason, seconds, over, "banned port"),
             }
         }
+        Report::Slowed(source, offence, time) => {
+            let (address, port, reason, seconds) =
+                (source.ip(), source.port(), offence.code(), time.as_secs());
+            warn!(%address, port, reason, seconds, over = "datagrams", "slowed port");
+        }
         Report::NotDurable => warn!(worker = worker.0, "a change stands in memory and not in the store"),
         other => warn!(worker = worker.0, report = ?other, "report"),
     }

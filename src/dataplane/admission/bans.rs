@@ -40,7 +40,7 @@ pub struct Ban {
     /// `None`: all its ports that have not proved whose they are. Else there are phones behind the address, and this one
     /// alone is meant.
     pub port: Option<u16>,
-    /// Its connections too, since it spoke over one. Else its datagrams alone: anybody can write an address into those.
+    /// Its connections too, since it spoke over one. Else its datagrams alone.
     pub connections: bool,
     /// Why.
     pub offence: Offence,

@@ -104,6 +104,8 @@ struct Entry {
     proved_until: u32,
     /// Second until which what belongs to calls is taken from it as a call for help is: it has made one.
     helps_until: u32,
+    /// Second until which each message costs it what a failure does.
+    slow_until: u32,
     /// Nanoseconds a message costs it; 0: what the settings say.
     cost: u32,
     /// Of the last wrong digest.
@@ -159,6 +161,7 @@ impl Sources {
         let Some(source) = self.current() else { return Standing::Over };
         let is_proved = source.is_proved(now);
         if source.is_over(now) {
+            source.slow_no_longer(now.seconds());
             // A port is one phone, unless what has proved itself there is a gateway for many.
             if !is_proved || !source.look_again(now, source_rate, || phones().saturating_mul(per_phone)) {
                 return Standing::Over;
@@ -218,6 +221,7 @@ impl Sources {
     pub(crate) fn proved(&mut self, now: Mono, seconds: u32) {
         if let Some(source) = self.current() {
             source.proved_until = now.seconds().saturating_add(seconds);
+            source.slow_no_longer(u32::MAX);
         }
     }
 
@@ -258,6 +262,14 @@ impl Sources {
             return source.fault(now, fault, hash, policy);
         }
         self.address(now, flow).fault(now, fault, hash, policy)
+    }
+
+    /// The current source is listened to slowly for a while, unless it proves whose it is. False: it was before.
+    pub(crate) fn slow(&mut self, now: Mono, until: Mono) -> bool {
+        let Some(source) = self.current() else { return false };
+        let is_news = source.slow_until <= now.seconds();
+        (source.slow_until, source.cost) = (until.seconds(), FAILURE.as_nanos() as u32);
+        is_news
     }
 
     /// Nothing more is taken from who is banned. False: he was before.
@@ -349,6 +361,13 @@ impl Entry {
         self.debt(now) > BURST + RESERVE
     }
 
+    /// If it was to be slow until `second` at most, it is no longer.
+    fn slow_no_longer(&mut self, second: u32) {
+        if self.slow_until != 0 && self.slow_until <= second {
+            (self.slow_until, self.cost) = (0, 0);
+        }
+    }
+
     fn cost_by(&self, rate: Rate) -> u32 {
         if self.cost == 0 { rate.nanos } else { self.cost }
     }
@@ -403,16 +422,19 @@ impl Entry {
             (self.window, self.unknown_users, self.wrong_digests) = (window, 0, 0);
         }
         match fault {
-            Fault::Scanner => return true,
-            Fault::UnknownUser(_) => self.unknown_users |= 1 << (hash % 64),
-            Fault::WrongDigest(print) if print == self.print => {}
+            Fault::Scanner => true,
+            Fault::UnknownUser(_) => {
+                self.unknown_users |= 1 << (hash % 64);
+                self.unknown_users.count_ones() >= policy.unknown_users_max
+            }
             Fault::WrongDigest(print) => {
-                self.print = print;
-                self.wrong_digests = self.wrong_digests.saturating_add(1);
+                if self.print != print {
+                    self.print = print;
+                    self.wrong_digests = self.wrong_digests.saturating_add(1);
+                }
+                u32::from(self.wrong_digests) >= policy.wrong_digests_max
             }
         }
-        self.unknown_users.count_ones() >= policy.unknown_users_max
-            || u32::from(self.wrong_digests) >= policy.wrong_digests_max
     }
 }
 

@@ -4,8 +4,11 @@
 //! A wrong digest answer costs its source a quarter of a second of what it may send, so that whoever does nothing else is
 //! slowed at once; an unknown user costs what a known one does, or the difference would tell them apart. Too many faults in
 //! ten minutes are a ban: of the address, or, where there are phones behind it or the tenant says that it
-//! is its own, of that one port. A source that has proved whose it is is slowed and never banned, since anybody can
-//! write its address into a datagram.
+//! is its own, of that one port. A source that has proved whose it is is slowed and never banned.
+//!
+//! Anybody can write an address into a datagram. So only who is known to be there is banned: over a connection, or by an answer
+//! to a nonce, which is good from where it was sent to alone. For anything else in datagrams the one port is slowed, and one that
+//! has proved itself not even that.
 
 use std::net::IpAddr;
 
@@ -90,11 +93,22 @@ fn is_too_much(work: &mut Work<'_>, flow: &Flow, tenant: Option<&Tenant>, fault:
     if settings.is_never_limited(flow) {
         return false;
     }
+    let is_there = flow.is_reliable() || matches!(fault, Fault::WrongDigest(_));
     let offence = match fault {
         Fault::Scanner => Offence::Scanner,
         Fault::UnknownUser(_) => Offence::Sweep,
         Fault::WrongDigest(_) => Offence::Guesses,
     };
+    if !is_there {
+        let is_too_much = !sources.is_proved(now.mono) && sources.fault(now.mono, flow, fault, false, policy);
+        if is_too_much && !policy.ban.is_zero() && sources.slow(now.mono, now.mono + policy.ban) {
+            counters.slowed += 1;
+            if sources.may_tell(now.mono) {
+                work.out.push(Output::Report(Report::Slowed(flow.remote, offence, policy.ban)));
+            }
+        }
+        return fault == Fault::Scanner;
+    }
     let is_alone =
         tables.location.phones_behind(address) == 0 && !tenant.is_some_and(|tenant| tenant.owns(address));
     if !sources.fault(now.mono, flow, fault, is_alone, policy)

@@ -1,6 +1,8 @@
 //! The arithmetic of digest access authentication for SIP: MD5, SHA-256 and SHA-512-256, `qop=auth` or none; and the
 //! side that asks, which offers the first two.
 
+use std::net::IpAddr;
+
 use md5::{Digest as _, Md5};
 use sha2::{Sha256, Sha512_256};
 use smallvec::SmallVec;
@@ -190,6 +192,8 @@ pub struct Asked<'a> {
     pub policy: &'a RegistrarPolicy,
     /// The nonces it accepts.
     pub nonces: &'a Nonces,
+    /// From where.
+    pub address: IpAddr,
     /// When.
     pub now: Mono,
 }
@@ -199,9 +203,11 @@ pub struct Asked<'a> {
 pub enum Refused {
     /// There are no digest credentials for the realm.
     Missing,
-    /// They are not what was asked for, the secret is another, or there is no such account.
+    /// They answer a nonce that was sent there, and are not what was asked for, the secret is another, or there is no such
+    /// account.
     Wrong,
-    /// The secret is right; the nonce is too old or of before a restart. Say `stale=true`.
+    /// The nonce is too old, of before a restart, or was not sent there: what was made with it is not looked at, so that
+    /// guesses can be made nowhere but where we are heard. Say `stale=true`.
     Stale,
 }
 
@@ -225,11 +231,12 @@ pub fn verify(
     account: Option<(&str, &SipSecret)>,
     asked: &Asked<'_>,
 ) -> Result<Proof, Refused> {
+    let nonce = credentials.nonce().unwrap_or_default();
+    let NonceState::Valid(nonce) = asked.nonces.verify(nonce, asked.address, asked.now) else {
+        return Err(Refused::Stale);
+    };
     let count = nonce_count(credentials, request, account, asked).ok_or(Refused::Wrong)?;
-    match asked.nonces.verify(credentials.nonce().unwrap_or_default(), asked.now) {
-        NonceState::Valid(nonce) => Ok(Proof { nonce, count }),
-        NonceState::Stale | NonceState::Foreign => Err(Refused::Stale),
-    }
+    Ok(Proof { nonce, count })
 }
 
 /// The nonce count of credentials that are right but for their nonce, `Some(None)` for the kind without a count.

@@ -2,16 +2,21 @@
 //! right answer came, so challenging costs no memory.
 //!
 //! A nonce is 18 octets, written as 24 characters of base64url: when it was made (since start), a random number, and
-//! 80 bits of SipHash-2-4-128 over the two under a key drawn at start. With a nonce of this length what a phone hashes fits
-//! into two blocks of MD5 instead of three, where its `cnonce` is short. After a restart the key is another one and all
-//! nonces of before are [`NonceState::Foreign`].
+//! 80 bits of SipHash-2-4-128 over the two, and over the address it was sent to, under a key drawn at start. With a nonce of
+//! this length what a phone hashes fits into two blocks of MD5 instead of three, where its `cnonce` is short. After a restart
+//! the key is another one and all nonces of before are [`NonceState::Foreign`].
+//!
+//! So whoever answers a nonce hears what is sent to the address he writes into his datagrams: nobody makes wrong answers in
+//! the name of somebody else, and none that was overheard is good from elsewhere.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use siphasher::sip128::SipHasher24;
 use subtle::ConstantTimeEq as _;
 
 use crate::base64url;
+use crate::flow::network_of;
 use crate::now::Mono;
 
 /// How long a nonce is good for. Phones refresh every few minutes with the nonce they have; an hour spares them a
@@ -70,7 +75,7 @@ pub enum NonceState {
     Valid(NonceId),
     /// We made it and it is too old.
     Stale,
-    /// We did not make it, or before the last start.
+    /// We did not make it, or before the last start, or for another address.
     Foreign,
 }
 
@@ -85,22 +90,22 @@ impl Nonces {
         Self { key }
     }
 
-    /// A nonce made `now`; `random` tells it from most others of the same microsecond. Should two be alike, the phone
+    /// A nonce made `now` for whoever is at `address` (for IPv6: in its /64); `random` tells it from most others of the same microsecond. Should two be alike, the phone
     /// that comes second is asked once more.
-    pub fn make(&self, now: Mono, random: [u8; 4]) -> Nonce {
+    pub fn make(&self, now: Mono, random: [u8; 4], address: IpAddr) -> Nonce {
         let fraction = ((now.0 % 1_000_000_000) << FRACTION_BITS) / 1_000_000_000;
         let random = u64::from(u32::from_be_bytes(random)) & ((1 << RANDOM_BITS) - 1);
         let id = u64::from(now.seconds()) << 32 | fraction << RANDOM_BITS | random;
         let mut raw = [0; RAW_LENGTH];
         raw[..8].copy_from_slice(&id.to_be_bytes());
-        raw[8..].copy_from_slice(&self.code(id));
+        raw[8..].copy_from_slice(&self.code(id, address));
         let mut text = [0; NONCE_LENGTH];
         base64url::encode(&raw, &mut text);
         text
     }
 
-    /// What `nonce` is to us `now`. Takes the same time for any code.
-    pub fn verify(&self, nonce: &[u8], now: Mono) -> NonceState {
+    /// What `nonce`, from `address`, is to us `now`. Takes the same time for any code.
+    pub fn verify(&self, nonce: &[u8], address: IpAddr, now: Mono) -> NonceState {
         let mut raw = [0; RAW_LENGTH];
         if !base64url::decode(nonce, &mut raw) {
             return NonceState::Foreign;
@@ -113,15 +118,16 @@ impl Nonces {
             word[..CODE_LENGTH].copy_from_slice(code);
             u128::from_ne_bytes(word)
         };
-        if !bool::from(word(&self.code(id)).ct_eq(&word(code))) {
+        if !bool::from(word(&self.code(id, address)).ct_eq(&word(code))) {
             return NonceState::Foreign;
         }
         let id = NonceId(id);
         if now < id.expires() { NonceState::Valid(id) } else { NonceState::Stale }
     }
 
-    fn code(&self, id: u64) -> [u8; CODE_LENGTH] {
-        let hash = SipHasher24::new_with_key(&self.key).hash(&id.to_le_bytes()).as_bytes();
+    fn code(&self, id: u64, address: IpAddr) -> [u8; CODE_LENGTH] {
+        let facts = u128::from(network_of(address)) << 64 | u128::from(id);
+        let hash = SipHasher24::new_with_key(&self.key).hash(&facts.to_le_bytes()).as_bytes();
         *hash.first_chunk().expect("a code is shorter than the hash")
     }
 }
@@ -137,40 +143,55 @@ mod tests {
     use super::*;
 
     const NOON: Mono = Mono(1_000_000_000_000);
+    const PHONE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
     #[test]
     fn a_nonce_is_known_until_its_hour_is_over() {
         let nonces = Nonces::new([7; 16]);
-        let nonce = nonces.make(NOON, [1, 2, 3, 4]);
+        let nonce = nonces.make(NOON, [1, 2, 3, 4], PHONE);
 
-        let NonceState::Valid(id) = nonces.verify(&nonce, NOON) else { panic!("it is ours") };
+        let NonceState::Valid(id) = nonces.verify(&nonce, PHONE, NOON) else { panic!("it is ours") };
 
         assert_eq!(id.made(), NOON);
         let last = Mono((NOON + LIFETIME).0 - 1);
-        assert_eq!(nonces.verify(&nonce, last), NonceState::Valid(id));
-        assert_eq!(nonces.verify(&nonce, NOON + LIFETIME), NonceState::Stale);
+        assert_eq!(nonces.verify(&nonce, PHONE, last), NonceState::Valid(id));
+        assert_eq!(nonces.verify(&nonce, PHONE, NOON + LIFETIME), NonceState::Stale);
     }
 
     #[test]
     fn nonces_of_another_key_or_with_a_changed_octet_are_foreign() {
         let nonces = Nonces::new([7; 16]);
-        let nonce = nonces.make(NOON, [0; 4]);
+        let nonce = nonces.make(NOON, [0; 4], PHONE);
 
-        assert_eq!(Nonces::new([8; 16]).verify(&nonce, NOON), NonceState::Foreign);
+        assert_eq!(Nonces::new([8; 16]).verify(&nonce, PHONE, NOON), NonceState::Foreign);
         for at in 0..NONCE_LENGTH {
             let mut changed = nonce;
             changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
-            assert_eq!(nonces.verify(&changed, NOON), NonceState::Foreign, "{at}");
+            assert_eq!(nonces.verify(&changed, PHONE, NOON), NonceState::Foreign, "{at}");
         }
         for nonsense in [&b""[..], b"abc", &nonce[..23], &[b'A'; 25], &[b'!'; 24], &[0xff; 24]] {
-            assert_eq!(nonces.verify(nonsense, NOON), NonceState::Foreign);
+            assert_eq!(nonces.verify(nonsense, PHONE, NOON), NonceState::Foreign);
         }
+    }
+
+    #[test]
+    fn a_nonce_is_good_where_it_was_sent_to_and_nowhere_else() {
+        let nonces = Nonces::new([7; 16]);
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        let nonce = nonces.make(NOON, [0; 4], address("2001:db8:0:1::1"));
+
+        assert!(matches!(nonces.verify(&nonce, address("2001:db8:0:1::2"), NOON), NonceState::Valid(_)));
+        for elsewhere in ["2001:db8:0:2::1", "192.0.2.1"] {
+            assert_eq!(nonces.verify(&nonce, address(elsewhere), NOON), NonceState::Foreign);
+        }
+        let nonce = nonces.make(NOON, [0; 4], PHONE);
+        assert_eq!(nonces.verify(&nonce, address("192.0.2.2"), NOON), NonceState::Foreign);
     }
 
     #[test]
     fn later_nonces_have_higher_numbers() {
         let nonces = Nonces::new([7; 16]);
-        let id = |now, random| match nonces.verify(&nonces.make(now, random), now) {
+        let id = |now, random| match nonces.verify(&nonces.make(now, random, PHONE), PHONE, now) {
             NonceState::Valid(id) => id,
             other => panic!("{other:?}"),
         };
@@ -183,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_nonce_is_a_quoted_string_without_escapes() {
-        let nonce = Nonces::new([7; 16]).make(NOON, [255; 4]);
+        let nonce = Nonces::new([7; 16]).make(NOON, [255; 4], PHONE);
 
         assert!(nonce.iter().all(|octet| octet.is_ascii_alphanumeric() || b"-_".contains(octet)));
     }

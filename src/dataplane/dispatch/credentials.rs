@@ -12,6 +12,7 @@ use crate::settings::{Account, Tenant};
 /// from then on, so both are read. An unknown user costs as much as a wrong secret and looks the same.
 pub(super) fn prove(
     work: &Work<'_>,
+    flow: &Flow,
     request: &sip::Message<'_>,
     tenant: &Tenant,
 ) -> Result<(Account, Proof), Refused> {
@@ -19,6 +20,7 @@ pub(super) fn prove(
         uris: &tenant.registrar_uris,
         policy: &tenant.registrar,
         nonces: &work.ctx.tables.nonces,
+        address: flow.remote.ip(),
         now: work.now.mono,
     };
     for header in [sip::Name::Authorization, sip::Name::ProxyAuthorization] {
@@ -57,7 +59,7 @@ pub(super) fn authenticate(
     tenant: &Tenant,
     proxy: bool,
 ) -> Option<Account> {
-    let (account, proof) = match prove(work, request, tenant) {
+    let (account, proof) = match prove(work, flow, request, tenant) {
         Ok(proved) => proved,
         Err(refused) if admission::is_attack(work, flow, request, headers, tenant, refused) => return None,
         Err(refused) => {

@@ -60,7 +60,7 @@ impl Rooms {
         let Incoming { flow, request, headers, .. } = *incoming;
         let from_user = headers.from_uri.user_unescaped();
         // Right credentials tell which phone it is; from a known place the call must not fail over wrong ones.
-        let proved = prove(work, request, home).ok().map(|(account, _)| account);
+        let proved = prove(work, flow, request, home).ok().map(|(account, _)| account);
         let mut caller = proxy::emergency_caller(work.ctx, home, visited, flow, &from_user, proved, work.now);
         if !caller.known {
             let Some(account) = authenticate(work, flow, request, headers, home, true) else { return };

@@ -67,7 +67,7 @@ impl Rooms {
         if !tenant.networks.admit(flow.remote.ip()) {
             return work.answer(flow, request, Answer::new(403, "Not From Here"));
         }
-        let (account, proof) = match prove(work, request, &tenant) {
+        let (account, proof) = match prove(work, flow, request, &tenant) {
             Ok((account, proof)) => (account, Some(proof)),
             Err(refused) => match believed(request, headers, flow, &tenant) {
                 Some(account) => (account, None),
