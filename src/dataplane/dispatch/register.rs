@@ -502,7 +502,9 @@ fn change_bindings(
         counters.bindings_added += added as u64;
         counters.registers_refreshed += u64::from(refreshed > 0);
         counters.bindings_removed += removed as u64;
-        sources.proved(work.now.mono, tenant.registrar.expires_max);
+        if !is_believed {
+            sources.proved(work.now.mono, tenant.registrar.expires_max);
+        }
     }
     outcome
 }

@@ -2,7 +2,7 @@
 
 use dataplane::testing::Office;
 
-use crate::SEED;
+use crate::{SEED, seconds};
 
 /// An office whose tenant trusts 10.1.0.0/16; with phones that log in natively or without.
 fn closed_voice_network(native: bool) -> Office {
@@ -133,6 +133,23 @@ fn phone_elsewhere_is_challenged() {
         office.register(name);
         assert_eq!(statuses(&office, name)[0], 401, "{address}");
     }
+}
+
+#[test]
+fn whoever_is_believed_has_proved_nothing_that_keeps_him_from_a_ban() {
+    let mut office = closed_voice_network(false);
+    office.unbox("soft-1", "1001").seen_at("soft-1", "10.1.0.7:5060");
+    assert_eq!(office.register("soft-1"), Some(200));
+    office["soft-1"].wrong_password = Some("guess".into());
+
+    for _ in 0..40 {
+        office.call("soft-1", "1002");
+        office.advance(seconds(1));
+    }
+
+    let banned = office.tables().bans.list(office.now().mono);
+    let banned: Vec<_> = banned.iter().map(|ban| (ban.address.to_string(), ban.port)).collect();
+    assert_eq!(banned, [("10.1.0.7".to_owned(), Some(5060))]);
 }
 
 #[test]
