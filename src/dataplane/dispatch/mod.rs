@@ -6,6 +6,7 @@ mod credentials;
 mod emergency;
 mod ends;
 mod goal;
+mod native;
 mod register;
 mod seats;
 mod subscriptions;
