@@ -43,15 +43,11 @@ impl Wheel {
         }
         let start = self.at % SPAN;
         let words = self.occupied.len() as u32;
-        // The word the wheel stands in comes twice: first what lies ahead in it, at last what lies behind.
+        // The word the wheel stands in comes twice: first what lies ahead in it, at last, when that is nothing, all of it.
         (0..=words).find_map(|turn| {
             let word = (start / 64 + turn) % words;
             let ahead = u64::MAX << (start % 64);
-            let mask = match turn {
-                0 => ahead,
-                turn if turn == words => !ahead,
-                _ => u64::MAX,
-            };
+            let mask = if turn == 0 { ahead } else { u64::MAX };
             let bits = self.occupied[word as usize] & mask;
             (bits != 0).then(|| {
                 let slot = word * 64 + bits.trailing_zeros();
