@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::binding::Binding;
-use super::draft::{CONTACTS_PER_AOR_MAX, Draft};
+use super::draft::Draft;
 use super::record::{Reader, put_binding, take_binding};
 use crate::now::Now;
 
@@ -84,7 +84,7 @@ pub(super) fn write(draft: &Draft<'_>, now: Now) -> Option<Box<[u8]>> {
 pub(super) fn read(bytes: &[u8], now: Now, expires_max: u32) -> Option<Draft<'_>> {
     let mut reader = Reader(bytes);
     let [version, flags, count] = reader.array()?;
-    if !(VERSION_OLDEST..=VERSION).contains(&version) || usize::from(count) > CONTACTS_PER_AOR_MAX {
+    if !(VERSION_OLDEST..=VERSION).contains(&version) {
         return None;
     }
     let mut draft = Draft::empty(now.mono);

@@ -7,6 +7,8 @@ use crate::auth::NonceId;
 use crate::flow::{ConnectionId, ListenerId, WorkerId};
 
 mod model;
+mod store;
+mod ways_back;
 
 const START: Now = Now { mono: Mono(1_000_000_000), wall: 1_700_000_000_000 };
 
@@ -401,6 +403,23 @@ fn stored_nonsense_is_an_error() {
         }
     }
     assert_eq!(other.import("t/1", &[&good[..], b"x"].concat(), START, 900), Err(ImportError::Record));
+    for version in [0, 3, u8::MAX] {
+        let bad = [&[version], &good[1..]].concat();
+        assert_eq!(other.import("t/1", &bad, START, 900), Err(ImportError::Record), "{version}");
+    }
+}
+
+#[test]
+fn as_many_bindings_as_an_account_may_have_come_back_and_no_more() {
+    let (old, mut upkeep) = (Location::new([1; 16]), upkeep());
+    register(&old, &mut upkeep, "1001", START, binding("sip:p", udp(1), after(600).mono));
+    let one = old.export("t", b"1001", START).unwrap();
+    let stored = |count: usize| [&one[..2], &[count as u8], &one[3..].repeat(count)].concat();
+    let new = Location::new([2; 16]);
+
+    let most = CONTACTS_PER_AOR_MAX;
+    assert_eq!(new.import("t/1", &stored(most), START, 900), Ok(most));
+    assert_eq!(new.import("t/2", &stored(most + 1), START, 900), Err(ImportError::Record));
 }
 
 #[test]

@@ -145,7 +145,9 @@ mod tests {
         assert_eq!(windows.judge(proof(9, 3), 2), NonceUse::Replayed);
         assert_eq!(windows.judge(proof(9, 4), 2), NonceUse::Replayed);
         assert_eq!(windows.judge(proof(9, 6), 2), NonceUse::Fresh);
-        assert_eq!(windows.judge(proof(9, 0), 2), NonceUse::Replayed);
+        for nonce in [9, 10] {
+            assert_eq!(windows.judge(proof(nonce, 0), 2), NonceUse::Replayed, "counts begin at 1");
+        }
     }
 
     #[test]

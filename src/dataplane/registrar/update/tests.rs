@@ -351,6 +351,27 @@ fn a_captured_proof_moves_no_binding() {
 }
 
 #[test]
+fn a_proof_is_good_for_one_refresh() {
+    let mut desk = Desk::ordinary();
+    assert_eq!(desk.proved(1, 1).send("a", 1, A), granted(1, 0, 0));
+    assert_eq!(desk.proved(1, 2).send("a", 2, A), granted(0, 1, 0));
+
+    assert_eq!(desk.proved(1, 2).send("a", 3, A), Outcome::Stale);
+    assert_eq!(desk.proved(1, 1).send("a", 4, A), Outcome::Stale);
+    assert_eq!(desk.proved(1, 3).send("a", 5, A), granted(0, 1, 0));
+}
+
+#[test]
+fn a_binding_that_has_ended_is_bound_anew() {
+    let mut desk = Desk::ordinary();
+    desk.send("a", 1, &format!("{A}Expires: 60\r\n"));
+
+    desk.now = desk.now + Duration::from_secs(61);
+
+    assert_eq!(desk.send("a", 2, A), granted(1, 0, 0));
+}
+
+#[test]
 fn the_proof_of_a_refused_request_serves_for_no_other() {
     let mut desk = Desk::ordinary();
     desk.proved(3, 1);
@@ -467,6 +488,16 @@ fn a_phone_is_known_by_its_instance_else_by_its_uri() {
             "<sip:1001@192.168.1.10:5080>;expires=600;+sip.instance=\"<urn:uuid:2>\"",
         ]
     );
+
+    // Two flows of one phone (RFC 5626).
+    let mut desk = Desk::ordinary();
+    let flow = |reg_id: u8| {
+        let contact = with("sip:1001@192.168.1.10", 1).replace(";+", &format!(";reg-id={reg_id};+"));
+        format!("{contact}Supported: outbound\r\n")
+    };
+    assert_eq!(desk.send("a", 1, &flow(1)), granted(1, 0, 0));
+    assert_eq!(desk.send("b", 1, &flow(2)), granted(1, 0, 0));
+    assert_eq!(desk.send("a", 2, &flow(1)), granted(0, 1, 0));
 
     let mut desk = Desk::ordinary();
     assert_eq!(desk.send("a", 1, "Contact: <sip:%61@10.0.0.1;transport=UDP>\r\n"), granted(1, 0, 0));
