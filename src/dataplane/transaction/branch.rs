@@ -189,6 +189,10 @@ mod tests {
         ] {
             assert_ne!(stateless_of(&other), branch, "{other}");
         }
+        for number in 0..16 {
+            let other = stateless_of(&text.replace("z9hG4bK1", &format!("z9hG4bK{number}")));
+            assert_eq!(decode(&other, &MAC_KEY).expect("it is ours").transaction, None, "{number}");
+        }
     }
 
     #[test]

@@ -154,6 +154,20 @@ fn a_cancel_is_held_until_the_phone_says_something_then_repeated_until_answered(
 }
 
 #[test]
+fn what_is_sent_again_is_counted() {
+    let mut layer = Layer::new();
+    let (client, sent) = layer.send(datagram(), "INVITE", 1, None);
+
+    layer.advance(500);
+    assert_eq!(layer.transactions.take_counts().resent, 1, "the INVITE");
+    layer.receive_response(&response(&sent, 180));
+    layer.cancel(client);
+    layer.advance(1500);
+
+    assert_eq!(layer.transactions.take_counts().resent, 2, "the CANCEL");
+}
+
+#[test]
 fn a_200_that_crosses_the_cancel_wins() {
     let mut layer = Layer::new();
     let (client, sent) = layer.send(datagram(), "INVITE", 1, None);
@@ -162,9 +176,10 @@ fn a_200_that_crosses_the_cancel_wins() {
     let cancel = layer.sent().pop().unwrap();
 
     assert_eq!(layer.receive_response(&response(&sent, 200)), delivered(client, 1));
+    layer.advance(4000);
     assert_eq!(layer.receive_response(&response(&cancel, 481)), Response::Absorbed);
     layer.cancel(client);
-    layer.advance(32_000);
+    layer.advance(28_000);
 
     assert_eq!(layer.sent_words(), [""; 0], "the CANCEL has no more to do");
     assert_eq!(layer.events(), []);

@@ -2,6 +2,7 @@
 
 mod client;
 mod random;
+mod room;
 mod server;
 
 use std::net::SocketAddr;

@@ -84,6 +84,7 @@ fn the_ack_of_a_refusal_ends_its_repetition() {
     let ack = request("ACK", INVITE, ";tag=ours");
     assert_eq!(layer.receive(datagram(), &ack), Reception::Absorbed);
     assert_eq!(layer.receive(datagram(), &ack), Reception::Absorbed, "timer I");
+    assert_eq!(layer.receive(datagram(), &request("INVITE", INVITE, "")), Reception::Absorbed, "a late copy");
     layer.advance(5050);
 
     assert_eq!(layer.sent_words(), [""; 0]);
