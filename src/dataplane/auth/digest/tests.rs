@@ -32,8 +32,17 @@ fn verdict_on(
     now: Mono,
     account: Option<(&str, &SipSecret)>,
 ) -> Result<Proof, Refused> {
-    let bytes = register(authorization);
-    let request = sip::Message::parse(&bytes, &sip::Limits::default()).unwrap();
+    verdict_of(&register(authorization), policy, now, account)
+}
+
+/// The same of a whole request.
+fn verdict_of(
+    request: &[u8],
+    policy: &RegistrarPolicy,
+    now: Mono,
+    account: Option<(&str, &SipSecret)>,
+) -> Result<Proof, Refused> {
+    let request = sip::Message::parse(request, &sip::Limits::default()).unwrap();
     let uris = RegistrarUris::of(&["demo.hotdesk".into()]);
     let asked = Asked { uris: &uris, policy, nonces: &nonces(), address: PHONE, now };
     assert!(credentials_for(&request, sip::Name::ProxyAuthorization, "demo.hotdesk").is_none());
@@ -186,6 +195,25 @@ fn whatever_was_not_asked_for_proves_nothing() {
 }
 
 #[test]
+fn auth_int_is_not_taken_for_auth() {
+    let ha1 = secret("desk-1", "demo.hotdesk", "secret").ha1_md5.unwrap();
+    let (ha2, nonce) = (Algorithm::Md5.hash(&[b"REGISTER", b"sip:demo.hotdesk"]), nonce());
+    let verdict_with = |qop: &str| {
+        let parts = [&ha1, nonce.as_bytes(), b"00000001", b"c", qop.as_bytes(), ha2.as_bytes()];
+        let response = Algorithm::Md5.hash(&parts);
+        let response = std::str::from_utf8(response.as_bytes()).unwrap();
+        let made = format!(
+            "Digest username=\"desk-1\",realm=\"demo.hotdesk\",nonce=\"{nonce}\",uri=\"sip:demo.hotdesk\",\
+                 response=\"{response}\",qop={qop},nc=00000001,cnonce=\"c\""
+        );
+        verdict(&made, &policy(true, false), NOW)
+    };
+
+    assert!(verdict_with("auth").is_ok());
+    assert_eq!(verdict_with("auth-int"), Err(Refused::Wrong));
+}
+
+#[test]
 fn the_uri_names_the_same_user_whatever_else_it_says() {
     let md5 = policy(true, false);
     for uri in ["sip:demo.hotdesk:5060", "sip:192.0.2.1;transport=udp", "sips:other.example"] {
@@ -196,6 +224,26 @@ fn the_uri_names_the_same_user_whatever_else_it_says() {
         let other = credentials(&challenge(",qop=\"auth\""), "desk-1", "secret", ("REGISTER", uri));
         assert_eq!(verdict(&other, &md5, NOW), Err(Refused::Wrong), "{uri}");
     }
+    // A number has no user part to compare.
+    assert!(names_the_same(b"tel:+1", b"tel:+1"));
+    for (uri, request_uri) in
+        [("tel:+1", "tel:+2"), ("tel:+1", "sip:demo.hotdesk"), ("sip:demo.hotdesk", "tel:+1")]
+    {
+        assert!(!names_the_same(uri.as_bytes(), request_uri.as_bytes()), "{uri} {request_uri}");
+    }
+}
+
+#[test]
+fn an_answer_is_for_its_method_alone() {
+    let secret = secret("desk-1", "demo.hotdesk", "secret");
+    let verdict_on_options = |made_for| {
+        let made = credentials(&challenge(",qop=\"auth\""), "desk-1", "secret", made_for);
+        let request = String::from_utf8(register(&made)).unwrap().replace("REGISTER", "OPTIONS");
+        verdict_of(request.as_bytes(), &policy(true, false), NOW, Some(("desk-1", &secret)))
+    };
+
+    assert!(verdict_on_options(("OPTIONS", "sip:demo.hotdesk")).is_ok());
+    assert_eq!(verdict_on_options(REGISTER), Err(Refused::Wrong));
 }
 
 #[test]
@@ -219,6 +267,15 @@ fn an_account_that_is_not_there_is_like_a_wrong_secret() {
     let md5 = policy(true, false);
     assert_eq!(verdict_on(&made, &md5, NOW, None), Err(Refused::Wrong));
     assert_eq!(verdict_on(&made, &md5, NOW, Some(("nobody", &SipSecret::default()))), Err(Refused::Wrong));
+}
+
+#[test]
+fn what_stands_for_no_secret_takes_as_long_to_hash_as_one() {
+    let secret = secret("desk-1", "demo.hotdesk", "secret");
+
+    for algorithm in [Algorithm::Md5, Algorithm::Sha256] {
+        assert_eq!(algorithm.no_ha1().len(), algorithm.ha1(&secret).unwrap().len());
+    }
 }
 
 #[test]
@@ -285,6 +342,12 @@ fn every_digit_of_a_response_counts_and_their_case_does_not() {
                 assert!(!digest.is(&wrong));
                 assert!(!digest.is(&wrong.to_ascii_uppercase()));
             }
+        }
+        // Two wrong digits do not make up for each other.
+        for at in 8..right.len() {
+            let mut wrong = right.clone();
+            (wrong[at - 8], wrong[at]) = (wrong[at - 8] ^ 1, wrong[at] ^ 1);
+            assert!(!digest.is(&wrong));
         }
         for length in (0..80).filter(|length| *length != right.len()) {
             assert!(!digest.is(&b"1a".repeat(40)[..length]), "{length}");
