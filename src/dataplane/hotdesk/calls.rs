@@ -260,6 +260,18 @@ mod tests {
     }
 
     #[test]
+    fn call_that_was_once_told_to_be_an_emergency_call_is_one() {
+        for told in [[false, true], [true, false]] {
+            let calls = Calls::new();
+            for emergency in told {
+                calls.began(&desk(), 1, at(0), emergency);
+            }
+
+            assert!(calls.emergency_hold(&desk(), at(1), HOLD, CALL_MAX), "{told:?}");
+        }
+    }
+
+    #[test]
     fn emergency_call_without_an_end_holds_for_call_max_and_the_hold() {
         let calls = Calls::new();
         calls.began(&desk(), 1, at(0), true);

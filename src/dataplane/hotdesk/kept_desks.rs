@@ -162,7 +162,7 @@ mod tests {
 
         assert_eq!(desk_of(&kept, "1001", 1), None);
         kept.keep(&seat("desk-1", "1002", 2), until());
-        kept.sat_down(&seat("desk-1", "1002", 2));
+        assert_eq!(kept.sat_down(&seat("desk-1", "1002", 2)), (None, None));
         assert_eq!(desk_of(&kept, "1002", 1).as_deref(), Some("desk-1"), "news of before end nothing");
         assert_eq!(desk_of(&kept, "1001", 1), None);
     }

@@ -71,6 +71,8 @@ mod tests {
 
         assert_eq!(last.of(&Place::new("acme", "desk-1")), Some(seat("1002", 9)));
         assert_eq!(last.of(&Place::new("acme", "desk-2")), None);
+        last.remember(&seat("1003", 11));
+        assert_eq!(last.of(&Place::new("acme", "desk-1")), Some(seat("1003", 11)));
     }
 
     #[test]

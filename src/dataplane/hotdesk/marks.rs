@@ -208,8 +208,22 @@ mod tests {
     }
 
     #[test]
+    fn everybody_who_was_put_out_is_marked_however_often_another_was() {
+        for (extension, others) in [(john(), ann()), (ann(), john())] {
+            let marks = Marks::new();
+            marks.mark(&desk(), &extension, at(0), SILENCE);
+            for second in 1..100 {
+                marks.mark(&desk(), &others, at(second), SILENCE);
+            }
+
+            assert!(is_marked(&marks, &extension, 100));
+        }
+    }
+
+    #[test]
     fn marks_of_phones_that_fell_silent_do_not_pile_up() {
         let marks = Marks::new();
+        marks.mark(&Place::new("acme", "lobby"), &john(), at(0), SILENCE);
         for device in 0..100_000_u32 {
             let device = Place::new("acme", &format!("desk-{device}"));
             marks.mark(&device, &john(), at(0), Duration::ZERO);
@@ -219,5 +233,6 @@ mod tests {
         marks.devices.each(|shard| left += shard.marks.len());
 
         assert!(left <= 64 * SWEEP_MIN, "{left} devices are marked");
+        assert!(marks.is_marked(&Place::new("acme", "lobby"), &john(), at(1), SILENCE), "it refreshes still");
     }
 }

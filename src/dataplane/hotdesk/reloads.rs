@@ -50,13 +50,6 @@ pub struct Due {
     pub reload: bool,
 }
 
-impl Due {
-    /// True if nothing is due.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
 /// What all devices owe: one entry a device at most, so as many as are configured.
 #[derive(Debug)]
 pub struct Reloads {
@@ -146,10 +139,10 @@ mod tests {
         reloads.owe(&desk());
         reloads.owe(&desk());
 
-        assert!(reloads.take_if_idle(&desk(), || false).is_empty());
+        assert_eq!(reloads.take_if_idle(&desk(), || false), Due::default());
         assert_eq!(reloads.waiting(), [desk()]);
         assert_eq!(reloads.take_if_idle(&desk(), || true), Due { end: None, reload: true });
-        assert!(reloads.take_if_idle(&desk(), || true).is_empty());
+        assert_eq!(reloads.take_if_idle(&desk(), || true), Due::default());
         assert_eq!(reloads.waiting(), []);
     }
 
@@ -160,7 +153,7 @@ mod tests {
 
         let due = reloads.take_if_idle(&Place::new("acme", "desk-2"), || unreachable!("nothing is owed"));
 
-        assert!(due.is_empty());
+        assert_eq!(due, Due::default());
     }
 
     #[test]

@@ -340,6 +340,7 @@ mod tests {
         for device in 0..SEATS {
             plan(&timeouts, &seat(&format!("desk-{device}")), terms);
         }
+        assert_eq!(timeouts.len(), SEATS);
         let look = |seconds, is_over| {
             let (mut turns, mut seen) = (0, 0);
             loop {
@@ -356,6 +357,25 @@ mod tests {
         assert_eq!(look(3_299, false), (1, 0), "nothing is due");
         assert_eq!(look(3_300, false), (SEATS.div_ceil(AT_ONCE) + 1, SEATS));
         assert_eq!(look(3_600, true), (SEATS.div_ceil(AT_ONCE) + 1, SEATS));
+        assert!(timeouts.is_empty());
+    }
+
+    #[test]
+    fn news_of_an_older_sitting_changes_nothing_for_a_later_one() {
+        let timeouts = Timeouts::new();
+        let (older, later) = (seat("desk-1"), Seat { epoch: 2, ..seat("desk-1") });
+        let ends_after = |epoch| {
+            let end = timeouts.next_end(&later.device, epoch, now(0))?;
+            Some((end.at - now(0).wall) / 1_000)
+        };
+        plan(&timeouts, &older, Terms { absolute: Some(HOUR * 2), ..Terms::default() });
+        plan(&timeouts, &later, Terms { absolute: Some(HOUR), ..Terms::default() });
+
+        plan(&timeouts, &older, Terms { absolute: Some(HOUR * 2), ..Terms::default() });
+        timeouts.forget(&older);
+        assert_eq!((ends_after(1), ends_after(2)), (None, Some(3_600)));
+
+        timeouts.forget(&later);
         assert!(timeouts.is_empty());
     }
 

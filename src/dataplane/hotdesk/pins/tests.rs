@@ -303,3 +303,48 @@ fn addresses_that_are_counted_are_bounded() {
     pins.tallies.each(|shard| kept += shard.len());
     assert!(kept <= 64 * TALLIES_PER_SHARD_MAX, "{kept}");
 }
+
+#[test]
+fn address_that_is_counted_is_not_pushed_out_and_counts_that_are_over_make_room() {
+    let (pins, early, late) = (pins(), IpAddr::from([192, 0, 2, 7]), IpAddr::from([192, 0, 2, 8]));
+    let flood = || {
+        for address in 0..100_000_u32 {
+            pins.count(Some(IpAddr::from((address | 0x0a00_0000).to_be_bytes())), "acme", at(300));
+        }
+    };
+    let alarms_at = |source, second| {
+        let alarms = (0..20).map(|_| pins.count(Some(source), "acme", at(second)).source);
+        alarms.flatten().collect::<Vec<_>>()
+    };
+    pins.count(Some(early), "acme", at(300));
+
+    flood();
+
+    let alarms: Vec<_> = (0..19).filter_map(|_| pins.count(Some(early), "acme", at(301)).source).collect();
+    assert_eq!(alarms, [20]);
+    assert_eq!(alarms_at(late, 302), [], "there is no room");
+    assert_eq!(alarms_at(late, 900), [20], "there is room again");
+}
+
+#[test]
+fn pairs_of_a_device_are_bounded_though_everybody_is_known_there() {
+    let (pins, desk) = (pins(), desk(1));
+    let people = (0..=PAIRS_PER_DEVICE_MAX as u32).map(person).collect::<Vec<_>>();
+    let (last, others) = people.split_last().unwrap();
+    for person in &people {
+        pins.attempt(&desk, person, at(0)).unwrap();
+        pins.right(&desk, person);
+    }
+    let pairs = || pins.devices.with(&pins.key(&desk), |shard| shard[&pins.key(&desk)].pairs.len());
+
+    for (second, person) in others.iter().enumerate() {
+        for _ in 0..3 {
+            wrong(&pins, &desk, person, second as u32).unwrap();
+        }
+    }
+    assert_eq!(wrong(&pins, &desk, last, 16), Err(14), "all are locked, the first for thirty seconds");
+
+    assert_eq!(wrong(&pins, &desk, last, 40), Ok(()), "the first is locked no longer and gives way");
+    assert_eq!(pairs(), PAIRS_PER_DEVICE_MAX);
+    assert_eq!(wrong(&pins, &desk, &others[15], 40), Err(5), "the others stay");
+}
