@@ -123,9 +123,9 @@ impl Rooms {
         let is_code = read(&tenant, claimed) != Dialled::NotACode;
         let Some(account) = authenticate(work, flow, request, headers, &tenant, !is_code) else { return };
         let name = tenant.credentials(account).0;
-        let opener = Place::new(&tenant.id, name);
+        let place = Place::new(&tenant.id, name);
         let device = match account {
-            Account::Device(_) => Some(opener.clone()),
+            Account::Device(_) => Some(place.clone()),
             Account::Extension(_) => phone::device_of_flow(work.ctx, &tenant, name, flow, work.now),
         };
         // A visitor dials the codes of where he is, also with an account of where he is at home.
@@ -134,10 +134,10 @@ impl Rooms {
         let here = Arc::clone(visited.unwrap_or(&tenant));
         let dialled = read(&here, device.as_ref().and_then(|device| here.device(device.name())));
         if dialled == Dialled::NotACode {
-            let caller = Opener { tenant, account, place: opener, device };
-            self.on_call(work, incoming, caller, &user, own_routes);
+            let opener = Opener { tenant, account, place, device };
+            self.on_call(work, incoming, opener, &user, own_routes);
         } else {
-            let caller = device.map_or(Caller::Extension(opener), Caller::Device);
+            let caller = device.map_or(Caller::Extension(place), Caller::Device);
             self.on_code(work, incoming, &here, caller, dialled);
         }
     }
