@@ -166,6 +166,23 @@ mod tests {
     }
 
     #[test]
+    fn each_of_many_places_is_found_by_its_names_alone() {
+        let names: Vec<String> = (0..1000).map(|number| format!("desk-{number}")).collect();
+        let places: HashMap<Place, usize, NameHasher> =
+            names.iter().enumerate().map(|(number, name)| (Place::new("acme", name), number)).collect();
+
+        for (number, name) in names.iter().enumerate() {
+            assert_eq!(places.get(&("acme", &**name) as &dyn Named), Some(&number));
+        }
+    }
+
+    #[test]
+    fn namesakes_across_the_border_of_tenant_and_name_are_other_places() {
+        assert_eq!(Place::new("acme", "1001"), Place::new("acme", "1001"));
+        assert_ne!(Place::new("acme", "1001"), Place::new("acme1", "001"));
+    }
+
+    #[test]
     fn places_are_ordered_by_tenant_then_name() {
         let mut places =
             [("b", "1"), ("ab", "2"), ("a", "b2")].map(|(tenant, name)| Place::new(tenant, name));

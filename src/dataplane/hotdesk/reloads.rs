@@ -166,6 +166,17 @@ mod tests {
     }
 
     #[test]
+    fn end_is_kept_in_the_store_if_nothing_else_knows_of_it() {
+        let kept = |cause, surface| DeferredEnd { cause, surface, ..end(7) }.is_kept();
+
+        for cause in Cause::ALL {
+            let by_somebody = matches!(cause, Cause::Forced | Cause::LogOut | Cause::PinChanged);
+            assert_eq!(kept(cause, Surface::Api), by_somebody, "{cause:?}");
+            assert!(!kept(cause, Surface::Native), "{cause:?}: the phone may be back by then");
+        }
+    }
+
+    #[test]
     fn end_of_an_older_sitting_does_not_replace_that_of_a_newer_one() {
         let reloads = Reloads::new();
         reloads.owe_end(&desk(), end(7));

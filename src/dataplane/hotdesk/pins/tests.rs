@@ -116,6 +116,34 @@ fn extension_tried_from_many_devices_is_slowed_down_except_where_it_last_succeed
 }
 
 #[test]
+fn extension_is_slowed_down_at_none_of_the_four_desks_where_it_last_succeeded() {
+    let (pins, director) = (pins(), person(1000));
+    for device in [0, 1, 2, 3, 4, 4, 4, 4] {
+        pins.attempt(&desk(device), &director, at(0)).unwrap();
+        pins.right(&desk(device), &director);
+    }
+    for device in 10..20 {
+        assert_eq!(wrong(&pins, &desk(device), &director, 1), Ok(()));
+    }
+
+    assert_eq!(wrong(&pins, &desk(0), &director, 1), Err(2), "a fifth has taken its place");
+    for device in 1..=4 {
+        assert_eq!(pins.attempt(&desk(device), &director, at(1)), Ok(()), "{device}");
+    }
+}
+
+#[test]
+fn tries_are_forgiven_while_others_are_made() {
+    let (pins, director) = (pins(), person(1000));
+
+    for device in 0..28 {
+        assert_eq!(wrong(&pins, &desk(device), &director, device * 250), Ok(()), "{device}");
+    }
+
+    assert_eq!(pins.locks(&[], &[director], at(28 * 250)), []);
+}
+
+#[test]
 fn delay_of_an_extension_grows_to_five_minutes_and_goes_when_nobody_tries() {
     let (pins, director) = (pins(), person(1000));
     let (mut now, mut longest) = (0, 0);
@@ -237,6 +265,7 @@ fn administrator_unlocks_at_one_desk_alone() {
 
     assert!(pins.unlock_at(&desk(1), &john));
     assert!(!pins.unlock_at(&desk(3), &john), "nobody tried there");
+    assert!(!pins.unlock_at(&desk(2), &person(1002)), "nor this person there");
 
     assert_eq!(wrong(&pins, &desk(1), &john, 1), Ok(()));
     assert!(wrong(&pins, &desk(2), &john, 1).is_err());

@@ -312,6 +312,24 @@ fn change_that_nobody_settled_is_handed_to_another_who_alone_can_settle_it() {
 }
 
 #[test]
+fn no_more_changes_are_handed_over_at_once_than_asked_for() {
+    let seats = Seats::new();
+    for number in 0..8 {
+        let customer = format!("customer-{number}");
+        for name in [1, 2] {
+            let (device, extension) = (desk(number * 2 + name), person(number * 2 + name));
+            let request = LogIn { customer: &customer, ..log_in(&device, &extension) };
+            drop(propose(&seats, request));
+        }
+    }
+
+    let late = NOW.mono + Duration::from_secs(30);
+    let turns: Vec<_> = (0..7).map(|_| seats.overdue(late, 3).len()).collect();
+
+    assert_eq!(turns, [3, 3, 3, 3, 3, 1, 0]);
+}
+
+#[test]
 fn restored_seats_stand_and_epochs_go_on_above_them() {
     let seats = Seats::new();
     let seat = |device: Place, extension: Place, epoch| Seat {
