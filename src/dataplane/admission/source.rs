@@ -36,8 +36,8 @@ pub(crate) const BURST: Duration = Duration::from_secs(5);
 /// its calls.
 const RESERVE: Duration = Duration::from_secs(5);
 
-/// What a source may send for help beyond its limit, and then within the calls that makes: some three calls a second, each asked
-/// for its password. All of an address together may send as much for help as they may of anything else.
+/// What a source may send for help beyond its limit, and then within the calls that makes: some three calls a second, of
+/// which each is asked for its password. All of an address together may send as much for help as of anything else.
 const FOR_HELP: Rate = Rate::per_second(20);
 
 /// What a failure costs: a source that fails all the time is down to four tries a second.

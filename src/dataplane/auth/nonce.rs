@@ -90,8 +90,8 @@ impl Nonces {
         Self { key }
     }
 
-    /// A nonce made `now` for whoever is at `address` (for IPv6: in its /64); `random` tells it from most others of the same microsecond. Should two be alike, the phone
-    /// that comes second is asked once more.
+    /// A nonce made `now` for whoever is at `address`, for IPv6 in its /64; `random` tells it from most others of the same
+    /// microsecond. Should two be alike, the phone that comes second is asked once more.
     pub fn make(&self, now: Mono, random: [u8; 4], address: IpAddr) -> Nonce {
         let fraction = ((now.0 % 1_000_000_000) << FRACTION_BITS) / 1_000_000_000;
         let random = u64::from(u32::from_be_bytes(random)) & ((1 << RANDOM_BITS) - 1);
