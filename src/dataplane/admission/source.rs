@@ -474,7 +474,48 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
+    use super::super::bans::Offence;
     use super::*;
+
+    fn ban(connections: bool) -> Ban {
+        let until = Mono::from_seconds(1000);
+        Ban { address: [192, 0, 2, 1].into(), port: None, connections, offence: Offence::Scanner, until }
+    }
+
+    #[test]
+    fn connections_of_a_banned_address_are_known_until_it_is_pardoned_or_its_time_is_over() {
+        let mut sources = Sources::new([7; 16]);
+        let (now, ban) = (Mono::from_seconds(100), ban(true));
+
+        assert!(sources.ban(now, &ban));
+        assert!(!sources.ban(now, &ban), "it is no news");
+        assert!(sources.is_banned(now, ban.address));
+        assert!(!sources.is_banned(now, [192, 0, 2, 2].into()));
+        assert!(!sources.is_banned(ban.until, ban.address));
+
+        sources.pardon(now, ban.address, None);
+        assert!(!sources.is_banned(now, ban.address));
+    }
+
+    #[test]
+    fn ban_for_datagrams_is_none_for_connections() {
+        let mut sources = Sources::new([7; 16]);
+        let now = Mono::from_seconds(100);
+
+        assert!(sources.ban(now, &ban(false)));
+
+        assert!(!sources.is_banned(now, ban(false).address));
+    }
+
+    #[test]
+    fn a_flood_of_bans_is_told_of_at_a_bounded_rate() {
+        let mut sources = Sources::new([7; 16]);
+        let mut told_at =
+            |second| (0..10_000).filter(|_| sources.may_tell(Mono::from_seconds(second))).count();
+
+        assert!((100..=101).contains(&told_at(100)), "five seconds' worth");
+        assert!((19..=21).contains(&told_at(101)));
+    }
 
     #[test]
     fn whoever_owes_too_much_or_has_proved_himself_is_forgotten_last() {

@@ -122,6 +122,14 @@ mod tests {
     }
 
     #[test]
+    fn an_end_that_is_looked_at_late_is_one() {
+        let (mut server, _) = machine(false);
+
+        assert_eq!(server.on_time(at(31_999)), Fired::Nothing);
+        assert_eq!(server.on_time(at(32_500)), Fired::Ended);
+    }
+
+    #[test]
     fn a_provisional_answer_is_replayed_until_the_final_one() {
         let (mut server, timers) = machine(false);
 

@@ -226,9 +226,7 @@ fn the_uri_names_the_same_user_whatever_else_it_says() {
     }
     // A number has no user part to compare.
     assert!(names_the_same(b"tel:+1", b"tel:+1"));
-    for (uri, request_uri) in
-        [("tel:+1", "tel:+2"), ("tel:+1", "sip:demo.hotdesk"), ("sip:demo.hotdesk", "tel:+1")]
-    {
+    for (uri, request_uri) in [("tel:+1", "tel:+2"), ("tel:+1", "sip:+1@h"), ("sip:+1@h", "tel:+1")] {
         assert!(!names_the_same(uri.as_bytes(), request_uri.as_bytes()), "{uri} {request_uri}");
     }
 }

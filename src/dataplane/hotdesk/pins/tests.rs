@@ -243,6 +243,11 @@ fn made_up_extensions_neither_fill_memory_nor_push_out_who_matters() {
 }
 
 #[test]
+fn names_that_fall_together_differ_with_every_start() {
+    assert_ne!(Pins::new([7; 16]).key(&desk(1)), Pins::new([8; 16]).key(&desk(1)));
+}
+
+#[test]
 fn administrator_unlocks() {
     let (pins, desk, john) = (pins(), desk(1), person(1001));
     for _ in 0..3 {

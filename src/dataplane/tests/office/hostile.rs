@@ -47,6 +47,29 @@ fn answer_goes_down_the_callers_flow_whatever_its_vias_say() {
 }
 
 #[test]
+fn request_without_a_call_id_is_refused_and_such_an_ack_or_response_is_answered_by_nothing() {
+    let mut office = one_phone();
+    for (first, method, answers) in [
+        ("OPTIONS sip:demo SIP/2.0", "OPTIONS", 1),
+        ("ACK sip:demo SIP/2.0", "ACK", 0),
+        ("SIP/2.0 200 OK", "INVITE", 0),
+    ] {
+        let message = format!(
+            "{first}\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKx\r\nFrom: <sip:a@demo>;tag=1\r\nTo: <sip:b@demo>\r\n\
+             CSeq: 1 {method}\r\nContent-Length: 0\r\n\r\n"
+        );
+        office["soft-1"].forget();
+
+        office.throw("soft-1", message.as_bytes());
+
+        let heard: Vec<_> = office["soft-1"].heard().iter().map(|heard| heard.status()).collect();
+        assert_eq!(heard, vec![Some(400); answers], "{first}");
+    }
+    let counters = office.counters();
+    assert_eq!((counters.refused_malformed, counters.responses_dropped), (1, 1));
+}
+
+#[test]
 fn expiry_out_of_range_is_clamped_or_the_default_and_never_negative() {
     let mut office = one_phone();
 

@@ -317,6 +317,24 @@ fn disabled_extension_leaves_its_seat_and_cannot_come_back() {
 }
 
 #[test]
+fn that_an_extension_is_switched_off_is_told_to_operators_and_to_whoever_knows_its_pin() {
+    let mut office = three_desks();
+    office.reconfigure(|blueprint| blueprint.extension("1001").enabled = false);
+    let right = office.log_in_string("1001");
+    let mut answer_to = |dialled: &str| {
+        office.call("desk-1", dialled);
+        let answer = last_answer(&office, "desk-1", "INVITE");
+        let said =
+            answer.text.lines().filter(|line| line.starts_with("SIP/2.0") || line.starts_with("Reason"));
+        said.map(str::to_owned).collect::<Vec<_>>()
+    };
+
+    assert_eq!(answer_to("*11*1001*0000"), answer_to("*11*1999*0000"), "as if there was none");
+    assert_ne!(answer_to(&right), answer_to("*11*1001*0000"));
+    assert_eq!(log_in_by_order(&mut office, "1001", "desk-1"), Err(Refusal::ExtensionDisabled));
+}
+
+#[test]
 fn device_may_be_deleted_and_added_again_in_any_order_and_at_any_speed() {
     let mut office = three_desks();
     office.log_in("1001", "desk-1");

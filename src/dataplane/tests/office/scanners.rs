@@ -225,6 +225,20 @@ fn guesser_of_passwords_is_banned_and_an_honest_mistake_is_not() {
 }
 
 #[test]
+fn guesser_of_passwords_is_banned_for_his_calls_too() {
+    let mut office = three_desks();
+    office.unbox("guesser", "1001");
+    office["guesser"].wrong_password = Some("guess".into());
+
+    for _ in 0..40 {
+        office.call("guesser", "1002");
+        office.advance(seconds(1));
+    }
+
+    let [(_, None, Offence::Guesses)] = &bans(&office)[..] else { panic!("{:?}", bans(&office)) };
+}
+
+#[test]
 fn guesses_count_though_all_are_sent_as_one_request() {
     let mut office = three_desks();
     office.peer("tool", "198.51.100.66:5060");
