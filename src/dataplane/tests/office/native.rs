@@ -1,6 +1,7 @@
 //! Log-in by the phone's own wizard: a REGISTER for the extension from a known device (RULES §2).
 
 use dataplane::hotdesk::Surface;
+use dataplane::settings::OnOccupied;
 use dataplane::testing::{Manner, Office};
 
 use crate::{SEED, last_heard, seconds, three_desks};
@@ -342,6 +343,22 @@ fn captured_register_neither_logs_in_nor_lifts_a_mark() {
     office.throw("thief", log_out.as_bytes());
     assert_eq!(office.register("desk-1"), Some(403), "the mark stays");
     assert_eq!(office.device_of("1001").as_deref(), Some("desk-2"));
+}
+
+#[test]
+fn captured_register_of_a_refused_log_in_seats_nobody_later() {
+    let mut office = three_desks();
+    office.reconfigure(|blueprint| blueprint.seats().on_occupied = OnOccupied::Refuse);
+    office.log_in("1002", "desk-1");
+    assert_eq!(office.native_log_in("desk-1", "1001"), Some(403));
+    let captured = office["desk-1"].last_sent("REGISTER").to_owned();
+    let branch = captured.split("branch=").nth(1).and_then(|it| it.split("\r\n").next()).expect("a branch");
+    office.log_out("desk-1");
+
+    office.throw("desk-1", captured.replace(branch, "z9hG4bKother").as_bytes());
+
+    assert_eq!(office.device_of("1001"), None, "its proof was used up");
+    assert_eq!(office.native_log_in("desk-1", "1001"), Some(200));
 }
 
 #[test]
