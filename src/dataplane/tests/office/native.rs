@@ -1,7 +1,7 @@
 //! Log-in by the phone's own wizard: a REGISTER for the extension from a known device (RULES §2).
 
 use dataplane::hotdesk::Surface;
-use dataplane::settings::OnOccupied;
+use dataplane::settings::{NativeIdentify, OnOccupied};
 use dataplane::testing::{Manner, Office};
 
 use crate::{SEED, last_heard, seconds, three_desks};
@@ -470,6 +470,26 @@ fn the_certificate_says_which_phone_it_is_before_anything_else() {
     assert_eq!(office.native_log_in("phone", "1001"), Some(200));
 
     assert_eq!(office.device_of("1001").as_deref(), Some("desk-3"));
+}
+
+#[test]
+fn a_claimed_mac_is_believed_inside_its_site_alone_and_only_where_the_tenant_says_so() {
+    const INSIDE: &str = "10.2.0.9:5060";
+    for (identify, address, desk) in [
+        (NativeIdentify::Mac, INSIDE, Some("desk-1")),
+        (NativeIdentify::Mac, "198.51.100.9:5060", None),
+        (NativeIdentify::Flow, INSIDE, None),
+    ] {
+        let mut office = Office::with(SEED, |blueprint| blueprint.seats().native_identify = identify);
+        office.peer("phone", address).switch_account("phone", "1001");
+
+        let outcome = office.register_with("phone", |register| {
+            register.set("User-Agent", "Yealink SIP-T46S 00:11:22:33:44:51");
+        });
+
+        assert_eq!(outcome, Some(200));
+        assert_eq!(office.device_of("1001").as_deref(), desk, "{identify:?} {address}");
+    }
 }
 
 #[test]
