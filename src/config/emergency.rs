@@ -176,7 +176,8 @@ pub(super) fn peer(
     Peer { uri: text.value.into(), addresses }
 }
 
-/// The host and port of a route: `sip:host[:port]`, reached over UDP.
+/// The host and port of a route: `sip:host[:port]`, perhaps with `;transport=udp`. Without, a request too long for a datagram
+/// may go there over TCP.
 pub(super) fn host_of_route(text: &Text<'_>, table: &Table<'_>) -> Option<(Box<str>, u16)> {
     let fault = |fault: &str, help: &str| {
         table.add(Problem::error(fault).at(&text.span, "this").help(help));
@@ -189,16 +190,17 @@ pub(super) fn host_of_route(text: &Text<'_>, table: &Table<'_>) -> Option<(Box<s
         Some((scheme, _)) if scheme == "sips" => {
             return fault(
                 "sips: is not available in this version",
-                "the route is reached over UDP: sip:host[:port]",
+                "the route is reached over UDP, and over TCP where a request is too long for a datagram: sip:host[:port]",
             );
         }
         _ => {
             return fault("the route is no SIP URI", "sip:host[:port], such as \"sip:psap-gateway.example\"");
         }
     };
-    if rest.contains(';') || rest.contains('?') {
-        let help = "sip:host[:port] and no more: the route is reached over UDP, other transports are not available \
-                    in this version";
+    let (rest, params) = rest.split_once(';').unwrap_or((rest, "transport=udp"));
+    if rest.contains('?') || !params.eq_ignore_ascii_case("transport=udp") {
+        let help = "sip:host[:port], which is reached over UDP, and over TCP where a request is too long for a datagram; \
+                    ;transport=udp keeps it to UDP, others are not available in this version";
         return fault("the route has parameters", help);
     }
     if rest.contains('@') {

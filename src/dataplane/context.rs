@@ -8,9 +8,9 @@ use crate::admission::{Load, Sources};
 use crate::attendant::CallKey;
 use crate::auth::Challenge;
 use crate::counters::Counters;
-use crate::flow::{Flow, ListenerId, WorkerId};
+use crate::flow::{ConnectionId, Flow, ListenerId, WorkerId};
 use crate::location::Upkeep;
-use crate::now::Now;
+use crate::now::{Mono, Now};
 use crate::output::Outbox;
 use crate::print::{Print, TAG_LENGTH};
 use crate::proxy::{ProxyKey, is_sips};
@@ -19,7 +19,7 @@ use crate::return_path::RoutingKeys;
 use crate::settings::{Listener, Protocol, Settings, Tenant};
 use crate::tables::Tables;
 use crate::transaction::{ServerId, Transactions};
-use crate::upstream::Challenges;
+use crate::upstream::{Challenges, DATAGRAM_MAX, PeerStream, PeerStreams};
 
 /// Which core a transaction belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub(crate) struct Context {
     pub(crate) upkeep: Upkeep,
     /// What peers have asked this worker.
     pub(crate) challenges: Challenges,
+    /// The connections of this worker to peers.
+    pub(crate) peer_streams: PeerStreams,
     pub(crate) sources: Sources,
     pub(crate) load: Load,
 }
@@ -120,6 +122,11 @@ impl Context {
         self.settings.listener(flow.listener).expect(LISTENER_IS_THERE)
     }
 
+    /// Requests of any length go to the peer at the datagram flow `peer` as datagrams for a while.
+    pub(crate) fn avoid_streams(&mut self, now: Mono, peer: Flow) {
+        self.counters.streams_avoided += u64::from(self.peer_streams.avoid(now, peer));
+    }
+
     /// A fresh tag for a dialog the edge answers: 96 random bits.
     pub(crate) fn tag(&mut self) -> [u8; TAG_LENGTH] {
         self.random.token()
@@ -127,7 +134,8 @@ impl Context {
 
     /// The Via of a message that leaves by `flow`, without its branch: `SIP/2.0/UDP host:port`.
     pub(crate) fn via(&self, flow: &Flow) -> &[u8] {
-        self.settings.via(flow.listener).expect(LISTENER_IS_THERE)
+        let is_opened = flow.connection.is_some_and(ConnectionId::is_opened);
+        self.settings.via(flow.listener, is_opened).expect(LISTENER_IS_THERE)
     }
 
     /// `sip:host:port` of the listener of `flow`, with its `transport` where that is not UDP; in the scheme of a dialog
@@ -143,6 +151,25 @@ impl Context {
 }
 
 impl Work<'_> {
+    /// The way of a request to the peer at the datagram flow `peer`: TCP if it is too long for a datagram, the operator has named
+    /// no transport, and the peer takes connections (§18.1.1). `write` writes it as it would go by a flow.
+    pub(crate) fn way_to_peer(&mut self, peer: Flow, write: impl Fn(&Context, &Flow, &mut Vec<u8>)) -> Flow {
+        let Self { ctx, out, .. } = self;
+        let may_be_long = ctx.settings.takes_streams(peer.remote);
+        if !may_be_long || out.length_of(|buffer| write(ctx, &peer, buffer)) <= DATAGRAM_MAX {
+            return peer;
+        }
+        let fresh = ConnectionId::opened(ctx.worker, u64::from_ne_bytes(ctx.random.bytes()));
+        let Some(PeerStream { flow, is_new }) = ctx.peer_streams.to(self.now.mono, peer, fresh) else {
+            return peer;
+        };
+        if is_new {
+            out.connect(flow);
+        }
+        ctx.counters.requests_over_streams += 1;
+        flow
+    }
+
     /// Answers without a transaction (§8.2.7).
     pub(crate) fn answer(&mut self, flow: &Flow, request: &sip::Message<'_>, answer: Answer<'_>) {
         let tag = Print::of_message(request).tag(&self.ctx.tables.branch_key);

@@ -68,6 +68,8 @@ counters! {
     outside_calls: "Calls by a route.",
     peer_challenges_answered: "Challenges of peers answered with the edge's own credentials.",
     peer_challenges_refused: "Challenges of peers that have an account of the edge and were not answered, or not again.",
+    requests_over_streams: "Requests to peers that went over TCP because they are too long for a datagram.",
+    streams_avoided: "Connections to peers that came to nothing, after which requests of any length are datagrams for a while.",
     outside_calls_refused: "Calls by a route refused because the number is barred or there are too many.",
     emergency_calls: "Emergency calls.",
     emergency_dropped: "Calls for help dropped unread because their source, or its address, began too many.",

@@ -15,8 +15,9 @@ pub struct WorkerId(pub u8);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ListenerId(pub u8);
 
-/// One accepted connection: worker (8 bits), generation (24 bits, never 0), slot (32 bits). An id is not
-/// used again before its slot's generation has gone round, so a stale id finds nothing.
+/// One connection: worker (8 bits), generation (24 bits, never 0), slot (32 bits). An id is not used again before its
+/// slot's generation has gone round, so a stale id finds nothing. Accepted ones are named by the table that keeps them,
+/// those that the edge opens by the dataplane that wants them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(NonZeroU64);
 
@@ -24,11 +25,24 @@ impl ConnectionId {
     /// Largest generation of a slot; after it comes 1 again.
     pub const GENERATION_MAX: u32 = (1 << 24) - 1;
 
+    /// In the slot of a connection that the edge opens. No table has so many slots.
+    const OPENED: u32 = 1 << 31;
+
     /// Names slot `slot` of `worker` in its `generation` (1 to [`Self::GENERATION_MAX`]; 0 is read as 1).
     pub fn new(worker: WorkerId, generation: u32, slot: u32) -> Self {
         let generation = u64::from(generation & Self::GENERATION_MAX).max(1);
         let raw = u64::from(worker.0) << 56 | generation << 32 | u64::from(slot);
         Self(NonZeroU64::new(raw).expect("the generation is never zero"))
+    }
+
+    /// Names a connection that `worker` opens, by 55 bits of `number`.
+    pub fn opened(worker: WorkerId, number: u64) -> Self {
+        Self::new(worker, (number >> 31) as u32, number as u32 | Self::OPENED)
+    }
+
+    /// True for a connection that the edge has opened, and not its far end.
+    pub fn is_opened(self) -> bool {
+        self.slot() & Self::OPENED != 0
     }
 
     /// The number [`Self::to_u64`] gave; `None` for one that no connection can have.
@@ -41,7 +55,7 @@ impl ConnectionId {
         self.0.get()
     }
 
-    /// The worker that accepted the connection and alone may write to it.
+    /// The worker that has the connection and alone may write to it.
     pub fn worker(self) -> WorkerId {
         WorkerId((self.0.get() >> 56) as u8)
     }
@@ -66,7 +80,8 @@ impl fmt::Debug for ConnectionId {
 /// A way to a peer: through which listener, to which address, over which connection.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Flow {
-    /// The listener whose socket (datagrams) or accepted connection (streams) it is.
+    /// The listener whose socket (datagrams) or accepted connection (streams) it is; of a connection that the edge opens,
+    /// that of its datagrams to the same peer.
     pub listener: ListenerId,
     /// The peer as the socket saw it. IPv4 peers of a dual-stack socket are given as IPv4.
     pub remote: SocketAddr,
@@ -78,6 +93,15 @@ impl Flow {
     /// A datagram flow.
     pub fn datagram(listener: ListenerId, remote: SocketAddr) -> Self {
         Self { listener, remote, connection: None }
+    }
+
+    /// The way to a peer that outlives its connections: of one that the edge has opened, the datagram flow to its far end,
+    /// which is the peer's own address. Any other flow is its own.
+    pub fn lasting(self) -> Self {
+        match self.connection {
+            Some(connection) if connection.is_opened() => Self::datagram(self.listener, self.remote),
+            _ => self,
+        }
     }
 
     /// True where the transport itself delivers or fails (RFC 3261 §17: no retransmissions).
@@ -109,5 +133,27 @@ impl fmt::Display for Flow {
 impl fmt::Debug for Flow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connection_that_the_edge_opens_is_known_by_its_id_and_leads_to_a_peer_that_outlives_it() {
+        let datagram = Flow::datagram(ListenerId(3), "192.0.2.1:5060".parse().unwrap());
+        for number in [0, 1, u64::from(u32::MAX) << 7, u64::MAX] {
+            let id = ConnectionId::opened(WorkerId(200), number);
+            let opened = Flow { connection: Some(id), ..datagram };
+
+            assert!(id.is_opened() && id.worker() == WorkerId(200), "{number}");
+            assert_eq!(ConnectionId::from_u64(id.to_u64()), Some(id));
+            assert_eq!(opened.lasting(), datagram);
+        }
+        let accepted = ConnectionId::new(WorkerId(1), 1, 65_535);
+        let accepted = Flow { connection: Some(accepted), ..datagram };
+        assert_eq!(accepted.lasting(), accepted);
+        assert_eq!(datagram.lasting(), datagram);
     }
 }

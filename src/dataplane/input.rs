@@ -46,6 +46,12 @@ pub enum Input<'a> {
         /// Which.
         flow: Flow,
     },
+    /// A connection of this worker that could not be opened: it was refused, or nobody answered in time. Nothing of what was
+    /// sent on it has left.
+    Unopened {
+        /// Which.
+        flow: Flow,
+    },
     /// A backend answered.
     Answered {
         /// What was asked.

@@ -69,7 +69,7 @@ use settings::Settings;
 use subscription::EventNotifier;
 pub use tables::{Tables, Unplaced};
 use transaction::{Bounds, Transactions};
-use upstream::Challenges;
+use upstream::{Challenges, PeerStreams};
 
 /// Units of work of one call of [`Dataplane::handle_timeout`]: some hundred microseconds, so that no datagram
 /// waits long behind timers.
@@ -105,9 +105,21 @@ impl Dataplane {
         let mut random = Random::new(seed);
         let mut rooms = Rooms::new(u32::from_ne_bytes(random.bytes()));
         let (counters, challenges) = (Counters::default(), Challenges::default());
+        let peer_streams = PeerStreams::default();
         let (sources, load) = (Sources::new(tables.source_key), Load::default());
-        let ctx =
-            Context { worker, settings, keys, tables, random, counters, upkeep, challenges, sources, load };
+        let ctx = Context {
+            worker,
+            settings,
+            keys,
+            tables,
+            random,
+            counters,
+            upkeep,
+            challenges,
+            peer_streams,
+            sources,
+            load,
+        };
         if worker == WorkerId(0) {
             // Seats out of the store may be of devices and extensions that are no more.
             rooms.on_configured(&ctx, &ctx.settings);
@@ -150,8 +162,12 @@ impl Dataplane {
                     work.out.push(Output::Close(connection));
                 }
             }
-            Input::Lost { flow } => {
+            Input::Lost { flow } | Input::Unopened { flow } => {
+                if matches!(input, Input::Unopened { .. }) {
+                    work.ctx.avoid_streams(now.mono, flow.lasting());
+                }
                 work.ctx.tables.location.lose(&flow, now.mono, &mut work.ctx.upkeep);
+                work.ctx.peer_streams.lost(&flow);
                 work.transactions.lost(&flow, &mut self.events);
                 for event in std::mem::take(&mut self.events) {
                     rooms.on_event(&mut work, &event);
@@ -164,6 +180,7 @@ impl Dataplane {
             Input::Configured(settings) => {
                 work.transactions.configure(now.mono, settings.timers);
                 work.ctx.challenges = Challenges::default();
+                work.ctx.peer_streams.avoid_nobody();
                 let before = std::mem::replace(&mut work.ctx.settings, settings);
                 // One worker sees to what follows for all.
                 if work.ctx.worker == WorkerId(0) {

@@ -1,4 +1,5 @@
-//! All that may leave the dataplane: messages in one reused arena, and the few things that are no message.
+//! All that may leave the dataplane: messages in one reused arena, the connections they want, and the few things that are
+//! no message.
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -18,6 +19,7 @@ use crate::refusal::Refusal;
 pub struct Outbox {
     arena: Vec<u8>,
     messages: Vec<(Flow, Range<usize>)>,
+    connects: Vec<Flow>,
     outputs: Vec<Output>,
 }
 
@@ -97,6 +99,21 @@ impl Outbox {
         result
     }
 
+    /// Has a connection opened to the remote of `flow` and named as that says, before any message goes out; if it cannot be,
+    /// `Input::Unopened` says so.
+    pub fn connect(&mut self, flow: Flow) {
+        self.connects.push(flow);
+    }
+
+    /// How many octets a message would have.
+    pub fn length_of(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> usize {
+        let start = self.arena.len();
+        write(&mut self.arena);
+        let length = self.arena.len() - start;
+        self.arena.truncate(start);
+        length
+    }
+
     /// Puts octets aside that an [`Output::HandOver`] names.
     pub fn store(&mut self, bytes: &[u8]) -> Range<usize> {
         let start = self.arena.len();
@@ -124,6 +141,11 @@ impl Outbox {
         self.messages.iter().map(|(flow, range)| (*flow, self.bytes(range)))
     }
 
+    /// The connections to be opened for them.
+    pub fn connects(&self) -> &[Flow] {
+        &self.connects
+    }
+
     /// The last message written, for whoever must keep it for retransmission.
     pub fn last_message(&self) -> &[u8] {
         self.messages.last().map_or(&[], |(_, range)| self.bytes(range))
@@ -141,7 +163,7 @@ impl Outbox {
 
     /// True if nothing is to be sent or done.
     pub fn is_empty(&self) -> bool {
-        self.messages.is_empty() && self.outputs.is_empty()
+        self.messages.is_empty() && self.connects.is_empty() && self.outputs.is_empty()
     }
 
     /// Forgets everything and keeps the room, unless a rare burst made it large.
@@ -151,6 +173,7 @@ impl Outbox {
         self.arena.clear();
         self.arena.shrink_to(ARENA_KEPT_MAX);
         self.messages.clear();
+        self.connects.clear();
         self.outputs.clear();
     }
 }

@@ -73,6 +73,8 @@ pub struct Settings {
     by_peer: HashMap<SocketAddr, Vec<TenantIndex>>,
     /// The tenants whose emergency calls go to an address, in file order.
     by_emergency_service: HashMap<IpAddr, Vec<TenantIndex>>,
+    /// Peers to which a long request may go over TCP.
+    by_stream: HashSet<SocketAddr>,
     /// Who the edge is at peers that ask.
     peer_accounts: PeerAccounts,
     /// How each listener names itself, by its index.
@@ -102,6 +104,8 @@ impl Settings {
         let mut by_peer: HashMap<SocketAddr, Vec<TenantIndex>> = HashMap::new();
         let mut by_emergency_service: HashMap<IpAddr, Vec<TenantIndex>> = HashMap::new();
         let mut peer_accounts = PeerAccounts::default();
+        let mut by_datagram = HashSet::new();
+        let mut by_stream = HashSet::new();
         for (index, tenant) in tenants.iter().enumerate() {
             let index = TenantIndex(index as u32);
             by_id.entry(tenant.id.clone()).or_insert(index);
@@ -126,15 +130,21 @@ impl Settings {
                     served.push(index);
                 }
             }
+            for peer in tenant.peers() {
+                let ways = if peer.is_for_datagrams() { &mut by_datagram } else { &mut by_stream };
+                ways.extend(peer.addresses.iter().copied().map(canonical));
+            }
             peer_accounts.add(index, tenant);
             for domain in &tenant.domains {
                 by_domain.entry(domain.as_bytes().to_ascii_lowercase().into()).or_insert(index);
             }
         }
+        // What is said anywhere of an address holds for it: a request within a dialog knows no more than that.
+        by_stream.retain(|address| !by_datagram.contains(address));
         Self {
             generation,
             edge_name: edge_name.into(),
-            faces: listeners.iter().map(Face::of).collect(),
+            faces: listeners.iter().map(|listener| Face::of(listener, &listeners)).collect(),
             listeners,
             tenants,
             timers,
@@ -147,6 +157,7 @@ impl Settings {
             by_device_hash,
             by_peer,
             by_emergency_service,
+            by_stream,
             peer_accounts,
         }
     }
@@ -198,10 +209,10 @@ impl Settings {
     }
 
     /// The tenants of whose routes whoever sends over `flow` is a peer. A peer is known by the address and port of its
-    /// datagrams.
+    /// datagrams, which are also those that the edge connects to.
     pub fn tenants_of_peer(&self, flow: &Flow) -> impl Iterator<Item = &Arc<Tenant>> {
-        let is_datagram = flow.connection.is_none() && !self.by_peer.is_empty();
-        let served = is_datagram.then(|| self.by_peer.get(&canonical(flow.remote))).flatten();
+        let may_be_peer = flow.lasting().connection.is_none() && !self.by_peer.is_empty();
+        let served = may_be_peer.then(|| self.by_peer.get(&canonical(flow.remote))).flatten();
         served.into_iter().flatten().filter_map(|index| self.tenants.get(index.0 as usize))
     }
 
@@ -210,6 +221,11 @@ impl Settings {
     pub fn tenants_of_emergency_service(&self, address: IpAddr) -> impl Iterator<Item = &Arc<Tenant>> {
         let served = self.by_emergency_service.get(&address.to_canonical());
         served.into_iter().flatten().filter_map(|index| self.tenants.get(index.0 as usize))
+    }
+
+    /// True if a request too long for a datagram may go to the peer at `address` over TCP (RFC 3261 §18.1.1).
+    pub fn takes_streams(&self, address: SocketAddr) -> bool {
+        self.by_stream.contains(&canonical(address))
     }
 
     /// Who the edge is at `address` for `tenant`, if it asks there. A visitor's call leaves by a peer of the tenant he
@@ -228,9 +244,11 @@ impl Settings {
         self.listeners.get(usize::from(id.0))
     }
 
-    /// The Via of a listener's messages, without its branch: `SIP/2.0/UDP host:port`.
-    pub fn via(&self, id: ListenerId) -> Option<&[u8]> {
-        self.faces.get(usize::from(id.0)).map(|face| &*face.via)
+    /// The Via of a listener's messages, without its branch: `SIP/2.0/UDP host:port`; over a connection that the edge
+    /// `opened` beside its datagrams, `SIP/2.0/TCP` and where one can be opened the other way.
+    pub fn via(&self, id: ListenerId, opened: bool) -> Option<&[u8]> {
+        let face = self.faces.get(usize::from(id.0))?;
+        Some(if opened { &face.via_opened } else { &face.via })
     }
 
     /// `sip:host:port` of a listener, with its `transport` where that is not UDP; for a dialog that `is_sips`,

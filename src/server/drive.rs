@@ -77,6 +77,7 @@ fn drive(shell: &Arc<Shell>, id: WorkerId) -> io::Result<()> {
         ways_in.spawn_local(empty_ring(Rc::clone(&worker), ring));
         ways_in.spawn_local(keep_time(Rc::clone(&worker)));
         ways_in.spawn_local(sweep(Rc::clone(&worker)));
+        ways_in.spawn_local(serve_opened(Rc::clone(&worker)));
         let panicked = Rc::clone(&worker.borrow().panicked);
         let mut finished = pin!(finish(shell, &worker));
         loop {
@@ -145,6 +146,18 @@ fn admit(worker: &Rc<RefCell<Worker>>, listener: ListenerId, io: TcpStream, remo
     let admitted = worker.borrow_mut().admit(listener, io, remote);
     if let Some(id) = admitted {
         spawn_local(serve(Rc::clone(worker), id));
+    }
+}
+
+/// Gives each connection that the worker opens a task of its own.
+async fn serve_opened(worker: Rc<RefCell<Worker>>) {
+    let begins = Rc::clone(&worker.borrow().streams.begins);
+    loop {
+        begins.notified().await;
+        let begun = std::mem::take(&mut worker.borrow_mut().streams.begun);
+        for id in begun {
+            spawn_local(serve(Rc::clone(&worker), id));
+        }
     }
 }
 

@@ -38,7 +38,7 @@ use crate::backend::pin::desk::PinDesk;
 use crate::backend::store::{OpenError, Secrets, StoreHandle, Trail};
 use crate::config::{self, Loaded, Server};
 use crate::media::Media;
-use crate::transport::connections::CONNECTIONS_MAX;
+use crate::transport::connections::{CONNECTIONS_MAX, OPENED_MAX};
 use clock::Clock;
 use controls::{Commander, Controls, Counts, Phase};
 use handoff::{Certain, Ring};
@@ -278,12 +278,12 @@ fn raise_descriptor_limit() -> u64 {
     })
 }
 
-/// How many connections of phones each of `workers` may have: its share of what `sounds` sessions of sound and everything
-/// else leave, and half of all at least. A table that is full lets its stalest go; a process without descriptors could not
-/// even read its configuration.
+/// How many connections of phones each of `workers` may have: its share of what `sounds` sessions of sound, connections to
+/// peers and everything else leave, and half of all at least. A table that is full lets its stalest go; a process without
+/// descriptors could not even read its configuration.
 fn connections_max(descriptors: u64, sounds: usize, workers: usize) -> usize {
     let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX);
-    let kept = (DESCRIPTORS_KEPT + sounds).min(descriptors / 2);
+    let kept = (DESCRIPTORS_KEPT + sounds + workers * OPENED_MAX).min(descriptors / 2);
     ((descriptors - kept) / workers.max(1)).clamp(1, CONNECTIONS_MAX)
 }
 
@@ -435,7 +435,7 @@ mod tests {
     #[test]
     fn connections_leave_descriptors_for_everything_else() {
         assert_eq!(connections_max(1_024, 2_000, 2), 256);
-        assert_eq!(connections_max(20_000, 2_000, 2), (20_000 - 2_256) / 2);
+        assert_eq!(connections_max(20_000, 2_000, 2), (20_000 - 2_256 - 2 * OPENED_MAX) / 2);
         assert_eq!(connections_max(u64::MAX, 2_000, 8), CONNECTIONS_MAX);
         assert_eq!(connections_max(0, 2_000, 8), 1);
     }

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use crate::transport::Counters;
 use crate::transport::connections::{Connections, Full, Shares};
 use crate::transport::stream::Piece;
-use crate::transport::tcp::{Connection, Limits, Overdue, Reading, Writing};
+use crate::transport::tcp::{self, Connection, Limits, Overdue, Reading, Writing};
 use crate::transport::tls::{Acceptor, Handshake, Session};
+use crate::transport::{Counters, Dscp};
 
 /// Read at once from one connection: as long as the longest message.
 const SCRATCH_OCTETS: usize = 64 * 1024;
@@ -46,9 +46,10 @@ pub(super) struct Bounds {
 
 impl Bounds {
     /// Connections are idle for as long as the longest registration may last: a phone that neither pings nor
-    /// calls is heard again then.
+    /// calls is heard again then. Those to peers are for as long as a call may ring without a word, and be cancelled.
     pub(super) fn of(settings: &Settings, connections_max: usize) -> Self {
         let mut times = Limits::default();
+        times.peer_idle = times.peer_idle.max(settings.timers.timer_c * 2);
         for tenant in &settings.tenants {
             let longest = Duration::from_secs(tenant.registrar.expires_max.into());
             times.idle = times.idle.max(longest + REGISTER_SLACK);
@@ -73,6 +74,11 @@ pub(super) struct Streams {
     times: Limits,
     /// Flows on which nothing can be sent any longer, and of which the dataplane has not heard.
     pub(super) lost: Vec<Flow>,
+    /// Those to peers that never came to be.
+    pub(super) unopened: Vec<Flow>,
+    /// Connections to peers that have no task yet, and who is told of them.
+    pub(super) begun: Vec<ConnectionId>,
+    pub(super) begins: Rc<Notify>,
     /// Given up to accept when no descriptor is left.
     reserve: Option<File>,
 }
@@ -92,6 +98,9 @@ impl Streams {
             scratch: vec![0; SCRATCH_OCTETS].into_boxed_slice(),
             times,
             lost: Vec::new(),
+            unopened: Vec::new(),
+            begun: Vec::new(),
+            begins: Rc::new(Notify::new()),
             reserve: reserve(),
         }
     }
@@ -158,6 +167,29 @@ impl Streams {
         admitted.ok()
     }
 
+    /// Begins to open the connection to a peer that `flow` names, from `local` and with `dscp`.
+    pub(super) fn connect(
+        &mut self,
+        now: Mono,
+        flow: Flow,
+        local: IpAddr,
+        dscp: Dscp,
+        counters: &mut Counters,
+    ) {
+        let Some(id) = flow.connection else { return };
+        let is_begun = tcp::connect(local, flow.remote, dscp).is_ok_and(|io| {
+            let connection = Connection::opening(io, flow, Rc::new(Notify::new()), now);
+            self.connections.insert_opened(id, connection)
+        });
+        if is_begun {
+            self.begun.push(id);
+            self.begins.notify_one();
+        } else {
+            counters.connections_unopened += 1;
+            self.unopened.push(flow);
+        }
+    }
+
     /// What the task of `id` has to wait for; `None`: the connection is no more.
     pub(super) fn waiting(&mut self, id: ConnectionId) -> Option<Waiting> {
         let connection = self.connections.find(id)?;
@@ -173,7 +205,9 @@ impl Streams {
         mut on_piece: impl FnMut(Flow, Option<[u8; 6]>, Piece<'_>),
     ) {
         let Some(connection) = self.connections.find(id) else { return };
+        let was_opening = connection.is_opening();
         let writing = connection.write_on(now);
+        counters.connections_opened += u64::from(was_opening && !connection.is_opening());
         if matches!(writing, Writing::Ended | Writing::Slow) {
             return self.remove(id, counters);
         }
@@ -254,7 +288,7 @@ impl Streams {
                 Some(Overdue::HalfMessage) => counters.connections_half_message += 1,
                 Some(Overdue::Idle) => counters.connections_idle += 1,
                 Some(Overdue::Slow) => counters.connections_slow += 1,
-                Some(Overdue::Closed) | None => {}
+                Some(Overdue::Closed | Overdue::Unopened) | None => {}
             }
             self.remove(id, counters);
         }
@@ -285,12 +319,17 @@ impl Streams {
 
     fn remove(&mut self, id: ConnectionId, counters: &mut Counters) {
         let Some(connection) = self.connections.remove(id) else { return };
-        counters.connections_ended += 1;
         if connection.is_half_open() {
             self.half_open.give_back(connection.flow().remote.ip());
         }
-        if connection.is_usable() {
-            self.lost.push(connection.flow());
+        if connection.is_opening() {
+            counters.connections_unopened += 1;
+            self.unopened.push(connection.flow());
+        } else {
+            counters.connections_ended += 1;
+            if connection.is_usable() {
+                self.lost.push(connection.flow());
+            }
         }
         // Its task wakes, finds it gone and lets go of the socket.
         connection.wake().notify_one();

@@ -321,10 +321,16 @@ impl Worker {
                 self.act(now, output);
             }
             self.guarded.outbox.clear();
+            let mut unopened = std::mem::take(&mut self.streams.unopened);
+            unopened.retain(|flow| told.insert(*flow));
             let mut lost = std::mem::take(&mut self.streams.lost);
             lost.retain(|flow| told.insert(*flow));
-            if lost.is_empty() {
+            if lost.is_empty() && unopened.is_empty() {
                 break;
+            }
+            for flow in unopened {
+                let panicked = self.guarded.handle(now, Input::Unopened { flow }).is_err();
+                self.forget_replies(usize::from(panicked));
             }
             for flow in lost {
                 if flow.connection.is_some_and(|connection| self.lent.remove(&connection)) {
@@ -355,6 +361,15 @@ impl Worker {
         let outbox = &self.guarded.outbox;
         if outbox.messages().len() == 0 {
             return;
+        }
+        for flow in outbox.connects() {
+            let index = usize::from(flow.listener.0);
+            let (settings, server) = (self.shell.settings.borrow(), self.shell.server.borrow());
+            let (Some(listener), Some(listen)) = (settings.listeners.get(index), server.listeners.get(index))
+            else {
+                continue;
+            };
+            self.streams.connect(now, *flow, listener.local.ip(), listen.dscp, &mut self.counters);
         }
         for (index, datagrams) in (0_u8..).zip(&self.datagrams) {
             let Some(datagrams) = datagrams else { continue };

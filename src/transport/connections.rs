@@ -11,6 +11,10 @@ use dataplane::flow::{ConnectionId, WorkerId};
 /// Connections of one worker. Eight workers then hold half a million phones, at 6 kB each in 400 MB a worker.
 pub const CONNECTIONS_MAX: usize = 65_536;
 
+/// Connections to peers of one worker: one for each gateway that is sent long requests within the time that an idle one is kept,
+/// more than a carrier has. What would need another goes as a datagram.
+pub const OPENED_MAX: usize = 128;
+
 /// How many connections are compared to find one that was silent for long. Among so many the stalest is older
 /// than 98 % of the table, and a full table costs each newcomer the same few microseconds.
 const SAMPLE_MAX: usize = 64;
@@ -21,6 +25,8 @@ const SAMPLE_SLOTS_MAX: usize = 4_096;
 /// Connections by id. An id that was given out and ended finds nothing, though its slot may be in use again.
 pub struct Connections<C> {
     worker: WorkerId,
+    /// Those to peers. They bring their ids along, and are few.
+    opened: HashMap<ConnectionId, C>,
     slots: Vec<Slot<C>>,
     /// Freed slots, the longest free first, so that generations go round as late as possible.
     free: VecDeque<u32>,
@@ -56,6 +62,7 @@ impl<C> Connections<C> {
     pub fn new(worker: WorkerId, first_generation: u32, connections_max: usize, per_source_max: u32) -> Self {
         Self {
             worker,
+            opened: HashMap::new(),
             first_generation: first_generation & ConnectionId::GENERATION_MAX,
             slots: Vec::new(),
             free: VecDeque::new(),
@@ -73,6 +80,10 @@ impl<C> Connections<C> {
 
     /// How many there are.
     pub fn len(&self) -> usize {
+        self.accepted() + self.opened.len()
+    }
+
+    fn accepted(&self) -> usize {
         self.slots.len() - self.free.len()
     }
 
@@ -85,7 +96,7 @@ impl<C> Connections<C> {
     pub fn room_for(&self, address: IpAddr, more: u32) -> Result<(), Full> {
         if !self.sources.has_room_for_more(address, more) {
             Err(Full::Source)
-        } else if self.len() >= self.connections_max {
+        } else if self.accepted() >= self.connections_max {
             Err(Full::Table)
         } else {
             Ok(())
@@ -116,8 +127,20 @@ impl<C> Connections<C> {
         Ok(id)
     }
 
+    /// Takes the connection `id` to a peer. False: there are too many.
+    pub fn insert_opened(&mut self, id: ConnectionId, connection: C) -> bool {
+        let has_room = self.opened.len() < OPENED_MAX;
+        if has_room {
+            self.opened.insert(id, connection);
+        }
+        has_room
+    }
+
     /// The connection `id`, if it still is.
     pub fn find(&mut self, id: ConnectionId) -> Option<&mut C> {
+        if id.is_opened() {
+            return self.opened.get_mut(&id);
+        }
         if id.worker() != self.worker {
             return None;
         }
@@ -130,6 +153,9 @@ impl<C> Connections<C> {
 
     /// Ends `id` and gives back what it was.
     pub fn remove(&mut self, id: ConnectionId) -> Option<C> {
+        if id.is_opened() {
+            return self.opened.remove(&id);
+        }
         self.find(id)?;
         let held = self.slots.get_mut(id.slot() as usize)?.held.take()?;
         self.free.push_back(id.slot());
@@ -137,7 +163,7 @@ impl<C> Connections<C> {
         Some(held.connection)
     }
 
-    /// A connection that can be spared: of a sample, the one of lowest `rank`. Those of rank `None` stay.
+    /// An accepted connection that can be spared: of a sample, the one of lowest `rank`. Those of rank `None` stay.
     pub fn stalest<R: Ord>(&mut self, rank: impl Fn(&C) -> Option<R>) -> Option<ConnectionId> {
         let mut stalest: Option<(R, ConnectionId)> = None;
         let mut seen = 0;
@@ -159,10 +185,11 @@ impl<C> Connections<C> {
         stalest.map(|(_, id)| id)
     }
 
-    /// Looks at the next tenth of the table, so that ten calls have seen each connection once, and names those
+    /// Looks at those to peers, and at the next tenth of the table, so that ten calls have seen each of it once; names those
     /// that `is_over` says are.
     pub fn sweep(&mut self, is_over: impl Fn(&C) -> bool) -> Vec<ConnectionId> {
-        let mut over = Vec::new();
+        let opened = self.opened.iter().filter(|(_, connection)| is_over(connection));
+        let mut over: Vec<_> = opened.map(|(id, _)| *id).collect();
         for _ in 0..self.slots.len().div_ceil(10) {
             self.swept = (self.swept + 1) % self.slots.len();
             let slot = &self.slots[self.swept];
@@ -175,7 +202,8 @@ impl<C> Connections<C> {
 
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &C> {
-        self.slots.iter().filter_map(|slot| slot.held.as_ref()).map(|held| &held.connection)
+        let accepted = self.slots.iter().filter_map(|slot| slot.held.as_ref()).map(|held| &held.connection);
+        accepted.chain(self.opened.values())
     }
 }
 

@@ -9,6 +9,8 @@ dataplane::counters! {
     datagrams_dropped: "Datagrams dropped because the socket stayed full.",
     socket_errors: "Errors of sockets that say nothing about a peer.",
     connections_accepted: "Connections accepted.",
+    connections_opened: "Connections opened to peers.",
+    connections_unopened: "Connections to peers that were refused, or that nobody answered in time.",
     connections_ended: "Connections ended, by whomever.",
     connections_refused: "Connections closed at once because their source or the table had no room.",
     connections_evicted: "Idle connections closed to make room.",

@@ -1,10 +1,14 @@
-//! SIP over TCP, and over TLS over TCP (RFC 3261 §18): listening, and one accepted connection.
+//! SIP over TCP, and over TLS over TCP (RFC 3261 §18): listening, connecting, and one connection.
 //!
 //! A connection never waits. Its owner waits for what [`Connection::interest`] names and then calls
 //! [`Connection::receive`] or [`Connection::write_on`].
 //!
 //! ```text
-//!             end of stream                    all written, or
+//!  ┌─────────┐  refused, or nobody answers
+//!  │ Opening │ ────────────────────────────► gone        (of a connection that the edge opens)
+//!  └─────────┘
+//!      │ open
+//!      ▼      end of stream, of an accepted    all written, or
 //!  ┌──────┐ ───────────────► ┌────────────┐    64·T1 are over
 //!  │ Open │                  │ HalfClosed │ ─────────────────────────────► gone
 //!  └──────┘ ─────┐           └────────────┘                                 ▲
@@ -15,14 +19,15 @@
 //!             └─────────────────────┘                                  └───────────┘
 //! ```
 //! Lingering reads on and throws away: closing with octets unread would reset the connection, and a reset may
-//! overtake the answer that says why.
+//! overtake the answer that says why. A peer that ends its side of a connection we opened wants no more requests on it, so that
+//! is its end.
 
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::time::Duration;
 
-use dataplane::flow::Flow;
+use dataplane::flow::{ConnectionId, Flow};
 use dataplane::now::Mono;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::Interest;
@@ -47,6 +52,9 @@ const UNCONFIRMED_MAX: Duration = Duration::from_secs(32);
 /// How long a connection may be in each state that should pass.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
+    /// From asking for a connection to its being open: half of the shortest time in which a gateway must answer a call. A
+    /// peer whose answer takes longer, or was lost, is sent datagrams.
+    pub open: Duration,
     /// From accepting to the end of the TLS handshake: two or three round trips.
     pub handshake: Duration,
     /// From the first octet of a message to its last, and from accepting (with TLS from its handshake) to the first
@@ -54,6 +62,8 @@ pub struct Limits {
     pub message: Duration,
     /// Nothing whole was heard: longer than the longest time between two REGISTERs.
     pub idle: Duration,
+    /// The same of a peer, on a connection that we opened: longer than anything is waited for there.
+    pub peer_idle: Duration,
     /// A queue that does not become shorter.
     pub stuck: Duration,
     /// The peer has ended its side: 64·T1, by when every answer has come.
@@ -65,9 +75,11 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            open: Duration::from_millis(500),
             handshake: Duration::from_secs(10),
             message: Duration::from_secs(30),
             idle: Duration::from_secs(2 * 3600),
+            peer_idle: Duration::from_secs(600),
             stuck: Duration::from_secs(32),
             half_closed: Duration::from_secs(32),
             linger: Duration::from_secs(2),
@@ -91,7 +103,21 @@ pub fn listen(address: SocketAddr, dscp: Dscp) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// One accepted connection.
+/// Begins to connect to `remote` from `local`, with `dscp`. The socket does not block: what becomes of it,
+/// [`Connection::opening`] finds out.
+pub fn connect(local: IpAddr, remote: SocketAddr, dscp: Dscp) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(remote), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    dscp.set(&socket, remote)?;
+    if !local.is_unspecified() {
+        socket.bind(&SocketAddr::new(local, 0).into())?;
+    }
+    match socket.connect(&remote.into()) {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+        _ => TcpStream::from_std(socket.into()),
+    }
+}
+
+/// One connection.
 #[derive(Debug)]
 pub struct Connection {
     io: Rc<TcpStream>,
@@ -116,6 +142,7 @@ pub struct Connection {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
+    Opening { since: Mono },
     Open,
     HalfClosed { since: Mono },
     Closing,
@@ -161,6 +188,8 @@ pub enum Overdue {
     Slow,
     /// It was closing and had its time.
     Closed,
+    /// Nobody has answered who wants to open it.
+    Unopened,
 }
 
 /// The answer to a ping (RFC 5626 §4.4.1).
@@ -189,6 +218,22 @@ impl Connection {
         }
     }
 
+    /// Takes over what [`connect`] has begun at `now`. What is sent waits until it is open.
+    pub fn opening(io: TcpStream, flow: Flow, wake: Rc<Notify>, now: Mono) -> Self {
+        // Who asks does not wait to be spoken to.
+        Self {
+            state: State::Opening { since: now },
+            begun: None,
+            spoke: true,
+            ..Self::new(io, flow, None, wake, now)
+        }
+    }
+
+    /// True until it is open, if the edge opens it.
+    pub fn is_opening(&self) -> bool {
+        matches!(self.state, State::Opening { .. })
+    }
+
     /// The way to its peer.
     pub fn flow(&self) -> Flow {
         self.flow
@@ -206,7 +251,7 @@ impl Connection {
 
     /// True while messages can be sent to the peer.
     pub fn is_usable(&self) -> bool {
-        matches!(self.state, State::Open | State::HalfClosed { .. })
+        matches!(self.state, State::Opening { .. } | State::Open | State::HalfClosed { .. })
     }
 
     /// How the TLS handshake went, if there is one and it is over.
@@ -228,6 +273,7 @@ impl Connection {
     pub fn interest(&self) -> Option<Interest> {
         let writable = (!self.pending.is_empty()).then_some(Interest::WRITABLE);
         match self.state {
+            State::Opening { .. } => Some(Interest::WRITABLE),
             State::Open => {
                 Some(writable.map_or(Interest::READABLE, |writable| writable | Interest::READABLE))
             }
@@ -311,7 +357,7 @@ impl Connection {
     }
 
     fn end_of_stream(&mut self, now: Mono) -> Reading {
-        if self.state == State::Open {
+        if self.state == State::Open && !self.flow.connection.is_some_and(ConnectionId::is_opened) {
             // RFC 9293 §3.6: the peer may still read, so what is under way is still answered.
             self.state = State::HalfClosed { since: now };
             self.stream = Stream::new();
@@ -360,6 +406,9 @@ impl Connection {
 
     /// Writes on what waits.
     pub fn write_on(&mut self, now: Mono) -> Writing {
+        if self.is_opening() && self.io.peer_addr().is_ok() {
+            (self.state, self.heard) = (State::Open, now);
+        }
         if self.pending.is_empty() {
             return Writing::Done;
         }
@@ -391,6 +440,9 @@ impl Connection {
     pub fn close(&mut self, now: Mono) -> Writing {
         if !self.is_usable() {
             return Writing::Refused;
+        }
+        if self.is_opening() {
+            return Writing::Ended;
         }
         let ended = matches!(self.state, State::HalfClosed { .. });
         if let Some(session) = &mut self.tls {
@@ -431,6 +483,10 @@ impl Connection {
                 .then_some(Overdue::Handshake),
             State::Open if self.begun.is_some_and(|begun| now.since(begun) > limits.message) => {
                 Some(Overdue::HalfMessage)
+            }
+            State::Opening { since } => (now.since(since) > limits.open).then_some(Overdue::Unopened),
+            State::Open if self.flow.connection.is_some_and(ConnectionId::is_opened) => {
+                (now.since(self.heard) > limits.peer_idle).then_some(Overdue::Idle)
             }
             State::Open => (now.since(self.heard) > limits.idle).then_some(Overdue::Idle),
             State::HalfClosed { since } => (now.since(since) > limits.half_closed).then_some(Overdue::Closed),

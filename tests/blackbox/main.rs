@@ -11,6 +11,7 @@ mod demonstration;
 mod edge;
 mod faults;
 mod flood;
+mod gateways;
 mod hostile;
 mod hoteling;
 mod kill;

@@ -66,7 +66,7 @@ fn route_whose_host_is_lost_keeps_the_addresses_of_before() {
 fn emergency_calls_are_read_as_they_are_written() {
     let text = SMALL.replace(
         "route = \"sip:127.0.0.1:5070\"",
-        "route = \"sip:127.0.0.1:5070\", routes = [\"sip:[::1]\"], trust = \"digest\", username = \"acme\", \
+        "route = \"sip:127.0.0.1:5070\", routes = [\"sip:[::1];transport=UDP\"], trust = \"digest\", username = \"acme\", \
          password = \"secret\", realm = \"psap\", no_answer = \"2s\", hold = \"30m\", \
          location = \"pidf-lo\", notify = [\"1001\", \"sip:guard@127.0.0.9\"]",
     );
@@ -85,7 +85,11 @@ fn emergency_calls_are_read_as_they_are_written() {
     let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
     assert_eq!(
         tenant.emergency.routes,
-        [route("sip:127.0.0.1:5070", "127.0.0.1:5070"), route("sip:[::1]", "[::1]:5060")]
+        [route("sip:127.0.0.1:5070", "127.0.0.1:5070"), route("sip:[::1];transport=UDP", "[::1]:5060")]
+    );
+    let takes_streams = |address: &str| settings.takes_streams(address.parse().unwrap());
+    assert!(
+        takes_streams("127.0.0.1:5070") && !takes_streams("[::1]:5060") && !takes_streams("127.0.0.1:5060")
     );
     let account = tenant.emergency.account.as_ref().unwrap();
     let (username, password, realm) =

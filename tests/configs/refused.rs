@@ -178,10 +178,12 @@ fn each_of_these_is_refused_for_its_reason() {
 }
 
 #[test]
-fn route_that_cannot_be_reached_over_udp_is_refused() {
+fn route_that_cannot_be_reached_in_clear_by_its_address_is_refused() {
     for (route, reason) in [
         ("sips:psap.example", "sips: is not available in this version"),
         ("sip:psap.example;transport=tcp", "the route has parameters"),
+        ("sip:psap.example;transport=udp;lr", "the route has parameters"),
+        ("sip:psap.example?x=y", "the route has parameters"),
         ("sip:112@psap.example", "the route names a user"),
         ("tel:112", "the route is no SIP URI"),
         ("sip:psap.example:0", "the route has no valid host"),

@@ -6,11 +6,11 @@ use super::forward::{self, Outgoing, Recorded};
 use super::{
     Branch, Call, EMERGENCY_WARNING, Emergency, From, Plan, ProxyKey, Target, emergency, peer, route, sips,
 };
-use crate::context::{Answer, Owner, Work};
+use crate::context::{Answer, Context, Owner, Work};
 use crate::flow::Flow;
 use crate::hotdesk::{Named, Place};
 use crate::return_path::{DialogId, Identity, NONCE_LENGTH, Party, ReturnPath};
-use crate::transaction::ClientId;
+use crate::transaction::{self, ClientId};
 use crate::upstream::Renumbered;
 
 /// Branches of one request over all its groups and moves: eight seats or phones and as many again after a move.
@@ -146,7 +146,7 @@ pub(super) fn start_branch(
     }
     let (attempt, no_answer) = (target.first_attempt(), patience(work, call, &target));
     let sent = send(work, key, call, request, headers, &target, attempt, no_answer);
-    let Some(client) = sent else { return false };
+    let Some((client, streamed)) = sent else { return false };
     let plan = &call.plan;
     if call.invite
         && !plan.in_dialog
@@ -154,30 +154,32 @@ pub(super) fn start_branch(
     {
         work.ctx.tables.call_began(device, call.dialog, work.now.mono, plan.emergency.is_some());
     }
-    call.branches.push(Branch { client, target, attempt, began: work.now.mono, ended: false, left: false });
+    let began = work.now.mono;
+    call.branches.push(Branch { client, target, attempt, began, streamed, ended: false, left: false });
     true
 }
 
-/// Sends the request of a branch once more, with the answer to what its target has asked. False: it could not be.
+/// Sends the request of a branch once more, as this attempt: with the answer to what its target has asked, or another way.
+/// False: it could not be.
 pub(super) fn send_again(
     work: &mut Work<'_>,
     key: ProxyKey,
     call: &mut Call,
     index: usize,
+    attempt: u8,
     request: &sip::Message<'_>,
     headers: &sip::Mandatory<'_>,
 ) -> bool {
     let branch = &call.branches[index];
-    let attempt = branch.attempt + 1;
-    // To ask who calls is no answer: what is left of the time in which one must come is left to it, so that the next place
-    // is tried no later, but for one repetition.
+    // To ask who calls is no answer, nor is a connection that comes to nothing: what is left of the time in which one must
+    // come is left to it, so that the next place is tried no later, but for one repetition.
     let left = |patience: Duration| patience.saturating_sub(work.now.mono.since(branch.began));
     let repeats = work.ctx.settings.timers.t1 * 2;
     let no_answer = patience(work, call, &branch.target).map(|patience| left(patience).max(repeats));
     let sent = send(work, key, call, request, headers, &branch.target, attempt, no_answer);
-    let Some(client) = sent else { return false };
+    let Some((client, streamed)) = sent else { return false };
     let branch = &mut call.branches[index];
-    (branch.client, branch.attempt) = (client, attempt);
+    (branch.client, branch.attempt, branch.streamed) = (client, attempt, streamed);
     true
 }
 
@@ -193,7 +195,7 @@ fn patience(work: &Work<'_>, call: &Call, target: &Target) -> Option<Duration> {
     }
 }
 
-/// Writes the request for a place and begins its transaction there.
+/// Writes the request for a place and begins its transaction there; says whether it went over a connection to a peer.
 #[expect(clippy::too_many_arguments, reason = "each says one thing about the request")]
 fn send(
     work: &mut Work<'_>,
@@ -204,46 +206,64 @@ fn send(
     target: &Target,
     attempt: u8,
     no_answer: Option<Duration>,
-) -> Option<ClientId> {
+) -> Option<(ClientId, bool)> {
     let (plan, uri) = (&call.plan, request.request_uri());
     let for_peer = peer::request(work, plan, target, attempt, request, headers);
     let sealed = match call.nonce {
         Some(nonce) => seal(work, call, nonce, target, attempt, headers, None),
         None => Vec::new(),
     };
-    // One Record-Route where both sides can use it, else one for each side (RFC 5658 §4).
-    let sides = [work.ctx.own_uri(&call.flow, uri), work.ctx.own_uri(&target.flow, uri)];
-    let record_route = match call.nonce {
-        Some(_) if call.flow.listener == target.flow.listener => &sides[1..],
-        Some(_) => &sides,
-        None => &[],
-    };
-    let via = work.ctx.via(&target.flow);
     let contact = sips::contact(uri, target);
-    let common = outgoing(plan, call.flow, target, via);
-    let outgoing = Outgoing {
-        uri: common.uri.map(|_| &*contact),
-        record_route,
-        sealed: &sealed,
-        for_peer: for_peer.as_ref(),
-        ..common
+    let write = |ctx: &Context, flow: &Flow, branch: &[u8], buffer: &mut Vec<u8>| {
+        // One Record-Route where both sides can use it, else one for each side (RFC 5658 §4). It says how the edge is to be
+        // reached, whatever way this request takes.
+        let sides = [ctx.own_uri(&call.flow, uri), ctx.own_uri(&target.flow, uri)];
+        let record_route = match call.nonce {
+            Some(_) if call.flow.listener == target.flow.listener => &sides[1..],
+            Some(_) => &sides,
+            None => &[],
+        };
+        let common = outgoing(plan, call.flow, target, ctx.via(flow));
+        let outgoing = Outgoing {
+            uri: common.uri.map(|_| &*contact),
+            record_route,
+            sealed: &sealed,
+            for_peer: for_peer.as_ref(),
+            ..common
+        };
+        outgoing.write(request, headers, branch, buffer);
     };
+    let flow = way(work, target, |ctx, flow, buffer| {
+        write(ctx, flow, &transaction::branch::UNKNOWN, buffer);
+    });
     let begun = work.transactions.begin_client(
         work.now.mono,
-        target.flow,
+        flow,
         call.invite,
         Owner::Proxy(key),
         call.loop_hash,
         no_answer,
         work.out,
-        |buffer, branch| outgoing.write(request, headers, branch, buffer),
+        |buffer, branch| write(work.ctx, &flow, branch, buffer),
     );
     if begun.is_err() {
         work.ctx.counters.tables_full += 1;
     } else {
         work.ctx.counters.requests_forwarded += 1;
     }
-    begun.ok()
+    Some((begun.ok()?, flow != target.flow))
+}
+
+/// The way a request takes to `target`: to a phone always the flow of its binding. `write` writes it as it would go by a flow.
+pub(super) fn way(
+    work: &mut Work<'_>,
+    target: &Target,
+    write: impl Fn(&Context, &Flow, &mut Vec<u8>),
+) -> Flow {
+    if target.account.is_some() || target.flow.is_reliable() {
+        return target.flow;
+    }
+    work.way_to_peer(target.flow, write)
 }
 
 /// What changes in a request on its way to `target`, but for Record-Route.
@@ -294,7 +314,7 @@ fn seal(
     let numbering = peer::opened_as(target, call.original.cseq, attempt);
     let path = ReturnPath {
         tenant: &plan.tenant.id,
-        opener: party(plan.sender.account.as_ref(), plan.sender.device.as_ref(), call.flow),
+        opener: party(plan.sender.account.as_ref(), plan.sender.device.as_ref(), call.flow.lasting()),
         callee: party(target.account.as_ref(), target.device.as_ref(), target.flow),
         identity: match &plan.from {
             From::Replaced { user, epoch, .. } => Some(Identity { extension: user, epoch: *epoch, original }),

@@ -43,7 +43,7 @@ pub(crate) use route::{InDialog, in_dialog, own_routes};
 pub(crate) use sips::is_sips;
 pub(crate) use target::{Target, of_contacts, of_device, of_extension, of_gruu};
 
-use crate::context::{Answer, Owner, Work};
+use crate::context::{Answer, Context, Owner, Work};
 use crate::effect::Effect;
 use crate::flow::Flow;
 use crate::hash::NameHasher;
@@ -52,7 +52,7 @@ use crate::now::Mono;
 use crate::return_path::NONCE_LENGTH;
 use crate::slots::{SlotKey, Slots};
 use crate::transaction::{self, ClientId, ServerId};
-use branch::{answer, help_failed, opens_dialog, outgoing, pass_on_best, start_branch};
+use branch::{answer, help_failed, opens_dialog, outgoing, pass_on_best, start_branch, way};
 use forward::{Original, Outgoing};
 use response::Best;
 
@@ -91,6 +91,8 @@ struct Branch {
     /// As which attempt it went there last.
     attempt: u8,
     began: Mono,
+    /// It went over a connection to a peer.
+    streamed: bool,
     /// It has given its final answer or will give none that counts.
     ended: bool,
     /// Its device lost the seat: only a 200 that crossed counts.
@@ -295,9 +297,12 @@ impl Proxy {
         let branch = transaction::branch::stateless(&work.ctx.tables.branch_key, ack, headers);
         work.ctx.counters.requests_forwarded += 1;
         let for_peer = peer::acknowledgement(work, plan, target, headers);
-        let via = work.ctx.via(&target.flow);
-        let outgoing = Outgoing { for_peer: for_peer.as_ref(), ..outgoing(plan, *flow, target, via) };
-        work.out.message(target.flow, |buffer| outgoing.write(ack, headers, &branch, buffer));
+        let write = |ctx: &Context, by: &Flow, buffer: &mut Vec<u8>| {
+            let common = outgoing(plan, *flow, target, ctx.via(by));
+            Outgoing { for_peer: for_peer.as_ref(), ..common }.write(ack, headers, &branch, buffer);
+        };
+        let by = way(work, target, write);
+        work.out.message(by, |buffer| write(work.ctx, &by, buffer));
     }
 
     /// Forgets answered requests whose last repeated 2xx has passed.

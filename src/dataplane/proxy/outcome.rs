@@ -1,7 +1,7 @@
 //! What becomes of branches: an answer, silence, a lost connection, or a caller who hangs up first; and what follows for
 //! the others.
 
-use super::branch::{close, pass_on, refuses_place, start_branch};
+use super::branch::{self, close, pass_on, refuses_place, start_branch};
 use super::response::Best;
 use super::{Emergency, Proxy, ProxyKey, dialog, outside, peer};
 use crate::context::{Owner, Work};
@@ -121,6 +121,35 @@ impl Proxy {
         sent
     }
 
+    /// The connection of a branch to a peer came to nothing before anything was heard on it: the request goes there again as a
+    /// datagram (§18.1.1). False: it had none, or nobody waits for its answer any more.
+    fn goes_as_datagram(&mut self, work: &mut Work<'_>, key: ProxyKey, client: ClientId) -> bool {
+        let Some(call) = self.calls.get(key) else { return false };
+        let index = call.branches.iter().position(|branch| branch.client == client && branch.streamed);
+        let Some(index) = index else { return false };
+        let branch = &call.branches[index];
+        work.ctx.avoid_streams(work.now.mono, branch.target.flow);
+        let is_over = call.answered || call.closed || branch.ended || branch.left;
+        let attempt = branch.attempt;
+        !is_over && self.send_again(work, key, index, attempt)
+    }
+
+    /// Sends the request of a branch once more, as this attempt. False: it could not be.
+    pub(super) fn send_again(
+        &mut self,
+        work: &mut Work<'_>,
+        key: ProxyKey,
+        index: usize,
+        attempt: u8,
+    ) -> bool {
+        let mut is_sent = false;
+        self.with_request(work, key, |proxy, work, request, headers| {
+            let Some(call) = proxy.calls.get_mut(key) else { return };
+            is_sent = branch::send_again(work, key, call, index, attempt, request, headers);
+        });
+        is_sent
+    }
+
     /// A branch gave its last word: the device is free of it; if it was the last, the next group or the answer follows.
     fn branch_ended(&mut self, work: &mut Work<'_>, key: ProxyKey, index: usize, effects: &mut Vec<Effect>) {
         let Some(call) = self.calls.get_mut(key) else { return };
@@ -160,7 +189,12 @@ impl Proxy {
     pub(crate) fn on_event(&mut self, work: &mut Work<'_>, event: &Event<Owner>, effects: &mut Vec<Effect>) {
         let (client, key, code) = match event {
             Event::ClientTimeout { client, owner: Owner::Proxy(key) } => (*client, *key, 408),
-            Event::ClientLost { client, owner: Owner::Proxy(key) } => (*client, *key, 430),
+            Event::ClientLost { client, owner: Owner::Proxy(key), heard } => {
+                if !heard && self.goes_as_datagram(work, *key, *client) {
+                    return;
+                }
+                (*client, *key, 430)
+            }
             Event::TimerC { client, owner: Owner::Proxy(_) } => {
                 // §16.8: after a provisional answer the branch is cancelled and ends with its 487, or in silence.
                 return work.transactions.cancel(work.now.mono, *client, work.out);
@@ -178,6 +212,10 @@ impl Proxy {
         let Some(index) = call.branches.iter().position(|branch| branch.client == client) else { return };
         if std::mem::replace(&mut call.branches[index].ended, true) {
             return;
+        }
+        if call.branches[index].streamed && code == 408 && !call.closed {
+            // Whoever takes a connection and never says a word may be no SIP server, and one may be there for datagrams.
+            work.ctx.avoid_streams(work.now.mono, call.branches[index].target.flow);
         }
         if call.plan.in_dialog && (code == 408 || call.bye) {
             // §12.2.1.2, §15.1.1: neither does one that says nothing, or cannot be reached to be told of the end.

@@ -1,6 +1,6 @@
 //! Requests to a peer that asks who the edge is: other numbers, and credentials (RFC 3261 §22.2, §22.3).
 
-use super::{Branch, Plan, Proxy, ProxyKey, Target, branch};
+use super::{Branch, Plan, Proxy, ProxyKey, Target};
 use crate::context::{Context, Work};
 use crate::flow::Flow;
 use crate::upstream::{ATTEMPT_LAST, Attempt, Credentials, InviteTo, Numbering, Renumbered};
@@ -135,12 +135,8 @@ impl Proxy {
         if is_over || !may_answer(work, branch, flow, response) {
             return false;
         }
-        let mut is_sent = false;
-        self.with_request(work, key, |proxy, work, request, headers| {
-            let Some(call) = proxy.calls.get_mut(key) else { return };
-            is_sent = branch::send_again(work, key, call, index, request, headers);
-        });
-        is_sent
+        let attempt = branch.attempt + 1;
+        self.send_again(work, key, index, attempt)
     }
 }
 
@@ -180,7 +176,7 @@ fn is_of(target: &Target, flow: &Flow) -> bool {
 
 /// What a dialog is that a peer which asks has opened: there the numbers of the phone's requests are others.
 pub(super) fn opened_by_peer(ctx: &Context, plan: &Plan, from: &Flow) -> Option<Renumbered> {
-    let is_peer = plan.sender.account.is_none() && from.connection.is_none();
+    let is_peer = plan.sender.account.is_none() && from.lasting().connection.is_none();
     let account = is_peer.then(|| ctx.settings.peer_account(&plan.tenant, from.remote)).flatten();
     account.map(|_| Renumbered::Callee)
 }

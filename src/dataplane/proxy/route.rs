@@ -168,7 +168,7 @@ fn of_gruu(
 
 /// True if `flow` is that end of the dialog: the flow it had, or one its account is registered over now.
 fn speaks_for(ctx: &Context, party: &Party<'_>, flow: &Flow, now: Now) -> bool {
-    party.flow == *flow
+    party.flow == flow.lasting()
         || party.account.is_some_and(|(tenant, account)| {
             ctx.tables.location.account_has_flow(tenant, account.as_bytes(), flow, now.mono)
         })

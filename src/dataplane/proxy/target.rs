@@ -133,9 +133,7 @@ pub(super) fn of_peers<'p>(
 ) -> Vec<Target> {
     let mut targets: Vec<Target> = Vec::new();
     for peer in peers {
-        let host = peer.uri.strip_prefix("sip:").unwrap_or(&peer.uri);
-        let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-        let uri = uri(host);
+        let uri = uri(peer.host());
         for address in &peer.addresses {
             let Some(listener) = ctx.listener_for(address) else { continue };
             let flow = Flow::datagram(listener, *address);

@@ -73,3 +73,17 @@ pub struct Peer {
     /// Where its host was found at load, first address first; none if it was not found.
     pub addresses: Vec<SocketAddr>,
 }
+
+impl Peer {
+    /// Host and port as the URI has them.
+    pub fn host(&self) -> &str {
+        let rest = self.uri.strip_prefix("sip:").unwrap_or(&self.uri);
+        let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+        rest.split_once(';').map_or(rest, |(host, _)| host)
+    }
+
+    /// True if the URI names UDP, so that nothing is sent there over TCP (RFC 3263 §4.1).
+    pub fn is_for_datagrams(&self) -> bool {
+        self.uri.split_once(';').is_some_and(|(_, params)| params.eq_ignore_ascii_case("transport=udp"))
+    }
+}

@@ -62,14 +62,22 @@ pub struct Listener {
 #[derive(Debug)]
 pub(super) struct Face {
     pub(super) via: Box<[u8]>,
+    /// On connections to peers of this listener, which the edge opens: an answer may need another one (RFC 3261 §18.2.2), so
+    /// it names a listener that takes connections, if there is one.
+    pub(super) via_opened: Box<[u8]>,
     pub(super) uri: Box<str>,
     /// In a dialog that was asked for as `sips:` (RFC 5630 §5.3); the same where the listener speaks no TLS.
     pub(super) sips_uri: Box<str>,
 }
 
 impl Face {
-    pub(super) fn of(listener: &Listener) -> Self {
-        let Listener { protocol, advertise_host, advertise_port, .. } = listener;
+    /// The face of one of `listeners`.
+    pub(super) fn of(listener: &Listener, listeners: &[Listener]) -> Self {
+        let Listener { protocol, advertise_host, advertise_port, local, .. } = listener;
+        let tcp = || listeners.iter().filter(|other| other.protocol == Protocol::Tcp);
+        let beside = tcp().find(|other| other.local.ip() == local.ip());
+        let of_family = || tcp().find(|other| other.local.is_ipv4() == local.is_ipv4());
+        let back = beside.or_else(of_family).unwrap_or(listener);
         let transport = match protocol {
             Protocol::Udp => String::new(),
             stream => format!(";transport={}", stream.param()),
@@ -80,6 +88,9 @@ impl Face {
             _ => uri.clone(),
         };
         Self {
+            via_opened: format!("SIP/2.0/TCP {}:{}", back.advertise_host, back.advertise_port)
+                .into_bytes()
+                .into(),
             via: format!("SIP/2.0/{} {advertise_host}:{advertise_port}", protocol.via()).into_bytes().into(),
             uri: uri.into(),
             sips_uri: sips_uri.into(),

@@ -25,7 +25,7 @@ pub use blueprint::{Blueprint, password, pin_hash, tenant};
 pub use call::{Call, CallState, Leg};
 pub use draft::Draft;
 pub use heard::Heard;
-pub use office::{OFFER, Office};
+pub use office::{Listening, OFFER, Office};
 pub use phone::{Door, Manner, Phone};
 pub use pins::Pins;
 pub use store::{Store, StoreMood};

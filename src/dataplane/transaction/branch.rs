@@ -36,6 +36,9 @@ pub(super) const SLOTS_MAX: usize = STATELESS as usize;
 /// A branch as it stands in a Via.
 pub(crate) type Encoded = [u8; COOKIE.len() + ENCODED];
 
+/// As long as any branch, where one is not known yet.
+pub(crate) const UNKNOWN: Encoded = [b'0'; COOKIE.len() + ENCODED];
+
 /// What a branch of this process says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Branch {

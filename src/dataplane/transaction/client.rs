@@ -44,6 +44,13 @@ impl<O> Client<O> {
         }
     }
 
+    pub(super) fn has_provisional(&self) -> bool {
+        match &self.machine {
+            Machine::Invite(machine, _) => machine.has_provisional(),
+            Machine::NonInvite(machine) => machine.has_provisional(),
+        }
+    }
+
     fn on_time(&mut self, now: Mono, timers: &Timers) -> Fired {
         match &mut self.machine {
             Machine::Invite(machine, _) => machine.on_time(now, timers),

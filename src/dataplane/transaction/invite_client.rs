@@ -173,6 +173,10 @@ impl InviteClient {
         self.resend.min(self.end).min(self.no_answer).min(self.timer_c)
     }
 
+    pub(super) fn has_provisional(&self) -> bool {
+        self.state == State::Proceeding
+    }
+
     pub(super) fn has_final(&self) -> bool {
         !matches!(self.state, State::Calling | State::Proceeding)
     }

@@ -132,6 +132,8 @@ pub(crate) enum Event<O> {
     ClientLost {
         /// Which.
         client: ClientId,
+        /// A provisional response had come.
+        heard: bool,
         /// Whose.
         owner: O,
     },
@@ -235,7 +237,8 @@ impl<O: Copy> Transactions<O> {
         let Some(connection) = flow.connection else { return };
         while let Some((key, client)) = self.clients.remove_on(connection) {
             if !client.has_final() {
-                events.push(Event::ClientLost { client: ClientId(key), owner: client.owner });
+                let heard = client.has_provisional();
+                events.push(Event::ClientLost { client: ClientId(key), heard, owner: client.owner });
             }
         }
         while let Some((key, server)) = self.servers.remove_on(connection) {

@@ -93,6 +93,10 @@ impl NonInviteClient {
         self.resend.min(self.end).min(self.no_answer)
     }
 
+    pub(super) fn has_provisional(&self) -> bool {
+        self.state == State::Proceeding
+    }
+
     pub(super) fn has_final(&self) -> bool {
         self.state == State::Terminated
     }

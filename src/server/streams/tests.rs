@@ -6,6 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::transport::connections::OPENED_MAX;
 use crate::transport::tls::{Certificate, Chain};
 use crate::transport::{Dscp, tcp};
 
@@ -262,4 +263,82 @@ fn a_phone_registered_for_long_may_be_silent_for_as_long() {
 
     assert_eq!(Bounds::of(&settings(600), 1).times.idle, Duration::from_secs(7200));
     assert_eq!(Bounds::of(&settings(86_400), 1).times.idle, Duration::from_secs(87_000));
+}
+
+/// The `number`th connection to whoever is at `remote`.
+fn to_peer(remote: SocketAddr, number: u64) -> Flow {
+    let connection = Some(ConnectionId::opened(WorkerId(0), number));
+    Flow { listener: ListenerId(0), remote, connection }
+}
+
+impl Desk {
+    fn open(&mut self, flow: Flow) {
+        self.streams.connect(NOW, flow, flow.remote.ip(), Dscp::CS3, &mut self.counters);
+        self.streams.send(NOW, flow, OPTIONS, &mut self.counters);
+    }
+}
+
+#[test]
+fn a_connection_to_a_peer_brings_what_was_sent_on_it_and_is_lost_when_the_peer_ends_it() {
+    run(async {
+        let mut desk = Desk::new(1, 1);
+        let peer = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let flow = to_peer(peer.local_addr().unwrap(), 1);
+        let id = flow.connection.unwrap();
+
+        desk.open(flow);
+        assert_eq!(std::mem::take(&mut desk.streams.begun), [id]);
+        let (mut far, _) = peer.accept().await.unwrap();
+        desk.drive(NOW, id).await;
+
+        let mut heard = vec![0; OPTIONS.len()];
+        far.read_exact(&mut heard).await.unwrap();
+        assert_eq!((heard.as_slice(), desk.counters.connections_opened), (OPTIONS, 1));
+        let (_phone, phone) = desk.connect(NOW).await;
+        assert!(phone.is_some(), "it takes no phone's place");
+        assert_eq!(desk.streams.len(), 2);
+        drop(far);
+        while desk.streams.waiting(id).is_some() {
+            desk.drive(NOW, id).await;
+        }
+        assert_eq!((desk.streams.lost.as_slice(), desk.streams.unopened.len()), (&[flow][..], 0));
+    });
+}
+
+#[test]
+fn a_connection_to_a_peer_that_comes_to_nothing_was_never_open() {
+    run(async {
+        let mut desk = Desk::new(1, 1);
+        let peer = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let unanswered = to_peer(peer.local_addr().unwrap(), 1);
+        desk.open(unanswered);
+        desk.streams.sweep(NOW + Duration::from_millis(400), &mut desk.counters);
+        assert!(desk.streams.unopened.is_empty());
+        desk.streams.sweep(NOW + Duration::from_millis(600), &mut desk.counters);
+        assert_eq!(std::mem::take(&mut desk.streams.unopened), [unanswered]);
+
+        drop(peer);
+        let refused = to_peer(unanswered.remote, 2);
+        desk.open(refused);
+        while desk.streams.waiting(refused.connection.unwrap()).is_some() {
+            desk.drive(NOW, refused.connection.unwrap()).await;
+        }
+
+        assert_eq!((desk.streams.unopened.as_slice(), desk.streams.lost.len()), (&[refused][..], 0));
+        assert_eq!((desk.counters.connections_unopened, desk.counters.connections_opened), (2, 0));
+    });
+}
+
+#[test]
+fn connections_to_peers_are_bounded() {
+    run(async {
+        let mut desk = Desk::new(1, 1);
+        let peer = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        for number in 0..=OPENED_MAX as u64 {
+            desk.open(to_peer(peer.local_addr().unwrap(), number));
+        }
+
+        assert_eq!(desk.streams.len(), OPENED_MAX);
+        assert_eq!(desk.streams.unopened, [to_peer(peer.local_addr().unwrap(), OPENED_MAX as u64)]);
+    });
 }

@@ -207,3 +207,66 @@ fn half_messages_and_silence_have_their_time() {
         assert_eq!(connection.overdue(after(3), &limits), Some(Overdue::Closed));
     });
 }
+
+/// A connection to `peer` that the edge begins to open.
+fn opening(peer: SocketAddr) -> Connection {
+    let io = connect(peer.ip(), peer, Dscp::CS3).unwrap();
+    let connection = Some(ConnectionId::opened(WorkerId(0), 1));
+    let flow = Flow { listener: ListenerId(0), remote: peer, connection };
+    Connection::opening(io, flow, Rc::new(Notify::new()), NOW)
+}
+
+#[test]
+fn what_is_sent_before_a_connection_to_a_peer_is_open_arrives_when_it_is() {
+    with_connection(async |_, _| {
+        let peer = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut connection = opening(peer.local_addr().unwrap());
+        assert!(connection.is_opening() && connection.is_usable());
+
+        assert_eq!(connection.send(NOW, OPTIONS), Writing::Waiting);
+        assert_eq!(drive(&mut connection, &mut Vec::new()).await, Reading::Open);
+
+        let (mut far, _) = peer.accept().await.unwrap();
+        let mut octets = [0; OPTIONS.len()];
+        far.read_exact(&mut octets).await.unwrap();
+        assert_eq!((octets.as_slice(), connection.is_opening()), (OPTIONS, false));
+        let limits = Limits::default();
+        let quiet = |seconds| connection.overdue(NOW + Duration::from_secs(seconds), &limits);
+        assert_eq!((quiet(600), quiet(601)), (None, Some(Overdue::Idle)), "it need not be spoken to first");
+
+        let mut seen = Vec::new();
+        far.write_all(OPTIONS).await.unwrap();
+        while seen.is_empty() {
+            drive(&mut connection, &mut seen).await;
+        }
+        assert_eq!(seen, [options()]);
+        drop(far);
+        assert_eq!(drive(&mut connection, &mut seen).await, Reading::Ended, "the peer wants no more");
+    });
+}
+
+#[test]
+fn connection_that_a_peer_refuses_ends_before_it_is_open() {
+    with_connection(async |_, _| {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut connection = opening(free);
+        connection.send(NOW, OPTIONS);
+
+        assert_eq!(drive(&mut connection, &mut Vec::new()).await, Reading::Ended);
+
+        assert!(connection.is_opening());
+    });
+}
+
+#[test]
+fn connection_that_no_peer_answers_is_given_up_after_half_a_second() {
+    with_connection(async |_, _| {
+        let peer = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let connection = opening(peer.local_addr().unwrap());
+
+        let limits = Limits::default();
+        let after = |milliseconds| connection.overdue(NOW + Duration::from_millis(milliseconds), &limits);
+
+        assert_eq!((after(500), after(501)), (None, Some(Overdue::Unopened)));
+    });
+}

@@ -5,9 +5,11 @@
 
 mod people;
 mod sound;
+mod streams;
 mod world;
 
 pub use sound::OFFER;
+pub use streams::Listening;
 
 use std::collections::BTreeMap;
 use std::ops::{Index, IndexMut};
@@ -59,6 +61,7 @@ enum Parcel {
     Save { worker: u8, query: QueryId, record: Record },
     Heard { worker: u8, call: u64, heard: Heard, of_play: Option<usize> },
     WriteBehind(Record),
+    Unopened { flow: Flow },
 }
 
 /// An office with its edge, phones, wire, store and clock.
@@ -98,6 +101,8 @@ pub struct Office {
     outbox: Outbox,
     agenda: Agenda<Parcel>,
     phones: Vec<Phone>,
+    /// Connections that the edge has opened to peers.
+    opened: Vec<Flow>,
     names: BTreeMap<String, usize>,
     replies: BTreeMap<u64, Result<Done, Refusal>>,
     next_reply: u64,
@@ -143,6 +148,7 @@ impl Office {
             outbox: Outbox::new(),
             agenda: Agenda::new(),
             phones: Vec::new(),
+            opened: Vec::new(),
             names: BTreeMap::new(),
             replies: BTreeMap::new(),
             next_reply: 0,
@@ -155,6 +161,7 @@ impl Office {
 
     fn start(&mut self) {
         self.started = self.clock;
+        self.opened.clear();
         self.tables = Arc::new(Tables::new(self.random.bytes()));
         if self.blueprint.durable {
             let unplaced = self.tables.restore(self.store.restored(), &self.settings, self.now());
@@ -238,6 +245,10 @@ impl Office {
             Parcel::HandedOver { worker, flow, bytes } => {
                 self.handle(worker, now, Input::HandedOver { flow, bytes: &bytes });
             }
+            Parcel::Unopened { flow } => {
+                let worker = flow_worker(flow).expect("a connection has a worker");
+                self.handle(worker, now, Input::Unopened { flow });
+            }
             Parcel::Told { worker, notice } => self.handle(worker, now, Input::Told(&notice)),
             Parcel::Answered { worker, query, answer } => {
                 self.handle(worker, now, Input::Answered { query, answer });
@@ -262,8 +273,8 @@ impl Office {
                 }
             }
             Parcel::ToPhone { flow, bytes } => {
-                let same = |phone: &Phone| phone.flow == flow && phone.plugged_in;
-                let Some(index) = self.phones.iter().position(same) else { return };
+                let index = self.phones.iter().position(|phone| phone.is_at(flow));
+                let Some(index) = index.filter(|_| self.stands(flow)) else { return };
                 let text = String::from_utf8_lossy(&bytes);
                 self.phones[index].receive(self.clock, &text);
                 self.post(index);
@@ -283,6 +294,9 @@ impl Office {
         if !outbox.is_empty() {
             self.moved = self.clock;
         }
+        for flow in outbox.connects() {
+            self.connect(*flow);
+        }
         for (flow, bytes) in outbox.messages() {
             for delay in self.quality.delays(&mut self.random, flow.is_reliable()) {
                 self.agenda.insert(self.clock + delay, Parcel::ToPhone { flow, bytes: bytes.to_vec() });
@@ -299,6 +313,7 @@ impl Office {
                         .phones
                         .iter()
                         .map(|phone| phone.flow)
+                        .chain(self.opened.iter().copied())
                         .find(|it| it.connection == Some(connection));
                     flow.into_iter().for_each(|flow| self.break_connection(flow));
                 }
@@ -347,12 +362,14 @@ impl Office {
     /// Carries off what a phone wants to send.
     fn post(&mut self, index: usize) {
         let phone = &mut self.phones[index];
-        let (flow, worker) = (phone.flow, flow_worker(phone.flow).unwrap_or(phone.worker));
+        let at_home = phone.worker;
         let texts = std::mem::take(&mut phone.outgoing);
         if !phone.plugged_in {
             return;
         }
         for text in texts {
+            let flow = self.way_of(index, &text);
+            let worker = flow_worker(flow).unwrap_or(at_home);
             self.send_to_edge(worker, flow, text.into_bytes());
         }
     }

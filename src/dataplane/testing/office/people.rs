@@ -103,6 +103,7 @@ impl Office {
     pub(super) fn break_connection(&mut self, flow: Flow) {
         let Some(connection) = flow.connection else { return };
         self.agenda.retain(|parcel| !parcel.is_on(connection));
+        self.opened.retain(|opened| *opened != flow);
         let gone = self.phones.iter_mut().find(|phone| phone.flow == flow);
         if let Some(phone) = gone {
             let next = ConnectionId::new(connection.worker(), connection.generation() + 1, connection.slot());

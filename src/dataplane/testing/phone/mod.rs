@@ -19,6 +19,7 @@ use crate::testing::call::{Call, CallState};
 use crate::testing::digest::Asked;
 use crate::testing::draft::Draft;
 use crate::testing::heard::{Heard, values};
+use crate::testing::office::Listening;
 
 const T1: Duration = Duration::from_millis(500);
 const T2: Duration = Duration::from_secs(4);
@@ -106,6 +107,10 @@ pub struct Phone {
     pub wrong_password: Option<String>,
     /// Every digest answer it gave, for tests that look where they must not appear.
     pub responses: Vec<String>,
+    /// What it does about connections of the edge, if it is a peer.
+    pub listening: Listening,
+    /// It sends its requests down the connection that the edge has to it, while there is one.
+    pub asks_by_stream: bool,
     /// The MAC that its certificate names, if it shows one.
     pub certified: Option<[u8; 6]>,
     pub(super) flow: Flow,
@@ -141,6 +146,8 @@ impl Phone {
             door: None,
             wrong_password: None,
             responses: Vec::new(),
+            listening: Listening::default(),
+            asks_by_stream: false,
             certified: None,
             flow,
             scheme: "sip",

@@ -15,6 +15,7 @@ mod hoteling;
 mod last_desk;
 mod last_user;
 mod log_in;
+mod long_requests;
 mod message_summary;
 mod moves;
 mod native;

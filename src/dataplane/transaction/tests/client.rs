@@ -267,7 +267,7 @@ fn a_lost_connection_fails_what_waits_on_it_at_once() {
     layer.transactions.lost(&stream(1), &mut layer.events);
     layer.transactions.lost(&datagram(), &mut layer.events);
 
-    assert_eq!(layer.events(), [Event::ClientLost { client: ringing, owner: 1 }]);
+    assert_eq!(layer.events(), [Event::ClientLost { client: ringing, heard: true, owner: 1 }]);
     assert_eq!(layer.transactions.len(), 2);
 }
 
