@@ -140,6 +140,8 @@ impl std::fmt::Debug for Nonces {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     const NOON: Mono = Mono(1_000_000_000_000);
@@ -200,6 +202,15 @@ mod tests {
         for (earlier, later) in moments.iter().zip(&moments[1..]) {
             assert!(id(NOON + *earlier, [255; 4]) < id(NOON + *later, [0; 4]), "{earlier:?} {later:?}");
         }
+    }
+
+    #[test]
+    fn as_many_nonces_of_one_moment_differ_as_their_random_bits_can_tell_apart() {
+        let nonces = Nonces::new([7; 16]);
+
+        let made: HashSet<Nonce> = (0..4096_u32).map(|n| nonces.make(NOON, n.to_be_bytes(), PHONE)).collect();
+
+        assert_eq!(made.len(), 4096);
     }
 
     #[test]
