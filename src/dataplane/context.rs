@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::admission::{Load, Sources};
 use crate::attendant::CallKey;
-use crate::auth::Challenge;
+use crate::auth::{Challenge, Refused};
 use crate::counters::Counters;
 use crate::flow::{ConnectionId, Flow, ListenerId, WorkerId};
 use crate::location::Upkeep;
@@ -206,8 +206,13 @@ impl Work<'_> {
         request: &sip::Message<'_>,
         tenant: &Tenant,
         proxy: bool,
-        stale: bool,
+        refused: Refused,
     ) {
+        let (stale, elsewhere) = match refused {
+            Refused::Missing | Refused::Wrong => (false, None),
+            Refused::Stale => (true, None),
+            Refused::Elsewhere(sent_to) => (true, Some(sent_to)),
+        };
         self.ctx.counters.challenges += 1;
         self.ctx.counters.stale_nonces += u64::from(stale);
         let (code, reason, name) = if proxy {
@@ -216,7 +221,8 @@ impl Work<'_> {
             (401, "Unauthorized", sip::Name::WwwAuthenticate)
         };
         let tag = Print::of_message(request).tag(&self.ctx.tables.branch_key);
-        let nonce = self.ctx.tables.nonces.make(self.now.mono, self.ctx.random.bytes(), flow.remote.ip());
+        let (random, nonces) = (self.ctx.random.bytes(), &self.ctx.tables.nonces);
+        let nonce = nonces.make(self.now.mono, random, flow.remote.ip(), elsewhere);
         let challenge = Challenge::new(tenant.realm(), &nonce, stale, &tenant.registrar);
         self.out.message(*flow, |buffer| {
             let options = options(flow, &tag);

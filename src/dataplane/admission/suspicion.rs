@@ -72,7 +72,7 @@ pub(crate) fn is_attack(
             tenant.account(&user).is_none()
                 && is_shut_out(work, flow, Some(tenant), Fault::UnknownUser(&user))
         }
-        Refused::Stale => false,
+        Refused::Stale | Refused::Elsewhere(_) => false,
     }
 }
 

@@ -8,7 +8,7 @@ use sha2::{Sha256, Sha512_256};
 use smallvec::SmallVec;
 use subtle::ConstantTimeEq as _;
 
-use super::nonce::{Nonce, NonceState, Nonces, Proof};
+use super::nonce::{Nonce, NonceState, Nonces, Proof, SentTo};
 use crate::hex;
 use crate::now::Mono;
 use crate::settings::{RegistrarPolicy, SipSecret};
@@ -206,9 +206,11 @@ pub enum Refused {
     /// They answer a nonce that was sent there, and are not what was asked for, the secret is another, or there is no such
     /// account.
     Wrong,
-    /// The nonce is too old, of before a restart, or was not sent there: what was made with it is not looked at, so that
-    /// guesses can be made nowhere but where we are heard. Say `stale=true`.
+    /// The nonce is too old, or of before a restart; what was made with it is not looked at. Say `stale=true`.
     Stale,
+    /// The nonce was sent elsewhere: what was made with it is not looked at, so that guesses can be made nowhere but where we
+    /// are heard. Say `stale=true`, with a nonce that is good from both.
+    Elsewhere(SentTo),
 }
 
 /// The digest credentials for `realm` in `header` ([`sip::Name::Authorization`] or [`sip::Name::ProxyAuthorization`]);
@@ -232,8 +234,10 @@ pub fn verify(
     asked: &Asked<'_>,
 ) -> Result<Proof, Refused> {
     let nonce = credentials.nonce().unwrap_or_default();
-    let NonceState::Valid(nonce) = asked.nonces.verify(nonce, asked.address, asked.now) else {
-        return Err(Refused::Stale);
+    let nonce = match asked.nonces.verify(nonce, asked.address, asked.now) {
+        NonceState::Valid(nonce) => nonce,
+        NonceState::Elsewhere(sent_to) => return Err(Refused::Elsewhere(sent_to)),
+        NonceState::Stale | NonceState::Foreign => return Err(Refused::Stale),
     };
     let count = nonce_count(credentials, request, account, asked).ok_or(Refused::Wrong)?;
     Ok(Proof { nonce, count })

@@ -12,4 +12,4 @@ pub use answer::answer;
 pub(crate) use answer::{Ask, Ha1};
 pub(crate) use digest::RegistrarUris;
 pub use digest::{Asked, Challenge, Refused, credentials_for, secret, verify};
-pub use nonce::{LIFETIME, NONCE_LENGTH, Nonce, NonceId, NonceState, Nonces, Proof};
+pub use nonce::{LIFETIME, NONCE_LENGTH, Nonce, NonceId, NonceState, Nonces, Proof, SentTo};

@@ -1,18 +1,21 @@
-//! Nonces made without state: when it was made, a number, and a keyed code over both. Nothing is kept until a
-//! right answer came, so challenging costs no memory.
+//! Nonces made without state: when it was made, a number, where it was sent to, and a keyed code over all. Nothing is kept
+//! until a right answer came, so challenging costs no memory.
 //!
-//! A nonce is 18 octets, written as 24 characters of base64url: when it was made (since start), a random number, and
-//! 80 bits of SipHash-2-4-128 over the two, and over the address it was sent to, under a key drawn at start. With a nonce of
-//! this length what a phone hashes fits into two blocks of MD5 instead of three, where its `cnonce` is short. After a restart
-//! the key is another one and all nonces of before are [`NonceState::Foreign`].
+//! A nonce is 18 octets, written as 24 characters of base64url: when it was made (since start), a random number, 16 bits of
+//! a hash of each of two addresses, and 48 bits of SipHash-2-4 over all that, under a key drawn at start. With a nonce of this
+//! length what a phone hashes fits into two blocks of MD5 instead of three, where its `cnonce` is short. After a restart the
+//! key is another one and all nonces of before are [`NonceState::Foreign`].
 //!
-//! So whoever answers a nonce hears what is sent to the address he writes into his datagrams: nobody makes wrong answers in
-//! the name of somebody else, and none that was overheard is good from elsewhere.
+//! A nonce is good from the address it was sent to. So whoever answers it hears what is sent to the address he writes into his
+//! datagrams: nobody makes wrong answers in the name of somebody else, and none that was overheard is good from elsewhere.
+//!
+//! But a phone may have two ways out, and its messages take turns between them. Whoever answers a nonce from elsewhere gets
+//! one that is good from there and from where the other was sent to: he who has it has heard both.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use siphasher::sip128::SipHasher24;
+use siphasher::sip::{SipHasher13, SipHasher24};
 use subtle::ConstantTimeEq as _;
 
 use crate::base64url;
@@ -35,11 +38,15 @@ const FRACTION_BITS: u32 = 20;
 /// What tells nonces of one moment apart.
 const RANDOM_BITS: u32 = 32 - FRACTION_BITS;
 
-/// Octets of a nonce before base64url: number and code.
-const RAW_LENGTH: usize = 8 + CODE_LENGTH;
+/// Octets of number and two addresses.
+const FACTS_LENGTH: usize = 8 + 2 + 2;
 
-/// Octets of the code. Whoever guesses one has still to prove the secret, and may try each guess once.
-const CODE_LENGTH: usize = 10;
+/// Octets of a nonce before base64url: facts and code.
+const RAW_LENGTH: usize = FACTS_LENGTH + 6;
+
+/// Bits of the hash that are not in the code. Whoever guesses the others has still to prove the secret, and may try each guess
+/// once.
+const CODE_SHIFT: u32 = 16;
 
 /// The number in a nonce: when it was made, as seconds (upper half) and 20 bits of their fraction, and 12 random bits.
 /// Later nonces have higher numbers, down to a microsecond: an account that is challenged for every call has many in
@@ -68,6 +75,10 @@ pub struct Proof {
     pub count: Option<u32>,
 }
 
+/// Where a nonce was sent to: of a hash of the address so much that a wrong one passes once in 65,536 times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SentTo(u16);
+
 /// What a nonce is to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NonceState {
@@ -75,7 +86,9 @@ pub enum NonceState {
     Valid(NonceId),
     /// We made it and it is too old.
     Stale,
-    /// We did not make it, or before the last start, or for another address.
+    /// We made it, it is not too old, and it was sent to another address: there last.
+    Elsewhere(SentTo),
+    /// We did not make it, or before the last start.
     Foreign,
 }
 
@@ -90,15 +103,20 @@ impl Nonces {
         Self { key }
     }
 
-    /// A nonce made `now` for whoever is at `address`, for IPv6 in its /64; `random` tells it from most others of the same
-    /// microsecond. Should two be alike, the phone that comes second is asked once more.
-    pub fn make(&self, now: Mono, random: [u8; 4], address: IpAddr) -> Nonce {
+    /// A nonce made `now` for whoever is at `address`, for IPv6 in its /64, and has answered from there what was sent
+    /// `elsewhere`; `random` tells it from most others of the same microsecond. Should two be alike, the phone that comes second
+    /// is asked once more.
+    pub fn make(&self, now: Mono, random: [u8; 4], address: IpAddr, elsewhere: Option<SentTo>) -> Nonce {
         let fraction = ((now.0 % 1_000_000_000) << FRACTION_BITS) / 1_000_000_000;
         let random = u64::from(u32::from_be_bytes(random)) & ((1 << RANDOM_BITS) - 1);
         let id = u64::from(now.seconds()) << 32 | fraction << RANDOM_BITS | random;
         let mut raw = [0; RAW_LENGTH];
+        let here = self.sent_to(address);
         raw[..8].copy_from_slice(&id.to_be_bytes());
-        raw[8..].copy_from_slice(&self.code(id, address));
+        raw[8..10].copy_from_slice(&here.0.to_be_bytes());
+        raw[10..FACTS_LENGTH].copy_from_slice(&elsewhere.unwrap_or(here).0.to_be_bytes());
+        let (facts, code) = raw.split_first_chunk_mut::<FACTS_LENGTH>().expect("facts are shorter");
+        code.copy_from_slice(&self.code(facts).to_be_bytes()[2..]);
         let mut text = [0; NONCE_LENGTH];
         base64url::encode(&raw, &mut text);
         text
@@ -110,25 +128,31 @@ impl Nonces {
         if !base64url::decode(nonce, &mut raw) {
             return NonceState::Foreign;
         }
-        let (id, code) = raw.split_at(8);
-        let id = u64::from_be_bytes(id.try_into().expect("split at eight"));
-        // One word is compared faster than ten octets.
-        let word = |code: &[u8]| {
-            let mut word = [0; 16];
-            word[..CODE_LENGTH].copy_from_slice(code);
-            u128::from_ne_bytes(word)
-        };
-        if !bool::from(word(&self.code(id, address)).ct_eq(&word(code))) {
+        let (facts, code) = raw.split_first_chunk::<FACTS_LENGTH>().expect("facts are shorter");
+        let mut word = [0; 8];
+        word[2..].copy_from_slice(code);
+        if !bool::from(self.code(facts).ct_eq(&u64::from_be_bytes(word))) {
             return NonceState::Foreign;
         }
-        let id = NonceId(id);
-        if now < id.expires() { NonceState::Valid(id) } else { NonceState::Stale }
+        let (id, sent_to) = facts.split_at(8);
+        let id = NonceId(u64::from_be_bytes(id.try_into().expect("split at eight")));
+        let sent_to = [0, 2].map(|at| SentTo(u16::from_be_bytes([sent_to[at], sent_to[at + 1]])));
+        if now >= id.expires() {
+            NonceState::Stale
+        } else if sent_to.contains(&self.sent_to(address)) {
+            NonceState::Valid(id)
+        } else {
+            NonceState::Elsewhere(sent_to[0])
+        }
     }
 
-    fn code(&self, id: u64, address: IpAddr) -> [u8; CODE_LENGTH] {
-        let facts = u128::from(network_of(address)) << 64 | u128::from(id);
-        let hash = SipHasher24::new_with_key(&self.key).hash(&facts.to_le_bytes()).as_bytes();
-        *hash.first_chunk().expect("a code is shorter than the hash")
+    fn sent_to(&self, address: IpAddr) -> SentTo {
+        let hash = SipHasher13::new_with_key(&self.key).hash(&network_of(address).to_le_bytes());
+        SentTo(hash as u16)
+    }
+
+    fn code(&self, facts: &[u8; FACTS_LENGTH]) -> u64 {
+        SipHasher24::new_with_key(&self.key).hash(facts) >> CODE_SHIFT
     }
 }
 
@@ -150,7 +174,7 @@ mod tests {
     #[test]
     fn a_nonce_is_known_until_its_hour_is_over() {
         let nonces = Nonces::new([7; 16]);
-        let nonce = nonces.make(NOON, [1, 2, 3, 4], PHONE);
+        let nonce = nonces.make(NOON, [1, 2, 3, 4], PHONE, None);
 
         let NonceState::Valid(id) = nonces.verify(&nonce, PHONE, NOON) else { panic!("it is ours") };
 
@@ -163,7 +187,7 @@ mod tests {
     #[test]
     fn nonces_of_another_key_or_with_a_changed_octet_are_foreign() {
         let nonces = Nonces::new([7; 16]);
-        let nonce = nonces.make(NOON, [0; 4], PHONE);
+        let nonce = nonces.make(NOON, [0; 4], PHONE, None);
 
         assert_eq!(Nonces::new([8; 16]).verify(&nonce, PHONE, NOON), NonceState::Foreign);
         for at in 0..NONCE_LENGTH {
@@ -180,20 +204,39 @@ mod tests {
     fn a_nonce_is_good_where_it_was_sent_to_and_nowhere_else() {
         let nonces = Nonces::new([7; 16]);
         let address = |text: &str| text.parse::<IpAddr>().unwrap();
-        let nonce = nonces.make(NOON, [0; 4], address("2001:db8:0:1::1"));
+        let nonce = nonces.make(NOON, [0; 4], address("2001:db8:0:1::1"), None);
 
         assert!(matches!(nonces.verify(&nonce, address("2001:db8:0:1::2"), NOON), NonceState::Valid(_)));
         for elsewhere in ["2001:db8:0:2::1", "192.0.2.1"] {
-            assert_eq!(nonces.verify(&nonce, address(elsewhere), NOON), NonceState::Foreign);
+            let state = nonces.verify(&nonce, address(elsewhere), NOON);
+            assert!(matches!(state, NonceState::Elsewhere(_)), "{elsewhere}: {state:?}");
         }
-        let nonce = nonces.make(NOON, [0; 4], PHONE);
-        assert_eq!(nonces.verify(&nonce, address("192.0.2.2"), NOON), NonceState::Foreign);
+    }
+
+    #[test]
+    fn whoever_has_heard_two_addresses_gets_a_nonce_that_is_good_from_both_and_from_no_third() {
+        let nonces = Nonces::new([7; 16]);
+        let [first, second, third] = [1, 2, 3].map(|host| IpAddr::from([192, 0, 2, host]));
+        let is_good = |nonce: &Nonce, from| matches!(nonces.verify(nonce, from, NOON), NonceState::Valid(_));
+        let next = |nonce: &Nonce, from| match nonces.verify(nonce, from, NOON) {
+            NonceState::Elsewhere(elsewhere) => nonces.make(NOON, [0; 4], from, Some(elsewhere)),
+            other => panic!("{other:?}"),
+        };
+
+        let nonce = nonces.make(NOON, [0; 4], first, None);
+        let nonce = next(&nonce, second);
+        assert_eq!([first, second, third].map(|from| is_good(&nonce, from)), [true, true, false]);
+        let nonce = next(&nonce, third);
+        assert_eq!([first, second, third].map(|from| is_good(&nonce, from)), [false, true, true]);
+
+        let too_late = NOON + LIFETIME;
+        assert_eq!(nonces.verify(&nonce, first, too_late), NonceState::Stale);
     }
 
     #[test]
     fn later_nonces_have_higher_numbers() {
         let nonces = Nonces::new([7; 16]);
-        let id = |now, random| match nonces.verify(&nonces.make(now, random, PHONE), PHONE, now) {
+        let id = |now, random| match nonces.verify(&nonces.make(now, random, PHONE, None), PHONE, now) {
             NonceState::Valid(id) => id,
             other => panic!("{other:?}"),
         };
@@ -208,14 +251,15 @@ mod tests {
     fn as_many_nonces_of_one_moment_differ_as_their_random_bits_can_tell_apart() {
         let nonces = Nonces::new([7; 16]);
 
-        let made: HashSet<Nonce> = (0..4096_u32).map(|n| nonces.make(NOON, n.to_be_bytes(), PHONE)).collect();
+        let made: HashSet<Nonce> =
+            (0..4096_u32).map(|n| nonces.make(NOON, n.to_be_bytes(), PHONE, None)).collect();
 
         assert_eq!(made.len(), 4096);
     }
 
     #[test]
     fn a_nonce_is_a_quoted_string_without_escapes() {
-        let nonce = Nonces::new([7; 16]).make(NOON, [255; 4], PHONE);
+        let nonce = Nonces::new([7; 16]).make(NOON, [255; 4], PHONE, None);
 
         assert!(nonce.iter().all(|octet| octet.is_ascii_alphanumeric() || b"-_".contains(octet)));
     }

@@ -46,7 +46,7 @@ pub(super) fn ask(
     refused: Refused,
 ) {
     work.ctx.counters.digests_refused += u64::from(refused == Refused::Wrong);
-    work.challenge(flow, request, tenant, proxy, refused == Refused::Stale);
+    work.challenge(flow, request, tenant, proxy, refused);
 }
 
 /// The account whose credentials a request outside REGISTER carries. `None`: there are none, or not the right

@@ -13,7 +13,7 @@ fn nonces() -> Nonces {
 }
 
 fn nonce() -> String {
-    String::from_utf8(nonces().make(NOW, [0, 0, 0, 9], PHONE).to_vec()).unwrap()
+    String::from_utf8(nonces().make(NOW, [0, 0, 0, 9], PHONE, None).to_vec()).unwrap()
 }
 
 /// A REGISTER with this Authorization value.
@@ -292,7 +292,7 @@ fn nobody_proves_himself_with_what_stands_for_no_secret() {
 
 #[test]
 fn a_challenge_offers_each_algorithm_on_its_own_line() {
-    let nonce = nonces().make(NOW, [0; 4], PHONE);
+    let nonce = nonces().make(NOW, [0; 4], PHONE, None);
     let values = |md5, sha256, stale| -> Vec<String> {
         Challenge::new("demo.hotdesk", &nonce, stale, &policy(md5, sha256)).values().map(Into::into).collect()
     };

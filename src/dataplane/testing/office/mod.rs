@@ -370,6 +370,7 @@ impl Office {
         for text in texts {
             let flow = self.way_of(index, &text);
             let worker = flow_worker(flow).unwrap_or(at_home);
+            self.phones[index].take_turns();
             self.send_to_edge(worker, flow, text.into_bytes());
         }
     }

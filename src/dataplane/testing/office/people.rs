@@ -84,6 +84,12 @@ impl Office {
         self
     }
 
+    /// A phone whose messages are seen at this address and where it was seen so far in turn: there are two ways out.
+    pub fn seen_in_turn_at(&mut self, name: &str, address: &str) -> &mut Self {
+        self[name].other_way = Some(address.parse().expect("an address"));
+        self
+    }
+
     /// A phone that speaks TLS from now on, and registers contacts of this scheme.
     pub fn over_tls(&mut self, name: &str, scheme: &'static str) -> &mut Self {
         let (number, worker) = (self.names[name] as u32, self[name].worker);

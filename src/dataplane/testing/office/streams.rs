@@ -66,6 +66,14 @@ impl Office {
 impl Phone {
     /// True if `flow` leads here.
     pub(super) fn is_at(&self, flow: Flow) -> bool {
-        self.flow == flow.lasting() && self.plugged_in
+        let is_there = self.flow == flow.lasting() || self.other_way == Some(flow.remote);
+        is_there && self.plugged_in
+    }
+
+    /// Has the next message go out by the other of two ways.
+    pub(super) fn take_turns(&mut self) {
+        if let Some(other) = &mut self.other_way {
+            std::mem::swap(other, &mut self.flow.remote);
+        }
     }
 }

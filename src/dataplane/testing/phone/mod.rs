@@ -114,6 +114,8 @@ pub struct Phone {
     /// The MAC that its certificate names, if it shows one.
     pub certified: Option<[u8; 6]>,
     pub(super) flow: Flow,
+    /// Where its next message is seen, if they take turns between two ways.
+    pub(super) other_way: Option<SocketAddr>,
     /// Of its contacts.
     pub(super) scheme: &'static str,
     pub(super) worker: u8,
@@ -150,6 +152,7 @@ impl Phone {
             asks_by_stream: false,
             certified: None,
             flow,
+            other_way: None,
             scheme: "sip",
             worker: 0,
             plugged_in: true,

@@ -57,6 +57,21 @@ fn nonce_that_has_grown_old_is_stale_and_the_phone_goes_on_without_asking_anybod
 }
 
 #[test]
+fn phone_whose_messages_take_turns_between_two_uplinks_is_not_asked_for_ever() {
+    let mut office = three_desks();
+    office.unbox("soft", "1001").seen_in_turn_at("soft", "198.51.100.66:5060");
+
+    assert_eq!(office.register("soft"), Some(200));
+    assert_eq!(office["soft"].responses_to("REGISTER").len(), 3, "asked on either way, and then no more");
+    assert_eq!((office.register("soft"), office.register("soft")), (Some(200), Some(200)));
+    assert_eq!(office["soft"].responses_to("REGISTER").len(), 5);
+
+    office.unbox("visitor", "1002").seen_in_turn_at("visitor", "198.51.100.67:5060");
+    office.call("visitor", "112");
+    assert_eq!(office.counters().emergency_calls, 1, "nor is it when it calls for help");
+}
+
+#[test]
 fn replayed_credentials_bind_nothing() {
     let mut office = three_desks();
     office.peer("thief", "198.51.100.66:5060");
