@@ -215,7 +215,14 @@ impl Proxy {
         }
         if call.branches[index].streamed && code == 408 && !call.closed {
             // Whoever takes a connection and never says a word may be no SIP server, and one may be there for datagrams.
-            work.ctx.avoid_streams(work.now.mono, call.branches[index].target.flow);
+            let target = &call.branches[index].target;
+            work.ctx.avoid_streams(work.now.mono, target.flow);
+            if let Some(Emergency::Call(_)) = call.plan.emergency {
+                // Or what stands before it takes them and passes nothing on. No help may hang on that, so when all other places
+                // have been tried, this one is once more.
+                let again = target.clone();
+                call.plan.targets.push(again);
+            }
         }
         if call.plan.in_dialog && (code == 408 || call.bye) {
             // §12.2.1.2, §15.1.1: neither does one that says nothing, or cannot be reached to be told of the end.

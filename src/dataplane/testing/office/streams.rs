@@ -19,6 +19,8 @@ pub enum Listening {
     Takes,
     /// Somebody drops what should open one, and says nothing.
     Ignores,
+    /// Somebody before it takes them, and passes nothing on.
+    Swallows,
 }
 
 impl Office {
@@ -26,7 +28,7 @@ impl Office {
     pub(super) fn connect(&mut self, flow: Flow) {
         let peer = self.phones.iter().find(|phone| phone.is_at(flow));
         let fails_after = match peer.map_or(Listening::Ignores, |peer| peer.listening) {
-            Listening::Takes => return self.opened.push(flow),
+            Listening::Takes | Listening::Swallows => return self.opened.push(flow),
             Listening::Refuses => self.quality.delay,
             Listening::Ignores => OPENING_MAX,
         };
@@ -59,7 +61,10 @@ impl Office {
 
     /// True if what was sent on `flow` arrives: its connection, if the edge had to open that, was taken and stands.
     pub(super) fn stands(&self, flow: Flow) -> bool {
-        !flow.connection.is_some_and(ConnectionId::is_opened) || self.opened.contains(&flow)
+        let is_swallowed =
+            || self.phones.iter().any(|phone| phone.is_at(flow) && phone.listening == Listening::Swallows);
+        !flow.connection.is_some_and(ConnectionId::is_opened)
+            || self.opened.contains(&flow) && !is_swallowed()
     }
 }
 

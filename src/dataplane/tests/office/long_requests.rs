@@ -321,6 +321,23 @@ fn peer_that_takes_connections_and_says_nothing_is_sent_datagrams_next_time() {
 }
 
 #[test]
+fn call_for_help_that_a_connection_swallows_comes_as_a_datagram_after_all_other_places() {
+    let mut office = office_with(|blueprint| {
+        blueprint.tenants[0].emergency.routes.push(gateway("other-psap", 113));
+    });
+    office.peer("other-psap", "198.51.100.113:5060");
+    office["psap"].listening = Listening::Swallows;
+    office["other-psap"].manner = Manner::Refuses(503);
+
+    let call = long_call(&mut office, "112");
+    office.advance(seconds(5));
+
+    assert_eq!(office.outcome(call), Some(200));
+    assert_eq!(ways(&office, "other-psap", "INVITE").len(), 1);
+    assert_eq!(ways(&office, "psap", "INVITE"), ["UDP"]);
+}
+
+#[test]
 fn what_a_peer_asks_down_the_connection_is_its_own() {
     let mut office = office();
     let call = long_call(&mut office, OUTSIDE);
