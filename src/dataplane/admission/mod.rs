@@ -33,6 +33,8 @@ pub(crate) enum Admission {
 
 /// Whether anything of what a source sends is read.
 pub(crate) fn admit(work: &mut Work<'_>, flow: &Flow, bytes: &[u8]) -> Admission {
+    // Line breaks ahead of a message are none of it (RFC 3261 §7.5), so it is known by what follows them.
+    let bytes = bytes.trim_ascii_start();
     if !may_speak(work, flow, bytes) {
         return Admission::Drop;
     }

@@ -346,6 +346,9 @@ fn banned_address_can_call_for_help_and_be_pardoned() {
     );
     office.hang_up(help);
     assert_eq!(office["psap"].up(), 0);
+    let heard = office["tool"].heard().len();
+    office.throw("tool", &[b"\r\n", &*self::help(99)].concat());
+    assert_eq!(office["tool"].heard().len(), heard + 1, "line breaks ahead of it are none of it");
     let address: IpAddr = "198.51.100.66".parse().expect("an address");
     office.command(Command::Pardon { address, port: None }).expect("a reply").expect("done");
     assert_eq!(office.register("soft-1"), Some(200));
