@@ -425,10 +425,18 @@ mod tests {
         assert_eq!((changes.tenants.changed, changes.edge), (1, false));
         assert_eq!(edge.controls().settings.borrow().generation, 2);
 
+        // What keeps somebody out is told as anything else.
+        let denied = format!("deny = [\"192.0.2.0/24\"]\n{site}");
+        let changes = edge.reload(load(&configuration(&denied))).unwrap();
+        assert_eq!((changes.tenants.changed, changes.edge), (1, false));
+        let banned = format!("{denied}[admission]\nban = \"1h\"\n");
+        let changes = edge.reload(load(&configuration(&banned))).unwrap();
+        assert_eq!((changes.tenants.changed, changes.edge), (0, true));
+
         let more_workers = configuration("").replace("workers = 2", "workers = 3");
         let error = edge.reload(load(&more_workers)).unwrap_err();
         assert_eq!(error.to_string(), "needs a restart: edge.workers");
-        assert_eq!(edge.controls().settings.borrow().generation, 2);
+        assert_eq!(edge.controls().settings.borrow().generation, 4);
         assert_eq!(edge.controls().settings.borrow().tenants[0].sites.len(), 1);
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
-use dataplane::settings::{Settings, Tenant};
+use dataplane::settings::{Settings, Tenant, TenantParts};
 use tracing::{error, info, warn};
 
 use super::handoff::Certain;
@@ -33,7 +33,7 @@ pub struct Changes {
     pub devices: Change,
     /// Extensions of all tenants.
     pub extensions: Change,
-    /// True if anything else differs: SIP timers, listeners' `advertise` and `tenant`, tokens, the pepper.
+    /// True if anything else differs: SIP timers, listeners, certificates, admission, tokens, the pepper.
     pub edge: bool,
 }
 
@@ -118,7 +118,9 @@ fn changes(before: &Settings, after: &Settings) -> Changes {
     let mut changes = Changes {
         edge: before.timers != after.timers
             || before.edge_name != after.edge_name
-            || before.listeners != after.listeners,
+            || before.listeners != after.listeners
+            || before.media != after.media
+            || before.admission != after.admission,
         ..Changes::default()
     };
     let id = |tenant: &Arc<Tenant>| tenant.id.clone();
@@ -141,8 +143,32 @@ fn changes(before: &Settings, after: &Settings) -> Changes {
 
 /// True if nothing but devices and extensions differs.
 fn is_same_policy(a: &Tenant, b: &Tenant) -> bool {
-    (&a.customer, &a.domains, &a.codes, &a.emergency) == (&b.customer, &b.domains, &b.codes, &b.emergency)
-        && (&a.seats, &a.registrar, &a.sites) == (&b.seats, &b.registrar, &b.sites)
+    // Every field is named, so that none which comes later is forgotten.
+    let TenantParts {
+        id: _,
+        customer,
+        domains,
+        codes,
+        emergency,
+        attendant,
+        seats,
+        base,
+        absent,
+        routes,
+        outside,
+        registrar,
+        time_zone,
+        trusted_networks,
+        networks,
+        sites,
+        devices: _,
+        extensions: _,
+    } = &**a;
+    (customer, domains, codes, emergency, attendant)
+        == (&b.customer, &b.domains, &b.codes, &b.emergency, &b.attendant)
+        && (seats, base, absent, routes, outside) == (&b.seats, &b.base, &b.absent, &b.routes, &b.outside)
+        && (registrar, time_zone, trusted_networks) == (&b.registrar, &b.time_zone, &b.trusted_networks)
+        && (networks, sites) == (&b.networks, &b.sites)
 }
 
 fn count<T>(
