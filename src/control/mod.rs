@@ -142,9 +142,8 @@ impl Edge for Controls {
 
     fn figures(&self) -> Figures {
         let counts = self.counts.snapshot();
-        let now = self.clock.now();
         Figures {
-            started_at: now.wall.saturating_sub(now.mono.0 / 1_000_000),
+            started_at: self.clock.started_at(),
             generation: self.settings.borrow().generation,
             dataplane: counts.dataplane,
             transport: counts.transport,

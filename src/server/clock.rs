@@ -10,13 +10,20 @@ use crate::wall_clock;
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Instant,
+    /// What the wall clock said then, whatever it is set to later.
+    started_at: u64,
 }
 
 impl Clock {
     /// Starts to count.
     #[expect(clippy::disallowed_methods, reason = "the drive loops' clock begins here")]
     pub fn start() -> Self {
-        Self { start: Instant::now() }
+        Self { start: Instant::now(), started_at: wall() }
+    }
+
+    /// What the wall clock said at the start, milliseconds since 1970-01-01 UTC.
+    pub fn started_at(&self) -> u64 {
+        self.started_at
     }
 
     /// Reads the monotonic clock.
@@ -26,8 +33,7 @@ impl Clock {
 
     /// Reads both clocks.
     pub fn now(&self) -> Now {
-        let wall = wall_clock::since_1970().as_millis();
-        Now { mono: self.mono(), wall: u64::try_from(wall).unwrap_or(u64::MAX) }
+        Now { mono: self.mono(), wall: wall() }
     }
 
     /// The instant of the system's monotonic clock that `mono` is.
@@ -36,6 +42,10 @@ impl Clock {
         const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
         self.start + Duration::from_nanos(mono.0).min(FAR)
     }
+}
+
+fn wall() -> u64 {
+    u64::try_from(wall_clock::since_1970().as_millis()).unwrap_or(u64::MAX)
 }
 
 fn nanos(span: Duration) -> u64 {

@@ -23,6 +23,8 @@ fn an_hour_more_or_less_on_the_clock_ends_nothing_and_nothing_lives_for_ever() {
     let mut softphone = edge.phone(Transport::Udp, person(4));
     assert_eq!(softphone.register(600).unwrap().status(), Some(200));
 
+    let started = edge.metric("process_start_time_seconds");
+
     // Bindings of ten minutes, over steps of an hour.
     for step in [HOUR, -HOUR, 24 * HOUR, 0] {
         let (mut outgoing, _) = connect(&mut caller, &mut callee, "1002").unwrap();
@@ -39,6 +41,7 @@ fn an_hour_more_or_less_on_the_clock_ends_nothing_and_nothing_lives_for_ever() {
         assert_eq!(desk.dial_code(&log_in_code(3)).unwrap().status(), Some(200), "{step} s");
         assert_eq!(desk.dial_code("*12").unwrap().status(), Some(200), "{step} s");
         assert_eq!(edge.seats().len(), 2);
+        assert_eq!(edge.metric("process_start_time_seconds"), started, "{step} s");
     }
 
     // What was stored comes back under a clock that is an hour behind, and for no longer than anybody is bound.
