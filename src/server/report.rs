@@ -48,17 +48,14 @@ fn seats_changed(change: &SeatChange) {
 
 fn happened(event: &Event<'_>) {
     let Event { tenant, reason, .. } = event;
-    let device = event.device.as_deref().unwrap_or_default();
-    let extension = event.extension.as_deref().unwrap_or_default();
-    let detail = |name| {
-        let found = event.details.iter().find(|(known, _)| known == name);
-        found.map_or("", |(_, value)| &**value)
-    };
+    // What an event does not have is left out of its line.
+    let (device, extension) = (event.device.as_deref(), event.extension.as_deref());
+    let detail = |name| event.details.iter().find(|(known, _)| known == name).map(|(_, value)| &**value);
     match event.kind {
         // A peer can cause it as often as it likes, so it is no line of its own above debug.
         Kind::Refusal => debug!(%tenant, device, extension, %reason, "refused"),
         Kind::EmergencyCall => {
-            let site = event.site.as_deref().unwrap_or_default();
+            let site = event.site.as_deref();
             let (number, shown) = (detail("number"), detail("shown"));
             match &**reason {
                 "routed" => info!(%tenant, device, extension, site, number, shown, "emergency call"),
@@ -78,7 +75,7 @@ fn happened(event: &Event<'_>) {
         }
         Kind::LockOut if &**reason == "pair" => warn!(%tenant, device, extension, "locked out"),
         Kind::LockOut => {
-            let source = event.source.map(|source| source.ip().to_string()).unwrap_or_default();
+            let source = event.source.map(|source| source.ip().to_string());
             warn!(%tenant, source, %reason, wrong_pins = detail("wrong_pins"), "many wrong PINs");
         }
         kind => info!(%tenant, device, extension, %reason, "{}", kind.code()),
