@@ -53,7 +53,7 @@ counters! {
     responses_dropped: "Responses that belong to no transaction.",
     retransmissions_absorbed: "Retransmitted requests answered from their transaction.",
     retransmissions_sent: "Requests and answers sent again because a timer fired.",
-    no_answer_from_phone: "Phones passed over because they said nothing.",
+    no_answer_from_phone: "Phones and peers passed over because they said nothing.",
     log_ins: "Log-ins that took a seat.",
     log_outs: "Seats that ended by log-out.",
     displacements: "Seats that ended because of a log-in.",
