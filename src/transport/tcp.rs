@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use dataplane::flow::{ConnectionId, Flow};
 use dataplane::now::Mono;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -48,6 +48,14 @@ const PENDING_MAX: usize = 256 * 1024;
 /// How long octets on the wire may stay unconfirmed before the system gives the connection up: as long as a
 /// transaction lives (64·T1), so that a phone gone without a word is found out by the first call to it.
 const UNCONFIRMED_MAX: Duration = Duration::from_secs(32);
+
+/// The same of a connection that we opened: half of the usual time in which a gateway must answer, so that what is lost on the
+/// way goes there in time as a datagram.
+const UNCONFIRMED_BY_PEER_MAX: Duration = Duration::from_secs(2);
+
+/// A connection that we opened is kept up by the system after so long without a word, since what stands between forgets quiet
+/// ones within minutes and says nothing; and one whose peer is gone is found out before a call needs it.
+const PEER_KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// How long a connection may be in each state that should pass.
 #[derive(Clone, Copy, Debug)]
@@ -220,13 +228,13 @@ impl Connection {
 
     /// Takes over what [`connect`] has begun at `now`. What is sent waits until it is open.
     pub fn opening(io: TcpStream, flow: Flow, wake: Rc<Notify>, now: Mono) -> Self {
+        let connection = Self::new(io, flow, None, wake, now);
+        // As there, a system that refuses them is no reason not to serve.
+        let socket = SockRef::from(&*connection.io);
+        let _ = socket.set_tcp_user_timeout(Some(UNCONFIRMED_BY_PEER_MAX));
+        let _ = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(PEER_KEEP_ALIVE));
         // Who asks does not wait to be spoken to.
-        Self {
-            state: State::Opening { since: now },
-            begun: None,
-            spoke: true,
-            ..Self::new(io, flow, None, wake, now)
-        }
+        Self { state: State::Opening { since: now }, begun: None, spoke: true, ..connection }
     }
 
     /// True until it is open, if the edge opens it.

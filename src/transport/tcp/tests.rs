@@ -270,3 +270,20 @@ fn connection_that_no_peer_answers_is_given_up_after_half_a_second() {
         assert_eq!((after(500), after(501)), (None, Some(Overdue::Unopened)));
     });
 }
+
+#[test]
+fn connection_on_which_a_peer_confirms_nothing_ends_within_seconds() {
+    with_connection(async |_, _| {
+        // It is taken by the system, and nobody reads.
+        let peer = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut connection = opening(peer.local_addr().unwrap());
+        let long = vec![b' '; 64 * 1024];
+
+        while connection.is_opening() || connection.send(NOW, &long) == Writing::Done {
+            connection.io().writable().await.unwrap();
+            connection.write_on(NOW);
+        }
+
+        while drive(&mut connection, &mut Vec::new()).await != Reading::Ended {}
+    });
+}
