@@ -10,6 +10,11 @@ fn is_within(part: &[u8], whole: &[u8]) {
     assert!(part.is_empty() || (whole.start <= part.start && part.end <= whole.end));
 }
 
+/// As it is written into another message.
+fn blanked(value: &[u8]) -> Vec<u8> {
+    value.iter().map(|octet| if matches!(octet, b'\r' | b'\n' | 0) { b' ' } else { *octet }).collect()
+}
+
 fuzz_target!(|octets: &[u8]| {
     if let Ok(uri) = Uri::parse(octets) {
         assert_eq!(uri.raw, octets);
@@ -40,7 +45,12 @@ fuzz_target!(|octets: &[u8]| {
         let mut out = Vec::new();
         via.write_received(([192, 0, 2, 1], 5060).into(), &mut out);
         let again = Via::parse(&out).expect("what the source was put into is a Via");
-        assert_eq!((again.host, again.port, again.branch), (via.host, via.port, via.branch));
+        assert_eq!((again.host, again.port), (via.host, via.port));
+        assert_eq!(
+            again.branch,
+            via.branch.map(blanked).as_deref(),
+            "but for what would end a line, which is blanked out"
+        );
         assert!(again.received_ip().is_none_or(|ip| ip == std::net::Ipv4Addr::new(192, 0, 2, 1)));
         assert_eq!(again.maddr(), None);
     }
