@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::admission::bans::Ban;
 use crate::flow::Flow;
@@ -23,8 +24,15 @@ pub enum Input<'a> {
         /// The octets; borrowed for the call alone.
         bytes: &'a [u8],
     },
-    /// The system has lost datagrams of a socket that was full, because they were not taken in time.
-    Overrun,
+    /// How things were on the ways into this worker since this was said last: some forty times a second.
+    Waited {
+        /// How long who waited least had waited, on the way in where that was longest.
+        least: Duration,
+        /// How many datagrams were taken.
+        taken: u32,
+        /// How many the system lost because they were not taken in time and a socket was full.
+        lost: u32,
+    },
     /// A message that another worker received and that belongs to a transaction of this one.
     HandedOver {
         /// Whence the other worker had it.

@@ -52,7 +52,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use admission::{
-    Admission, Load, Sources, admit, answer_keep_alive, refuse, refuse_malformed, refuse_unreadable,
+    Admission, Load, Sources, Waiting, admit, answer_keep_alive, refuse, refuse_malformed, refuse_unreadable,
 };
 use context::{Context, Owner, Work};
 use counters::Counters;
@@ -154,7 +154,10 @@ impl Dataplane {
                 }
                 self.ctx.sources.done();
             }
-            Input::Overrun => work.ctx.load.overrun(now.mono),
+            Input::Waited { least, taken, lost } => {
+                let t1 = work.ctx.settings.timers.t1;
+                work.ctx.load.waited(now.mono, Waiting { least, taken, lost }, t1);
+            }
             Input::HandedOver { flow, bytes } => receive(rooms, &mut work, &flow, bytes, false),
             Input::Misframed { flow, head, kind } => {
                 refuse_unreadable(&mut work, &flow, head, kind);

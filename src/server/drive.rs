@@ -27,6 +27,10 @@ use crate::transport::udp::BATCH_MAX;
 /// How often a tenth of the connections is looked at, so each is within a second of its time.
 const SWEEP_EVERY: Duration = Duration::from_millis(100);
 
+/// How often the dataplane is told how long what comes has to wait: often enough to refuse what is too much before anybody
+/// repeats himself, seldom enough to have seen some batches in between.
+const WAITS_EVERY: Duration = Duration::from_millis(25);
+
 /// How often a worker that is to stop looks whether it can.
 const DRAIN_LOOK_EVERY: Duration = Duration::from_millis(10);
 
@@ -78,6 +82,7 @@ fn drive(shell: &Arc<Shell>, id: WorkerId) -> io::Result<()> {
         ways_in.spawn_local(keep_time(Rc::clone(&worker)));
         ways_in.spawn_local(sweep(Rc::clone(&worker)));
         ways_in.spawn_local(serve_opened(Rc::clone(&worker)));
+        ways_in.spawn_local(tell_waits(Rc::clone(&worker)));
         let panicked = Rc::clone(&worker.borrow().panicked);
         let mut finished = pin!(finish(shell, &worker));
         loop {
@@ -215,6 +220,21 @@ async fn sweep(worker: Rc<RefCell<Worker>>) {
     loop {
         ticks.tick().await;
         worker.borrow_mut().sweep();
+    }
+}
+
+/// Tells how long what comes has to wait: also until it is its turn, as a connection that is ready has to, and this task once it
+/// has let the others go first.
+async fn tell_waits(worker: Rc<RefCell<Worker>>) {
+    let clock = worker.borrow().shell.clock;
+    let mut ticks = tokio::time::interval(WAITS_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let ready = clock.mono();
+        yield_now().await;
+        let turn = clock.mono().since(ready);
+        worker.borrow_mut().tell_waits(turn);
     }
 }
 

@@ -18,6 +18,7 @@ mod restore;
 pub mod shutdown;
 mod sockets;
 mod streams;
+mod waits;
 mod worker;
 
 use std::io;

@@ -36,6 +36,7 @@ use super::handoff::{Certain, Handed, Item, Ring};
 use super::questions::Questions;
 use super::sockets::Sockets;
 use super::streams::{Bounds, Streams};
+use super::waits::Waits;
 use super::{random, report};
 use crate::backend::store::Note;
 use crate::config::Server;
@@ -87,8 +88,7 @@ pub(super) struct Worker {
     guarded: Guarded,
     datagrams: Vec<Option<Rc<Datagrams>>>,
     receiver: Receiver,
-    /// What each listener's socket had lost when it was read last.
-    overflows: Vec<u32>,
+    waits: Waits,
     pub(super) sender: Sender,
     pub(super) streams: Streams,
     /// Connections of this worker on which others have sent: they are told when one is lost. It is in here until then, so
@@ -132,7 +132,7 @@ impl Worker {
             guarded: Guarded::new(makings, earlier.dataplane, shell.clock.now()),
             datagrams: datagrams.collect::<io::Result<_>>()?,
             receiver: Receiver::new(),
-            overflows: vec![0; shell.sockets.len()],
+            waits: Waits::new(shell.sockets.len()),
             sender: Sender::new(),
             streams: Streams::new(id, u32::from_ne_bytes(random()), bounds),
             lent: HashSet::new(),
@@ -157,17 +157,8 @@ impl Worker {
         let batch = self.receiver.receive(socket)?;
         let count = batch.len();
         self.counters.datagrams_received += count as u64;
-        let overflows = batch.overflows();
-        let before = self
-            .overflows
-            .get_mut(usize::from(listener.0))
-            .map(|before| std::mem::replace(before, overflows));
-        let lost = before.filter(|_| overflows != 0).map_or(0, |before| overflows.wrapping_sub(before));
+        self.counters.datagrams_lost += u64::from(self.waits.taken(listener, now, &batch));
         let mut panics = 0;
-        if lost > 0 {
-            self.counters.datagrams_lost += u64::from(lost);
-            panics += usize::from(self.guarded.handle(now, Input::Overrun).is_err());
-        }
         for (remote, bytes) in batch.iter() {
             #[cfg(feature = "planted-faults")]
             crate::planted::panic_over("worker-panics", bytes);
@@ -234,6 +225,14 @@ impl Worker {
         let panicked = self.guarded.handle_timeout(now).is_err();
         self.forget_replies(usize::from(panicked));
         self.settle(now);
+    }
+
+    /// Tells the dataplane how long what comes has to wait; what is ready waits for `turn` until it is its turn.
+    pub(super) fn tell_waits(&mut self, turn: Duration) {
+        let now = self.shell.clock.now();
+        let waited = self.waits.tell(turn);
+        let panicked = self.guarded.handle(now, waited).is_err();
+        self.forget_replies(usize::from(panicked));
     }
 
     pub(super) fn sweep(&mut self) {

@@ -11,6 +11,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::time::Duration;
 
 use rustix::net::sockopt::{Ipv4PathMtuDiscovery, set_ip_mtu_discover};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -60,7 +61,9 @@ pub fn bind(address: SocketAddr, dscp: Dscp) -> io::Result<UdpSocket> {
     // The kernel clamps these to its limits without an error; a small buffer is no reason not to serve.
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER_OCTETS);
     let _ = socket.set_send_buffer_size(SEND_BUFFER_OCTETS);
-    count_overflows(socket.as_fd())?;
+    for what in [libc::SO_RXQ_OVFL, libc::SO_TIMESTAMPNS] {
+        have_told(socket.as_fd(), what)?;
+    }
     socket.bind(&address.into())?;
     Ok(socket.into())
 }
@@ -124,8 +127,22 @@ impl Batch<'_> {
 
     /// How many datagrams the socket had lost when the first of these came, since it was bound; it wraps.
     pub fn overflows(&self) -> u32 {
+        self.told(libc::SO_RXQ_OVFL).map_or(0, u32::from_ne_bytes)
+    }
+
+    /// When the first of these came, by the system's wall clock, since 1970: none of them has waited for longer.
+    pub fn came_at(&self) -> Option<Duration> {
+        let time: [u8; 16] = self.told(libc::SCM_TIMESTAMPNS)?;
+        let (seconds, nanos) = time.split_first_chunk::<8>()?;
+        let seconds = u64::try_from(i64::from_ne_bytes(*seconds)).ok()?;
+        let nanos = u32::try_from(i64::from_ne_bytes(nanos.try_into().ok()?)).ok()?;
+        Some(Duration::new(seconds, nanos))
+    }
+
+    /// What the system said of this kind beside the first.
+    fn told<const N: usize>(&self, kind: libc::c_int) -> Option<[u8; N]> {
         let length = self.receiver.headers[0].msg_hdr.msg_controllen;
-        self.receiver.control.overflows(length)
+        self.receiver.control.find(length, kind)
     }
 
     /// Each datagram with its source. One whose source is no internet address is left out.
@@ -304,35 +321,44 @@ impl Name {
     }
 }
 
-/// What the kernel says beside a datagram, by octets: room for one count (`SO_RXQ_OVFL`).
+/// What the kernel says beside a datagram, by octets: room for one time (`SO_TIMESTAMPNS`) and one count (`SO_RXQ_OVFL`).
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
 struct Control([u8; CONTROL_OCTETS]);
 
-const CONTROL_OCTETS: usize = 32;
+const CONTROL_OCTETS: usize = 64;
 
-// A header, its value, and what fills it up (`CMSG_SPACE`).
-const _: () = assert!(CONTROL_OCTETS >= size_of::<libc::cmsghdr>() + 8);
+// Each is a header, its value, and what fills it up (`CMSG_SPACE`). The time is two numbers of eight octets.
+const _: () = {
+    assert!(CONTROL_OCTETS >= 2 * size_of::<libc::cmsghdr>() + 16 + 8);
+    assert!(size_of::<libc::timespec>() == 16 && std::mem::offset_of!(libc::timespec, tv_nsec) == 8);
+};
 
 impl Control {
     const EMPTY: Self = Self([0; CONTROL_OCTETS]);
 
-    /// The count, of which the kernel says nothing while it is 0.
-    fn overflows(&self, length: usize) -> u32 {
+    /// The value of this kind among the first `length` octets. Of a count that is 0 the kernel says nothing.
+    fn find<const N: usize>(&self, length: usize, kind: libc::c_int) -> Option<[u8; N]> {
         use std::mem::offset_of;
-        let number = |at: usize| -> Option<[u8; 4]> { self.0.get(at..at + 4)?.try_into().ok() };
-        let is = |at, expected: libc::c_int| number(at) == Some(expected.to_ne_bytes());
-        let is_count = length >= size_of::<libc::cmsghdr>() + 4
-            && is(offset_of!(libc::cmsghdr, cmsg_level), libc::SOL_SOCKET)
-            && is(offset_of!(libc::cmsghdr, cmsg_type), libc::SO_RXQ_OVFL);
-        let count = number(size_of::<libc::cmsghdr>()).filter(|_| is_count);
-        count.map_or(0, u32::from_ne_bytes)
+        const HEADER: usize = size_of::<libc::cmsghdr>();
+        let mut rest = &self.0[..length.min(CONTROL_OCTETS)];
+        loop {
+            let number = |at: usize| rest.get(at..at + 4).and_then(|octets| octets.try_into().ok());
+            let is = |at, expected: libc::c_int| number(at) == Some(expected.to_ne_bytes());
+            let octets = usize::from_ne_bytes(rest.get(..8)?.try_into().ok()?);
+            if is(offset_of!(libc::cmsghdr, cmsg_level), libc::SOL_SOCKET)
+                && is(offset_of!(libc::cmsghdr, cmsg_type), kind)
+            {
+                return rest.get(HEADER..HEADER + N)?.try_into().ok();
+            }
+            rest = rest.get(octets.max(HEADER).next_multiple_of(8)..)?;
+        }
     }
 }
 
-/// Has the kernel say with a datagram how many were lost before it.
+/// Has the kernel say this with each datagram.
 #[expect(unsafe_code, reason = "no library at hand sets SO_RXQ_OVFL")]
-fn count_overflows(socket: BorrowedFd<'_>) -> io::Result<()> {
+fn have_told(socket: BorrowedFd<'_>, what: libc::c_int) -> io::Result<()> {
     let on: libc::c_int = 1;
     // SAFETY: the value is a `c_int` that lives for longer than the call, which reads as many octets of it as it is told
     // to and keeps no pointer; `socket` is open because it is borrowed.
@@ -340,7 +366,7 @@ fn count_overflows(socket: BorrowedFd<'_>) -> io::Result<()> {
         libc::setsockopt(
             socket.as_raw_fd(),
             libc::SOL_SOCKET,
-            libc::SO_RXQ_OVFL,
+            what,
             std::ptr::from_ref(&on).cast(),
             size_of::<libc::c_int>() as libc::socklen_t,
         )

@@ -1,17 +1,18 @@
 //! What is refused when there is more to do than a worker can: so little and so late as possible, and in an order.
 //!
-//! A worker is overloaded when datagrams are lost because nobody took them from its socket in time. The system counts
-//! these and tells the count with a batch. It says what no clock can: a socket that is never empty may belong to a worker
-//! that is merely busy, and how long a datagram has waited depends on how many the socket may hold.
+//! A worker is overloaded when what comes has to wait, even where it waits least: a burst is over at some time, and in a
+//! queue that is worked off there is always one who hardly had to wait (RFC 8289 §3.1). Who waits for too long begins to
+//! repeat himself (T1), and so does the edge, so the goal is a small share of T1.
 //!
 //! ```text
-//!  pressure   0 ─────────── 1 ─────────── 2 ─────────── 3 ─────────── 4
-//!  refused        log-ins      new REGISTER    refreshes       calls
+//!  pressure   0 ───────── 2 ───────────── 2.7 ───────── 3.4 ─────── 7.4
+//!  refused      log-ins     new REGISTER     refreshes      calls
 //! ```
 //!
-//! While datagrams are lost the pressure rises, and what comes next in the order is refused in part, then as far as it
-//! may be; when none was lost for a while it falls, eight times slower. So it stays where hardly any is lost: whatever is
-//! lost may belong to a call. Nothing is refused of a dialog, and no call for help.
+//! Pressure counts how often that was halved which is let in, of one class after the other. It follows how far the
+//! wait is from its goal and how it changes (RFC 8033 §4.2), or how much is lost where the queue is full already. Because it is
+//! halvings, a step of it is the same share of what is done at twice what a worker can do and at ten times. Nothing is
+//! refused of a dialog, and no call for help.
 
 use std::time::Duration;
 
@@ -30,63 +31,105 @@ pub(crate) enum Class {
     Call,
 }
 
-/// Pressure of one class.
-const CLASS: u32 = 1024;
+/// How things were on the ways into a worker for a short time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    /// Who waited least, on the way in where that was longest.
+    pub(crate) least: Duration,
+    /// Datagrams that were taken.
+    pub(crate) taken: u32,
+    /// Datagrams for which there was no room.
+    pub(crate) lost: u32,
+}
 
-/// How often the pressure is set anew.
-const TICK: Duration = Duration::from_millis(25);
+/// The goal is T1 over this, 25 ms: a call waits in the queue three or four times before it is up, and an answer of the edge
+/// has to be back well within T1.
+const GOAL_OF_T1: u32 = 20;
 
-/// A burst of all phones of an office at once may overflow a socket; that is over after so long.
+/// A clock of milliseconds, and others at the same processor, tell no shorter waits from none.
+const GOAL_MIN: Duration = Duration::from_millis(5);
+
+/// A burst of all phones of an office at once has them wait; that is over after so long.
 const BURST: Duration = Duration::from_millis(250);
 
-/// Losses further apart than this are of different bursts.
-const APART: Duration = Duration::from_secs(1);
+/// What came since the pressure was set last changes it by a quarter of what would be right if all of it was new: what
+/// was let in has its answers and its BYE still to come.
+const GAIN: f64 = 0.25;
 
-/// Without a loss for so long, what is refused is enough.
-const CALM: Duration = Duration::from_millis(250);
+/// What is refused of a class at twice the goal, in halvings a second; without any wait so much less is. So
+/// everything is taken again within eight seconds.
+const PULL: f64 = 1.2;
 
-/// By how much the pressure rises in a tick with losses: from nothing to calls in little more than a second. What is refused of
-/// a class changes by a sixteenth at a time, or there would be nothing to do after each rise.
-const RISE: u32 = CLASS / 16;
+/// A wait beyond so many times the goal, less one, counts as so many.
+const FAR: f64 = 8.0;
 
-/// By how much it falls in one without.
-const FALL: u32 = CLASS / 128;
+/// The pressure is set anew some forty times a second. Whoever is asked sooner or later than that is not believed
+/// more.
+const SPAN: std::ops::RangeInclusive<f64> = 0.005..=0.25;
 
-/// Refusals that are told in a tick, 5,000 a second. Each costs as much as a registration, so this is a twentieth of what a
-/// worker can do; others hear nothing and try again by themselves.
-const ANSWERS: u32 = 125;
+/// Of so many datagrams that were taken one refusal is told. It costs as much as a registration, and its ACK has to be read; others
+/// hear nothing and try again by themselves.
+const TAKEN_FOR_AN_ANSWER: u32 = 64;
 
 /// What a worker refuses.
 #[derive(Debug, Default)]
 pub(crate) struct Load {
-    pressure: u32,
-    /// The last tick.
+    /// Halvings.
+    pressure: f64,
+    /// What is refused of each class, out of 2³².
+    shares: [u32; 4],
     set_at: Mono,
-    /// Datagrams are lost since then.
-    losing_since: Option<Mono>,
-    lost_at: Mono,
+    /// How long who came had waited, then.
+    least: Duration,
+    /// It is too long since then.
+    long_since: Option<Mono>,
     answers: u32,
 }
 
 impl Load {
-    /// Datagrams were lost.
-    pub(crate) fn overrun(&mut self, now: Mono) {
-        if now.since(self.lost_at) > APART {
-            self.losing_since = None;
+    /// Sets the pressure anew by how long who came had to wait since it was set last.
+    pub(crate) fn waited(&mut self, now: Mono, waiting: Waiting, t1: Duration) {
+        let span = now.since(self.set_at).as_secs_f64().clamp(*SPAN.start(), *SPAN.end());
+        (self.set_at, self.answers) = (now, (waiting.taken / TAKEN_FOR_AN_ANSWER).max(1));
+        let goal = (t1 / GOAL_OF_T1).max(GOAL_MIN);
+        let grown =
+            waiting.least.as_secs_f64() - std::mem::replace(&mut self.least, waiting.least).as_secs_f64();
+        // What is lost would have waited for longer than there is room for.
+        let least = if waiting.lost > 0 { waiting.least.max(goal * 2) } else { waiting.least };
+        if least <= goal {
+            self.long_since = None;
+        } else {
+            self.long_since.get_or_insert(now);
         }
-        self.losing_since.get_or_insert(now);
-        self.lost_at = now;
-        self.set(now);
+        if self.pressure == 0.0 && self.long_since.is_none_or(|since| now.since(since) < BURST) {
+            return;
+        }
+        // What came, as a multiple of what could be done: a queue that holds a second more after a second was given
+        // twice as much.
+        let taken = f64::from(waiting.taken.max(1));
+        let came = (1.0 + grown / span) * (taken + f64::from(waiting.lost)) / taken;
+        let off = (least.as_secs_f64() / goal.as_secs_f64() - 1.0).min(FAR);
+        self.pressure += GAIN * came.clamp(0.25, 16.0).log2() + PULL * span * off;
+        self.share_out();
     }
 
-    /// True if one of `class` is to be refused; `random` is.
-    pub(crate) fn refuses(&mut self, now: Mono, class: Class, random: impl FnOnce() -> u32) -> bool {
-        if self.pressure == 0 {
-            return false;
+    /// Says for each class what the pressure means, and bounds it by what all of them can bear.
+    fn share_out(&mut self) {
+        let mut left = self.pressure.max(0.0);
+        self.pressure = 0.0;
+        for (class, share) in Class::ALL.into_iter().zip(&mut self.shares) {
+            let halvings = left.min(class.halvings());
+            let refused = if left < class.halvings() { 1.0 - (-halvings).exp2() } else { class.most() };
+            *share = (refused * f64::from(u32::MAX)) as u32;
+            self.pressure += halvings;
+            left -= halvings;
         }
-        self.set(now);
-        let share = self.pressure.saturating_sub(class as u32 * CLASS).min(CLASS) * class.most() / CLASS;
-        share > 0 && random() % CLASS < share
+    }
+
+    /// True if one of `class` is to be refused. `lot` is any number; who has the same is treated alike.
+    pub(crate) fn refuses(&self, class: Class, lot: impl FnOnce() -> u32) -> bool {
+        let share = self.shares[class as usize];
+        share > 0 && lot() < share
     }
 
     /// True if there is time to tell somebody that he is refused.
@@ -98,118 +141,35 @@ impl Load {
 
     /// True while something may be refused.
     pub(crate) fn is_high(&self) -> bool {
-        self.pressure > 0
-    }
-
-    /// Sets the pressure anew if it is time: by whether anything was lost since it was set last. The system tells of
-    /// losses now and then only, since it gives room in a socket back by the quarter.
-    fn set(&mut self, now: Mono) {
-        let ticks = (now.since(self.set_at).as_millis() / TICK.as_millis()) as u32;
-        if ticks == 0 {
-            return;
-        }
-        if self.lost_at > self.set_at && self.losing_since.is_some_and(|since| now.since(since) >= BURST) {
-            self.pressure = (self.pressure + RISE).min(CLASS * 4);
-        } else if now.since(self.lost_at) > CALM {
-            self.pressure = self.pressure.saturating_sub(FALL.saturating_mul(ticks));
-        }
-        (self.set_at, self.answers) = (now, ANSWERS);
+        self.pressure > 0.0
     }
 }
 
 impl Class {
-    /// The largest share of them that is refused, out of 1,024. To read one for nothing takes a tenth of what a
-    /// registration takes and a fortieth of a call; if all were read, ten times as many as a worker can serve would leave
-    /// it no time to serve any. What is not read the system drops.
-    fn most(self) -> u32 {
+    const ALL: [Self; 4] = [Self::LogIn, Self::NewRegistration, Self::Refresh, Self::Call];
+
+    /// The largest share of them that is refused. To read one for nothing takes some twentieth of a call, and a fifth of
+    /// what a registration takes, and twice that where a full socket has long left the caches; if all were read, ten times as many
+    /// registrations as a worker can serve would leave it no time to serve any. What is not read the system drops.
+    fn most(self) -> f64 {
         match self {
-            Self::LogIn => CLASS,
-            Self::NewRegistration | Self::Refresh => CLASS * 5 / 8,
-            Self::Call => CLASS * 15 / 16,
+            Self::LogIn => 1.0,
+            Self::NewRegistration | Self::Refresh => 3.0 / 8.0,
+            Self::Call => 15.0 / 16.0,
+        }
+    }
+
+    /// How often they can be halved. Log-ins are all refused then.
+    fn halvings(self) -> f64 {
+        match self {
+            Self::LogIn => 2.0,
+            _ => -(1.0 - self.most()).log2(),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
+mod tests;
 
-    const ALL: [Class; 4] = [Class::LogIn, Class::NewRegistration, Class::Refresh, Class::Call];
-
-    fn at(millis: u64) -> Mono {
-        Mono::from_seconds(100) + Duration::from_millis(millis)
-    }
-
-    /// How many of a thousand of each class are refused.
-    fn refused(load: &mut Load, now: Mono) -> [u32; 4] {
-        ALL.map(|class| (0..1024).map(|random| u32::from(load.refuses(now, class, || random))).sum())
-    }
-
-    fn lose(load: &mut Load, millis: std::ops::RangeInclusive<u64>) {
-        millis.step_by(10).for_each(|millis| load.overrun(at(millis)));
-    }
-
-    #[test]
-    fn a_burst_that_overflows_a_socket_refuses_nobody() {
-        let mut load = Load::default();
-
-        lose(&mut load, 0..=200);
-
-        assert_eq!(refused(&mut load, at(200)), [0; 4]);
-        lose(&mut load, 5_000..=5_200);
-        assert_eq!(refused(&mut load, at(5_200)), [0; 4], "nor does the next");
-    }
-
-    #[test]
-    fn classes_are_refused_in_their_order_and_none_wholly_but_log_ins() {
-        let mut load = Load::default();
-        let mut before = [0; 4];
-        for until in (300..=2_600).step_by(50) {
-            lose(&mut load, until - 300..=until);
-            let now = refused(&mut load, at(until));
-            assert!(now.iter().zip(&before).all(|(now, before)| now >= before), "{before:?} {now:?}");
-            let full = [1024, 640, 640, 960];
-            for later in 1..4 {
-                assert!(now[later] == 0 || now[later - 1] == full[later - 1], "{now:?}");
-            }
-            before = now;
-        }
-        assert_eq!(before, [1024, 640, 640, 960]);
-    }
-
-    #[test]
-    fn what_was_refused_last_is_taken_first_when_it_is_calm_again() {
-        let mut load = Load::default();
-        lose(&mut load, 0..=2_600);
-
-        assert_eq!(refused(&mut load, at(2_800)), [1024, 640, 640, 960], "not at once");
-        let calmer = refused(&mut load, at(4_600));
-        assert!(calmer[3] < 960 && calmer[2] == 640, "{calmer:?}");
-        assert_eq!(refused(&mut load, at(17_000)), [0; 4]);
-        assert!(!load.is_high());
-    }
-
-    #[test]
-    fn losses_that_are_told_of_now_and_then_raise_the_pressure_as_others_do() {
-        let mut load = Load::default();
-
-        for millis in 0..4_000 {
-            if millis % 24 == 0 {
-                load.overrun(at(millis));
-            }
-            load.refuses(at(millis), Class::Call, || 0);
-        }
-
-        assert_eq!(refused(&mut load, at(4_000)), [1024, 640, 640, 960]);
-    }
-
-    #[test]
-    fn refusals_are_told_to_as_many_as_there_is_time_for() {
-        let mut load = Load::default();
-        lose(&mut load, 0..=1_000);
-
-        let told = (0..10_000).filter(|_| load.may_answer()).count();
-
-        assert_eq!(told, 125);
-    }
-}
+#[cfg(test)]
+mod simulation;

@@ -9,7 +9,7 @@ mod source;
 mod suspicion;
 
 pub(crate) use keep_alive::answer_keep_alive;
-pub(crate) use load::Load;
+pub(crate) use load::{Load, Waiting};
 pub(crate) use shed::{refuse, refuse_code, sheds_log_in, tell_busy};
 pub(crate) use source::Sources;
 pub(crate) use suspicion::{is_attack, is_scanner, pardon};

@@ -1,10 +1,15 @@
 //! Which message may be refused in an overload, by its first line and as little more as is needed, and how it is told.
 
+use std::hash::Hasher as _;
+use std::time::Duration;
+
+use siphasher::sip::SipHasher13;
+
 use super::load::Class;
 use super::{calls_for_help, is_within_call};
 use crate::context::{Answer, Context, Work};
 use crate::flow::Flow;
-use crate::now::Now;
+use crate::now::{Mono, Now};
 use crate::request_uri::{self, Code};
 
 /// Seconds after which whoever is refused may come again: at random, so that not all of them do at once.
@@ -13,12 +18,24 @@ const RETRY_AFTER: std::ops::Range<u32> = 5..60;
 /// True if this message is refused because of what there is to do.
 pub(super) fn is_shed(ctx: &mut Context, now: Now, flow: &Flow, bytes: &[u8]) -> bool {
     let Some(class) = class_of(ctx, now, flow, bytes) else { return false };
-    refuses(ctx, now, class)
+    let lot = if class == Class::Call { lot_of_call(&ctx.tables.source_key, now.mono, bytes) } else { None };
+    refuses(ctx, class, lot)
 }
 
-fn refuses(ctx: &mut Context, now: Now, class: Class) -> bool {
+/// The same for all INVITEs of a call for half a minute: one that was let in and asked for its password is let in with it, and
+/// of one that was not, no repetition is. After that the dice are thrown again.
+fn lot_of_call(key: &[u8; 16], now: Mono, bytes: &[u8]) -> Option<u32> {
+    const ERA: Duration = Duration::from_secs(30);
+    let call_id = header(bytes, &[b"call-id", b"i"])?;
+    let mut hasher = SipHasher13::new_with_key(key);
+    hasher.write_u64(now.since(Mono::default()).as_secs() / ERA.as_secs());
+    hasher.write(call_id);
+    Some(hasher.finish() as u32)
+}
+
+fn refuses(ctx: &mut Context, class: Class, lot: Option<u32>) -> bool {
     let Context { load, random, counters, .. } = ctx;
-    let is_refused = load.refuses(now.mono, class, || u32::from_ne_bytes(random.bytes()));
+    let is_refused = load.refuses(class, || lot.unwrap_or_else(|| u32::from_ne_bytes(random.bytes())));
     let count = match class {
         Class::LogIn => &mut counters.shed_log_ins,
         Class::NewRegistration => &mut counters.shed_registrations,
@@ -95,7 +112,7 @@ fn header<'b>(bytes: &'b [u8], names: &[&[u8]]) -> Option<&'b [u8]> {
 
 /// True if a log-in is refused now; the caller says so.
 pub(crate) fn sheds_log_in(work: &mut Work<'_>) -> bool {
-    refuses(work.ctx, work.now, Class::LogIn)
+    refuses(work.ctx, Class::LogIn, None)
 }
 
 /// Tells the sender of a message that was refused, if there is time: most hear nothing and come again by themselves. On a
@@ -143,6 +160,20 @@ mod tests {
         ] {
             assert_eq!(is_tagged(to.as_bytes()), expected, "{to}");
         }
+    }
+
+    #[test]
+    fn all_invites_of_a_call_draw_one_lot_until_the_next_dice() {
+        const INVITE: &str =
+            "INVITE sip:1003@demo SIP/2.0\r\nVia: x;branch=1\r\nCall-ID: one\r\nCSeq: 1 INVITE\r\n\r\n";
+        let lot = |text: &str, second| lot_of_call(&[7; 16], Mono::from_seconds(second), text.as_bytes());
+        let proved =
+            INVITE.replace("CSeq: 1", "Proxy-Authorization: x\r\nCSeq: 2").replace("branch=1", "branch=2");
+
+        assert_eq!(lot(&proved, 29), lot(INVITE, 0));
+        assert_ne!(lot(INVITE, 30), lot(INVITE, 0));
+        assert_ne!(lot(&INVITE.replace("one", "two"), 0), lot(INVITE, 0));
+        assert_ne!(lot_of_call(&[8; 16], Mono::from_seconds(0), INVITE.as_bytes()), lot(INVITE, 0));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 use rustix::net::sockopt::ip_mtu_discover;
 
 use super::*;
+use crate::wall_clock;
 
 /// Receives until `count` datagrams came or the socket stays silent for five seconds.
 fn receive_all(socket: &UdpSocket, count: usize) -> Vec<(SocketAddr, Vec<u8>)> {
@@ -92,6 +93,21 @@ fn what_a_full_socket_lost_is_told_with_what_comes_next() {
 
     assert!(received < 20_000);
     assert_eq!(lost as usize, 20_000 - received);
+}
+
+#[test]
+fn a_batch_says_when_its_first_datagram_came() {
+    let edge = bind("127.0.0.1:0".parse().unwrap(), Dscp::CS3).unwrap();
+    let phone = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut receiver = Receiver::new();
+    let before = wall_clock::since_1970();
+
+    phone.send_to(b"first", edge.local_addr().unwrap()).unwrap();
+    phone.send_to(b"second", edge.local_addr().unwrap()).unwrap();
+    await_readable(&edge);
+    let came_at = receiver.receive(&edge).unwrap().came_at().expect("the system writes it on each");
+
+    assert!(before <= came_at && came_at <= wall_clock::since_1970(), "{before:?} {came_at:?}");
 }
 
 #[test]

@@ -136,14 +136,16 @@ impl Office {
         self.settle();
     }
 
-    /// For so long the sockets of all workers lose datagrams, every 50 ms some.
-    pub fn overload(&mut self, span: Duration) {
-        for _ in 0..span.as_millis() / 50 {
+    /// For `span` what comes to the workers has waited for `least` at least.
+    pub fn let_wait(&mut self, least: Duration, span: Duration) {
+        const EVERY: Duration = Duration::from_millis(25);
+        for _ in 0..span.as_millis() / EVERY.as_millis() {
             for worker in 0..self.workers.len() {
                 let now = self.now();
-                self.workers[worker].handle(now, Input::Overrun, &mut self.outbox);
+                let waited = Input::Waited { least, taken: 10_000, lost: 0 };
+                self.workers[worker].handle(now, waited, &mut self.outbox);
             }
-            self.advance(Duration::from_millis(50));
+            self.advance(EVERY);
         }
     }
 

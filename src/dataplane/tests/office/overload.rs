@@ -7,11 +7,16 @@ use dataplane::testing::{Manner, Office};
 
 use crate::{SEED, gateway, last_answer, seconds};
 
-/// Four seconds: as much is refused as can be.
-const LONG: u64 = 4;
+/// As much is refused as can be.
+const LONG: Duration = seconds(4);
 
-/// And so much goes on being lost.
+/// And so it goes on.
 const TICK: Duration = Duration::from_millis(50);
+
+/// For `span` whatever comes has waited for a second, twice T1.
+fn overload(office: &mut Office, span: Duration) {
+    office.let_wait(seconds(1), span);
+}
 
 /// Ann at desk-1 and Max at desk-2, nobody at desk-3, and a way to the emergency service.
 fn office() -> Office {
@@ -27,19 +32,22 @@ fn office() -> Office {
 #[test]
 fn log_ins_are_refused_first_and_without_503() {
     let mut office = office();
-    office.overload(seconds(1));
+    overload(&mut office, Duration::from_millis(500));
 
     assert_eq!(office.try_log_in("1001", "desk-3"), Some(603));
     assert_eq!(office["desk-3"].responses_to("INVITE").len(), 1, "it was not even asked who it is");
+    let call = office.call("desk-1", "1003");
+    assert_eq!(office.outcome(call), Some(200));
+    office.hang_up(call);
     assert_eq!(office.log_out("desk-2"), Some(200), "whoever leaves makes room");
-    assert!(office.counters().shed_log_ins > 0);
+    assert!(office.counters().shed_log_ins > 0 && office.counters().shed_calls == 0);
 }
 
 #[test]
 fn strangers_are_not_asked_who_they_are_while_phones_go_on() {
     let mut office = office();
     office.peer("stranger", "198.51.100.66:5060").unbox("soft-1", "1001");
-    office.overload(seconds(1));
+    overload(&mut office, Duration::from_millis(500));
     let request = |method: &str, user: &str| {
         format!(
             "{method} sip:{user}@demo.hotdesk SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.66;branch=z9hG4bK{method}{user};rport\r\n\
@@ -73,10 +81,10 @@ fn nothing_of_a_dialog_and_no_call_for_help_is_refused() {
     let mut office = office();
     let call = office.call("desk-1", "1003");
     assert_eq!(office.outcome(call), Some(200));
-    office.overload(seconds(LONG));
+    overload(&mut office, LONG);
 
     for number in 0..40 {
-        office.overload(TICK);
+        overload(&mut office, TICK);
         assert_eq!(office.invite_again(call, |_| {}), Some(200), "{number}");
         let help = office.call("desk-3", "112");
         assert_eq!(office.outcome(help), Some(200), "{number}");
@@ -108,12 +116,12 @@ fn full_table_has_room_for_what_ends_calls_and_for_help() {
 fn refused_call_is_told_when_to_come_again_and_not_all_at_once() {
     let mut office = office();
     office["desk-2"].manner = Manner::Refuses(486);
-    office.overload(seconds(LONG));
+    overload(&mut office, LONG);
 
     let mut later = BTreeSet::new();
     let mut served = 0;
     for _ in 0..60 {
-        office.overload(TICK);
+        overload(&mut office, TICK);
         let call = office.call("desk-1", "1003");
         match office.outcome(call) {
             Some(503) => {
@@ -137,8 +145,8 @@ fn refused_call_is_told_when_to_come_again_and_not_all_at_once() {
 #[test]
 fn edge_that_has_caught_up_refuses_nobody() {
     let mut office = office();
-    office.overload(seconds(LONG));
-    office.advance(seconds(15));
+    overload(&mut office, LONG);
+    office.let_wait(Duration::ZERO, seconds(8));
 
     assert_eq!(office.try_log_in("1001", "desk-3"), Some(200));
     let call = office.call("desk-1", "1001");
