@@ -54,7 +54,8 @@ pub(super) static TOP: Section = Section::one(
         "tenant",
     ],
 );
-pub(super) static EDGE: Section = Section::one("edge", &["name", "workers"]).at_start(&["workers"]);
+pub(super) static EDGE: Section =
+    Section::one("edge", &["name", "workers", "transactions_max"]).at_start(&["workers", "transactions_max"]);
 pub(super) static LISTEN: Section = Section::many(
     "listen",
     &[

@@ -194,6 +194,7 @@ impl Loaded {
         );
         let Media { address, advertise, .. } = self.server.media;
         settings.admission = self.admission;
+        settings.transactions_max = self.server.transactions_max;
         settings.media = MediaAddress { bind: address, advertise };
         settings
     }

@@ -2,11 +2,12 @@
 //! `[audit]`, `[[hook]]`, `[log]`. `[media]` and what follows the trail have files of their own.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use dataplane::settings::{Networks, Protocol, Timers};
+use dataplane::settings::{Networks, Protocol, Settings, Timers};
 
 use super::admission;
 use super::audit::{self, Audit};
@@ -25,6 +26,8 @@ use crate::transport::tls::{Acceptor, Certificate};
 
 /// Most workers: a thread for each processor of the largest machines in use, and far below the 256 a flow can name.
 pub const WORKERS_MAX: u32 = 64;
+/// Transactions of a worker on each side: 8 calls a second for long, and 32,768, which take some 6 GB.
+const TRANSACTIONS_MAX: RangeInclusive<u32> = 1_024..=4_194_304;
 /// Most listeners: every worker opens each of them.
 pub const LISTENERS_MAX: usize = 64;
 /// The store of an edge whose file names none.
@@ -37,6 +40,8 @@ pub struct Server {
     pub name: Box<str>,
     /// Worker threads, 1 to [`WORKERS_MAX`].
     pub workers: usize,
+    /// How many transactions each of them keeps on each side.
+    pub transactions_max: u32,
     /// What to listen on, in file order; at least one, at most [`LISTENERS_MAX`].
     pub listeners: Vec<Listen>,
     /// Where seats and bindings are kept.
@@ -63,6 +68,7 @@ impl Server {
         let (media, other_media) = (&self.media.setup, &other.media.setup);
         [
             ("edge.workers", self.workers != other.workers),
+            ("edge.transactions_max", self.transactions_max != other.transactions_max),
             ("listen", self.listeners.len() != other.listeners.len()),
             ("listen.protocol", sockets().any(|(one, other)| one.protocol != other.protocol)),
             ("listen.address", sockets().any(|(one, other)| one.address != other.address)),
@@ -161,8 +167,10 @@ pub enum LogFormat {
 pub(super) fn read(top: &Table<'_>, base: &Path, secrets: &Secrets<'_>) -> Server {
     let edge = top.table("edge", &keys::EDGE);
     let name = edge.as_ref().and_then(|edge| name::name(&edge.text("name")?, edge.findings()));
-    let workers = edge.and_then(|edge| edge.number("workers", 1..=WORKERS_MAX));
+    let workers = edge.as_ref().and_then(|edge| edge.number("workers", 1..=WORKERS_MAX));
     let workers = workers.map_or_else(processors, |workers| workers as usize);
+
+    let transactions_max = edge.and_then(|edge| edge.number("transactions_max", TRANSACTIONS_MAX));
 
     let listeners = listeners(top, secrets);
     let control =
@@ -170,6 +178,7 @@ pub(super) fn read(top: &Table<'_>, base: &Path, secrets: &Secrets<'_>) -> Serve
     Server {
         name: name.unwrap_or_else(|| "hotdesk".into()),
         workers,
+        transactions_max: transactions_max.unwrap_or(Settings::TRANSACTIONS_MAX),
         control,
         store: store(top, base),
         keys: top.table("pins", &keys::PINS).map_or_else(Keys::default, |pins| pin_keys(&pins, secrets)),

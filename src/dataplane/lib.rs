@@ -99,11 +99,13 @@ impl Dataplane {
         seed: [u8; 32],
         now: Now,
     ) -> Self {
-        let transactions = Transactions::new(worker, settings.timers, tables.branch_key, Bounds::default());
+        let transactions_max = settings.transactions_max as usize;
+        let bounds = Bounds::each(transactions_max);
+        let transactions = Transactions::new(worker, settings.timers, tables.branch_key, bounds);
         let mut upkeep = Upkeep::new(worker, settings.durable);
         tables.location.adopt(now.mono, &mut upkeep, (u64::from(worker.0), u64::from(workers)));
         let mut random = Random::new(seed);
-        let mut rooms = Rooms::new(u32::from_ne_bytes(random.bytes()));
+        let mut rooms = Rooms::new(u32::from_ne_bytes(random.bytes()), transactions_max);
         let (counters, challenges) = (Counters::default(), Challenges::default());
         let peer_streams = PeerStreams::default();
         let (sources, load) = (Sources::new(tables.source_key), Load::default());
@@ -131,10 +133,10 @@ impl Dataplane {
     /// Forgets what is under way and has room for so many server transactions and forwarded requests from now on.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn make_room_for(&mut self, servers_max: usize, calls_max: usize) {
-        let bounds = Bounds { servers_max, ..Bounds::default() };
+        let bounds = Bounds { servers_max, ..Bounds::each(65_536) };
         let (worker, timers) = (self.ctx.worker, self.ctx.settings.timers);
         self.transactions = Transactions::new(worker, timers, self.ctx.tables.branch_key, bounds);
-        self.rooms.proxy = proxy::Proxy::bounded(calls_max);
+        self.rooms.proxy = proxy::Proxy::new(calls_max);
     }
 
     /// Takes one thing that happened; what follows from it at once is in `out`.

@@ -38,6 +38,7 @@ fn keys_that_need_a_start_are_named_and_no_others() {
     let second = "[[listen]]\nprotocol = \"tcp\"\naddress = \"127.0.0.1:0\"\n";
     let cases = [
         (small_with("[edge]\nworkers = 7\nname = \"x\"\n"), "edge.workers"),
+        (small_with("[edge]\ntransactions_max = 524288\n"), "edge.transactions_max"),
         (listen("\"udp\"", "\"tcp\""), "listen.protocol"),
         (listen("127.0.0.1:0", "127.0.0.2:0"), "listen.address"),
         (listen("[[listen]]", "[[listen]]\ndscp = 40"), "listen.dscp"),

@@ -84,9 +84,9 @@ pub(crate) struct Rooms {
 }
 
 impl Rooms {
-    pub(crate) fn new(first_generation: u32) -> Self {
+    pub(crate) fn new(first_generation: u32, calls_max: usize) -> Self {
         Self {
-            proxy: Proxy::new(),
+            proxy: Proxy::new(calls_max),
             attendant: Attendant::new(first_generation),
             notifier: Notifier::new(),
             subscriptions: EventNotifier::new(),

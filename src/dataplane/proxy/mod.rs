@@ -59,9 +59,6 @@ use response::Best;
 /// Names a forwarded request of this worker.
 pub(crate) type ProxyKey = SlotKey;
 
-/// Forwarded requests of one worker at a time: more than the transactions allow it cannot use.
-const CALLS_MAX: usize = 65_536;
-
 /// One forwarded request.
 struct Call {
     server: ServerId,
@@ -116,19 +113,14 @@ pub(crate) fn dialog_hash(call_id: &[u8]) -> u64 {
 }
 
 impl Proxy {
-    pub(crate) fn new() -> Self {
+    /// Has room for so many requests: more than there are transactions it cannot use.
+    pub(crate) fn new(calls_max: usize) -> Self {
         Self {
-            calls: Slots::new(CALLS_MAX),
+            calls: Slots::new(calls_max),
             ringing: HashMap::default(),
             lingering: VecDeque::new(),
             scratch: Vec::new(),
         }
-    }
-
-    /// An empty one that has room for so many requests.
-    #[cfg(any(test, feature = "testing"))]
-    pub(crate) fn bounded(calls_max: usize) -> Self {
-        Self { calls: Slots::new(calls_max), ..Self::new() }
     }
 
     /// Forwards a request whose server transaction has begun. `request` is what that transaction keeps.

@@ -30,6 +30,8 @@ pub struct Blueprint {
     pub timers: Timers,
     /// Limits of what strangers may send.
     pub admission: AdmissionPolicy,
+    /// How many transactions each worker keeps on each side.
+    pub transactions_max: u32,
     /// From where the listeners take anything.
     pub networks: Networks,
     /// How well the wire delivers datagrams.
@@ -50,6 +52,7 @@ impl Blueprint {
             durable: true,
             timers: Timers::default(),
             admission: AdmissionPolicy::default(),
+            transactions_max: Settings::TRANSACTIONS_MAX,
             networks: Networks::default(),
             quality: Quality::PERFECT,
             listeners_serve_a_tenant: true,
@@ -96,6 +99,7 @@ impl Blueprint {
         let tenants = self.tenants.iter().map(|parts| Arc::new(Tenant::new(parts.clone()))).collect();
         let mut settings = Settings::new(generation, "office", listeners, tenants, self.timers, self.durable);
         settings.admission = self.admission.clone();
+        settings.transactions_max = self.transactions_max;
         settings
     }
 }

@@ -56,11 +56,11 @@ pub(crate) struct Bounds {
     pub(crate) clients_max: usize,
 }
 
-impl Default for Bounds {
-    /// A transaction over datagrams lives some 32 s after its answer, so this is 2,000 requests a second and
-    /// worker, half of them new ([`Transactions::room_for_new`]); with 1 kB of octets each a full worker holds some 150 MB.
-    fn default() -> Self {
-        Self { servers_max: 65_536, clients_max: 65_536 }
+impl Bounds {
+    /// So many on each side. Over datagrams a transaction lives some 32 s after its answer, so a table takes a 32nd of it in
+    /// requests a second, half of them new ([`Transactions::room_for_new`]).
+    pub(crate) fn each(max: usize) -> Self {
+        Self { servers_max: max, clients_max: max }
     }
 }
 

@@ -78,7 +78,7 @@ fn a_response_to_a_request_that_has_ended_is_stray_though_its_slot_has_another()
 #[test]
 fn a_response_for_another_worker_names_it() {
     let mut layer = Layer::new();
-    let mut other = Transactions::<u32>::new(WorkerId(9), Timers::default(), MAC_KEY, Bounds::default());
+    let mut other = Transactions::<u32>::new(WorkerId(9), Timers::default(), MAC_KEY, Bounds::each(65_536));
     let (_, sent) = layer.send(datagram(), "INVITE", 1, None);
 
     let answer = response(&sent, 180);

@@ -94,7 +94,7 @@ struct Layer {
 
 impl Layer {
     fn new() -> Self {
-        Self::bounded(Bounds::default())
+        Self::bounded(Bounds::each(65_536))
     }
 
     fn bounded(bounds: Bounds) -> Self {
