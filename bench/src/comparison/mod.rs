@@ -5,8 +5,10 @@
 
 mod figures;
 mod instructions;
+mod overload;
 mod rounds;
 mod server;
+mod slowed;
 
 use std::fs;
 use std::io;
@@ -17,6 +19,7 @@ use serde_json::{Value, json};
 use crate::control::Control;
 use figures::{Figure, Wanted, median};
 use instructions::Counter;
+pub use overload::{Asked, overload};
 use rounds::Rounds;
 pub use server::{Place, free_addresses};
 use server::{Server, Setup};
@@ -64,7 +67,19 @@ const PHONES: u32 = 2_000;
 /// Desks that swap seats.
 const DESKS: u32 = 4_000;
 
-const PLAIN: Setup = Setup { digest: false, desks_in_memory: None, phones: PHONES, callgrind: false };
+/// Transactions of calls stay for five seconds, as Kamailio's do (wt_timer).
+const T1: u32 = 78;
+
+const PLAIN: Setup = Setup {
+    digest: false,
+    desks: false,
+    in_memory: false,
+    phones: PHONES,
+    t1: T1,
+    transactions_max: 65_536,
+    slowed: 1,
+    callgrind: false,
+};
 const DIGEST: Setup = Setup { digest: true, ..PLAIN };
 
 /// Rates of the latency curve, REGISTERs a second.
@@ -261,7 +276,7 @@ impl Comparison<'_> {
         for _ in 0..self.wish.rounds {
             let mut rates = Vec::new();
             for in_memory in [true, false] {
-                let setup = Setup { desks_in_memory: Some(in_memory), phones: DESKS, ..DIGEST };
+                let setup = Setup { desks: true, in_memory, phones: DESKS, ..DIGEST };
                 let running = self.place.start(Server::Hotdesk, setup)?;
                 let played = self.place.load(&running, setup, &load)?;
                 if !in_memory {

@@ -11,6 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::ComparisonError;
+use super::slowed::Slowed;
 use crate::deadline::Deadline;
 use crate::swarm::usage::family;
 
@@ -31,10 +32,18 @@ pub(super) enum Server {
 pub(super) struct Setup {
     /// Phones must prove who they are.
     pub(super) digest: bool,
-    /// hotdesk has desks, and keeps seats and bindings in memory alone.
-    pub(super) desks_in_memory: Option<bool>,
+    /// hotdesk has desks.
+    pub(super) desks: bool,
+    /// hotdesk keeps seats and bindings in memory alone.
+    pub(super) in_memory: bool,
     /// Accounts.
     pub(super) phones: u32,
+    /// T1 in milliseconds: transactions of calls stay for 64 of it.
+    pub(super) t1: u32,
+    /// Transactions that hotdesk keeps.
+    pub(super) transactions_max: u32,
+    /// The server runs for one millisecond of each so many.
+    pub(super) slowed: u32,
     /// Instructions are counted by callgrind.
     pub(super) callgrind: bool,
 }
@@ -68,6 +77,8 @@ pub struct Place {
 #[derive(Debug)]
 pub(super) struct Running {
     child: Child,
+    /// Removed after the process has ended.
+    _slowed: Option<Slowed>,
 }
 
 /// A UDP and a TCP address on loopback that nobody has at this moment.
@@ -83,6 +94,11 @@ impl Place {
     /// Starts a server.
     pub(super) fn start(&self, server: Server, setup: Setup) -> Result<Running, ComparisonError> {
         let mut command = self.pinned(self.server_cpu);
+        let slowed = (setup.slowed > 1).then(|| Slowed::to(setup.slowed)).transpose();
+        let slowed = slowed.map_err(broken("a control group"))?;
+        if let Some(slowed) = &slowed {
+            slowed.enter(&mut command);
+        }
         if setup.callgrind {
             command.arg("valgrind").args(["-q", "--tool=callgrind"]);
             command.arg(format!("--callgrind-out-file={}/callgrind.%p", self.work.display()));
@@ -108,7 +124,7 @@ impl Place {
         let log = File::create(self.work.join("server.log")).map_err(broken("the server's log"))?;
         let error_log = log.try_clone().map_err(broken("the server's log"))?;
         let child = command.stdin(Stdio::null()).stdout(log).stderr(error_log).spawn();
-        Ok(Running { child: child.map_err(broken("the server"))? })
+        Ok(Running { child: child.map_err(broken("the server"))?, _slowed: slowed })
     }
 
     /// The beginning of a command that runs on one processor, and ends when we do, however that comes.
@@ -116,7 +132,9 @@ impl Place {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "TERM"]);
         if self.favoured {
-            command.args(["nice", "-n", "-20"]);
+            // Where the system groups processes by session, niceness counts within a group alone, and the group has its own.
+            const FAVOUR: &str = "echo -20 > /proc/self/autogroup; exec nice -n -20 \"$@\"";
+            command.args(["setsid", "sh", "-c", FAVOUR, "sh"]);
         }
         command.args(["taskset", "-c"]).arg(cpu.to_string());
         command
@@ -132,12 +150,12 @@ impl Place {
         }
         let mut command = Command::new(&self.swarm);
         command.args(["configuration", "--path", "hotdesk.db"]);
-        // Transactions of calls stay for five seconds, as Kamailio's do (wt_timer).
-        command.args(["--t1", "78"]);
+        command.arg("--t1").arg(setup.t1.to_string());
+        command.arg("--transactions-max").arg(setup.transactions_max.to_string());
         command.arg("--listen").arg(self.listen.to_string()).arg("--control").arg(self.control.to_string());
         command.arg("--phones").arg(setup.phones.to_string());
-        command.args(["--store", if setup.desks_in_memory == Some(true) { "memory" } else { "embedded" }]);
-        if setup.desks_in_memory.is_some() {
+        command.args(["--store", if setup.in_memory { "memory" } else { "embedded" }]);
+        if setup.desks {
             command.arg("--desks");
         }
         if !setup.digest {

@@ -24,9 +24,9 @@ pub fn write(wanted: &Configuration, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn hotdesk(wanted: &Configuration, out: &mut dyn Write) -> io::Result<()> {
-    let Configuration { phones, workers, listen, .. } = *wanted;
+    let Configuration { phones, workers, transactions_max, listen, .. } = *wanted;
     writeln!(out, "# Made by swarm: {phones} phones. All secrets are known to everybody.")?;
-    writeln!(out, "[edge]\nname = \"swarm\"\nworkers = {workers}\n")?;
+    writeln!(out, "[edge]\nname = \"swarm\"\nworkers = {workers}\ntransactions_max = {transactions_max}\n")?;
     writeln!(out, "# A line a log-in would be most of the work.\n[log]\nlevel = \"warn\"\n")?;
     writeln!(out, "[[listen]]\nprotocol = \"udp\"\naddress = \"{listen}\"\ntenant = \"tenant-0\"\n")?;
     match wanted.store {

@@ -82,7 +82,7 @@ impl Driver {
         since(self.started)
     }
 
-    /// Plays until a bound is met, or nothing is left to begin and nothing under way.
+    /// Plays until a bound is met, or nothing is left to begin and nothing under way; says how many units it began.
     ///
     /// # Errors
     /// The kernel's.
@@ -93,7 +93,7 @@ impl Driver {
         pace: Pace,
         bounds: Bounds,
         progress: &mut Progress<'_>,
-    ) -> io::Result<()> {
+    ) -> io::Result<u64> {
         stage.now = self.clock();
         let end = stage.now + nanoseconds(bounds.time);
         let mut next_second = stage.now + SECOND;
@@ -145,7 +145,7 @@ impl Driver {
                 self.idle += Duration::from_nanos(stage.now - turn);
             }
         }
-        Ok(())
+        Ok(begun)
     }
 
     /// Lets what is under way come to its end.
@@ -154,7 +154,7 @@ impl Driver {
     /// The kernel's.
     pub(super) fn drain(&mut self, play: &mut dyn Play, stage: &mut Stage) -> io::Result<()> {
         let nothing_more = Bounds { time: Duration::from_secs(60), count: 0 };
-        self.play(play, stage, Pace::Closed { in_flight: u32::MAX }, nothing_more, &mut |_| {})
+        self.play(play, stage, Pace::Closed { in_flight: u32::MAX }, nothing_more, &mut |_| {}).map(drop)
     }
 
     /// Takes in a batch from each socket that has something; true if there was any.

@@ -208,9 +208,12 @@ pub struct Configuration {
     /// Threads of the edge
     #[arg(long, default_value_t = 1, value_parser = value_parser!(u32).range(1..=64))]
     pub workers: u32,
-    /// T1 of the edge in milliseconds: a worker keeps 65,536 transactions, most of them for 64 T1
+    /// T1 of the edge in milliseconds: most transactions are kept for 64 T1
     #[arg(long, default_value_t = 500, value_parser = value_parser!(u32).range(10..=4_000))]
     pub t1: u32,
+    /// Transactions that a worker keeps
+    #[arg(long, default_value_t = 65_536, value_parser = value_parser!(u32).range(1_024..=4_194_304))]
+    pub transactions_max: u32,
     /// Where the edge is to listen for UDP
     #[arg(long, default_value = "127.0.0.1:5060", value_name = "ADDRESS:PORT")]
     pub listen: SocketAddrV4,

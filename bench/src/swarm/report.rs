@@ -18,7 +18,9 @@ pub struct Report {
     pub load: Load,
     /// How long it was measured.
     pub time: Duration,
-    /// Units that ended well within that time.
+    /// Units begun within that time.
+    pub begun: u64,
+    /// Units that ended well within it.
     pub done: u64,
     /// Everything that was counted, with what ended later.
     pub(super) tally: Tally,
@@ -66,6 +68,7 @@ impl Report {
             "in_flight": if self.load.rate.is_none() { json!(self.load.in_flight) } else { Value::Null },
             "rate_wanted": self.load.rate,
             "seconds": self.time.as_secs_f64(),
+            "begun": self.begun,
             "done": self.done,
             "rate": self.rate(),
             "lost": self.tally.lost,

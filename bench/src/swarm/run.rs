@@ -130,7 +130,8 @@ impl<'a> Run<'a> {
         let begun = self.driver.clock();
         let bounds = Bounds { time: Duration::from_secs(load.seconds.into()), count: load.count };
         let mut shown = Shown { quiet: load.quiet, ..Shown::default() };
-        self.driver
+        let begun_units = self
+            .driver
             .play(play, &mut self.stage, pace, bounds, &mut |stage| shown.second(stage))
             .map_err(&broken)?;
         let time = Duration::from_nanos(self.driver.clock() - begun);
@@ -141,6 +142,7 @@ impl<'a> Run<'a> {
             name: name.into(),
             load: load.clone(),
             time,
+            begun: begun_units,
             done: in_time,
             tally: std::mem::take(&mut self.stage.tally),
             server: before.server.zip(after.server).map(|(before, after)| after.since(before)),
@@ -157,6 +159,7 @@ impl<'a> Run<'a> {
             name: name.into(),
             load: self.load.clone(),
             time: Duration::from_nanos(self.driver.clock()),
+            begun: 0,
             done: self.stage.tally.latency.count(),
             tally: std::mem::take(&mut self.stage.tally),
             server: None,
