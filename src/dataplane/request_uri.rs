@@ -18,8 +18,11 @@ pub(crate) fn of_invite(bytes: &[u8]) -> Option<sip::Uri<'_>> {
 
 /// True for `urn:service:sos` and its sub-services (RFC 5031 §4.2).
 pub(crate) fn is_service_sos(uri: &sip::Uri<'_>) -> bool {
+    if uri.scheme != sip::Scheme::Urn {
+        return false;
+    }
     let opaque = uri.opaque().to_ascii_lowercase();
-    uri.scheme == sip::Scheme::Urn && (opaque == b"service:sos" || opaque.starts_with(b"service:sos."))
+    opaque == b"service:sos" || opaque.starts_with(b"service:sos.")
 }
 
 /// The number that is dialled, or the whole service URN, where `uri` asks for help.

@@ -181,7 +181,7 @@ fn calls() -> (Worker, Worker, Vec<(Flow, Vec<u8>)>) {
     let mut ringing = Vec::new();
     for pair in desks.chunks_exact_mut(2) {
         let callee = Role::Extension(pair[1].number).user(pair[1].number);
-        let (flow, invite) = (pair[0].flow(), pair[0].invite(&callee));
+        let (flow, invite) = (pair[0].flow(), pair[0].invite(&callee, true));
         let sent = owner.sent(flow, &invite);
         let invite =
             sent.iter().find(|message| message.is_request("INVITE")).expect("the INVITE is forwarded");

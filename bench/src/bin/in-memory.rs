@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! in-memory parser DEPTH [TIMES]        DEPTH: httparse, L0, L1, L2; each of the eight messages TIMES times
-//! in-memory OPERATION [TIMES [DESKS]]   OPERATION: refresh, refresh-trusted, challenge, new-binding, swap, dialled-log-in, call
+//! in-memory OPERATION [TIMES [DESKS]]   OPERATION: refresh, refresh-trusted, challenge, new-binding, swap, dialled-log-in, call,
+//!                                       refused-call
 //! ```
 //!
 //! Under callgrind only the functions `bench::parsing::{http,l0,l1,l2}`, `Edge::take` and `Edge::tick` are to be
@@ -16,7 +17,7 @@ use bench::in_memory::{Floor, Operation};
 use bench::parsing::{MESSAGES, as_http, http, l0, l1, l2};
 
 const USAGE: &str = "in-memory parser httparse|L0|L1|L2 [TIMES]\n\
-                     in-memory refresh|refresh-trusted|challenge|new-binding|swap|dialled-log-in|call [TIMES [DESKS]]";
+                     in-memory refresh|refresh-trusted|challenge|new-binding|swap|dialled-log-in|call|refused-call [TIMES [DESKS]]";
 
 /// Times, and desks, unless the command line says otherwise.
 const DEFAULTS: (u64, u32) = (1_000, 1_000);

@@ -92,14 +92,18 @@ impl Desk {
             .into_bytes()
     }
 
-    /// An INVITE to `callee`, with credentials of the device.
+    /// An INVITE to `callee`, with credentials of the device or without.
     ///
     /// # Panics
-    /// If no challenge was kept for the device.
-    pub fn invite(&mut self, callee: &str) -> Vec<u8> {
+    /// If it is to be proven and no challenge was kept for the device.
+    pub fn invite(&mut self, callee: &str, proven: bool) -> Vec<u8> {
         let user = Role::Device.user(self.number);
         let uri = format!("sip:{callee}@{DOMAIN}");
-        let credentials = self.credentials(Role::Device, "Proxy-Authorization", "INVITE", &uri);
+        let credentials = if proven {
+            self.credentials(Role::Device, "Proxy-Authorization", "INVITE", &uri)
+        } else {
+            String::new()
+        };
         let call_id = format!("{user}-call-{}", self.cseq);
         let addresses = (&*format!("<sip:{user}@{DOMAIN}>"), &*format!("<{uri}>"));
         let head = self.head("INVITE", &uri, addresses, &call_id);

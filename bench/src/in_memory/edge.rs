@@ -48,6 +48,15 @@ impl Edge {
         }
     }
 
+    /// Whatever came in the last seconds had to wait for longer than anybody has patience.
+    pub fn overload(&mut self) {
+        const TICK: Duration = Duration::from_millis(25);
+        for _ in 0..400 {
+            self.pass(TICK);
+            self.enter(Input::Waited { least: Duration::from_secs(1), taken: 1, lost: 1 });
+        }
+    }
+
     /// Time passes, timers fire.
     pub fn pass(&mut self, time: Duration) {
         let mono = self.now.mono + time;

@@ -54,7 +54,7 @@ impl Floor {
         assert!(desks >= 4, "two pairs of desks at least");
         let trusted = operation == Operation::RefreshTrusted;
         let mut floor = Self::under(tenant_of(desks, trusted), desks);
-        if operation != Operation::RefreshTrusted {
+        if !matches!(operation, Operation::RefreshTrusted | Operation::RefusedCall) {
             for desk in 0..desks {
                 floor.register(desk, Role::Device);
             }
@@ -64,6 +64,9 @@ impl Floor {
             for desk in 0..desks {
                 floor.register(desk, Role::Extension(desk % (desks / 2)));
             }
+        }
+        if operation == Operation::RefusedCall {
+            floor.edge.overload();
         }
         // Both desks of each pair have been sat at, and the first transactions are over.
         let rounds = if operation == Operation::Call { desks / 2 } else { desks };
@@ -110,7 +113,7 @@ impl Floor {
             }
             Operation::DialledLogIn => {
                 let extension = Role::Extension(turn % half).user(turn);
-                self.send(turn, |desk| desk.invite(&format!("*11*{extension}*7738")));
+                self.send(turn, |desk| desk.invite(&format!("*11*{extension}*7738"), true));
                 self.expect(200);
                 self.expect_request("BYE");
             }
@@ -118,11 +121,14 @@ impl Floor {
                 // Where everybody sits at the second of his two desks.
                 let (caller, callee) = (half + turn % half, (turn + 1) % half);
                 let callee = Role::Extension(callee).user(callee);
-                self.send(caller, |desk| desk.invite(&callee));
+                self.send(caller, |desk| desk.invite(&callee, true));
                 let answer = self.heard.iter().rfind(|message| message.status() == Some(200)).cloned();
                 let answer = answer.expect("the call is answered");
                 self.go_on(caller, |desk| desk.within("BYE", &answer));
                 self.expect(200);
+            }
+            Operation::RefusedCall => {
+                self.send(turn, |desk| desk.invite(&Role::Extension(half).user(half), false))
             }
         }
         self.edge.pass(operation.pace());

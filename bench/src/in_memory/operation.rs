@@ -20,11 +20,13 @@ pub enum Operation {
     DialledLogIn,
     /// A call between two seats: INVITE (100) INVITE 180 180 200 200 ACK ACK BYE BYE 200 200, digest on the INVITE.
     Call,
+    /// INVITE in the greatest overload: its first line is looked at, and no more is said.
+    RefusedCall,
 }
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Refresh,
         Self::RefreshTrusted,
         Self::Challenge,
@@ -32,6 +34,7 @@ impl Operation {
         Self::Swap,
         Self::DialledLogIn,
         Self::Call,
+        Self::RefusedCall,
     ];
 
     /// Its name on a command line and in tables.
@@ -44,6 +47,7 @@ impl Operation {
             Self::Swap => "swap",
             Self::DialledLogIn => "dialled-log-in",
             Self::Call => "call",
+            Self::RefusedCall => "refused-call",
         }
     }
 
@@ -59,13 +63,14 @@ impl Operation {
             Self::Swap => (2, 2),
             Self::DialledLogIn => (5, 5),
             Self::Call => (6, 7),
+            Self::RefusedCall => (1, 0),
         }
     }
 
     /// How much time passes with each. Transactions live up to 32 s, so a worker holds at most 64,000 at a time.
     pub fn pace(self) -> Duration {
         match self {
-            Self::Refresh | Self::RefreshTrusted | Self::Challenge | Self::NewBinding => {
+            Self::Refresh | Self::RefreshTrusted | Self::Challenge | Self::NewBinding | Self::RefusedCall => {
                 Duration::from_micros(50)
             }
             Self::Swap => Duration::from_micros(250),

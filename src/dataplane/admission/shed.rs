@@ -3,10 +3,11 @@
 use std::hash::Hasher as _;
 use std::time::Duration;
 
+use memchr::memchr_iter;
 use siphasher::sip::SipHasher13;
 
+use super::is_within_call;
 use super::load::Class;
-use super::{calls_for_help, is_within_call};
 use crate::context::{Answer, Context, Work};
 use crate::flow::Flow;
 use crate::now::{Mono, Now};
@@ -15,22 +16,28 @@ use crate::request_uri::{self, Code};
 /// Seconds after which whoever is refused may come again: at random, so that not all of them do at once.
 const RETRY_AFTER: std::ops::Range<u32> = 5..60;
 
-/// True if this message is refused because of what there is to do.
+/// True if this message is refused because of what there is to do. All that it costs to refuse most of ten times what a worker can
+/// serve is spent here, so nothing is looked at twice.
 pub(super) fn is_shed(ctx: &mut Context, now: Now, flow: &Flow, bytes: &[u8]) -> bool {
-    let Some(class) = class_of(ctx, now, flow, bytes) else { return false };
-    let lot = if class == Class::Call { lot_of_call(&ctx.tables.source_key, now.mono, bytes) } else { None };
+    let is_request = bytes.first().is_some_and(u8::is_ascii_uppercase);
+    if !is_request || is_within_call(bytes) {
+        return false;
+    }
+    let head = Head::of(bytes);
+    let Some(class) = class_of(ctx, now, flow, bytes, &head) else { return false };
+    let call_id = head.call_id.filter(|_| class == Class::Call);
+    let lot = call_id.map(|call_id| lot_of_call(&ctx.tables.source_key, now.mono, call_id));
     refuses(ctx, class, lot)
 }
 
 /// The same for all INVITEs of a call for half a minute: one that was let in and asked for its password is let in with it, and
 /// of one that was not, no repetition is. After that the dice are thrown again.
-fn lot_of_call(key: &[u8; 16], now: Mono, bytes: &[u8]) -> Option<u32> {
+fn lot_of_call(key: &[u8; 16], now: Mono, call_id: &[u8]) -> u32 {
     const ERA: Duration = Duration::from_secs(30);
-    let call_id = header(bytes, &[b"call-id", b"i"])?;
     let mut hasher = SipHasher13::new_with_key(key);
     hasher.write_u64(now.since(Mono::default()).as_secs() / ERA.as_secs());
     hasher.write(call_id);
-    Some(hasher.finish() as u32)
+    hasher.finish() as u32
 }
 
 fn refuses(ctx: &mut Context, class: Class, lot: Option<u32>) -> bool {
@@ -47,30 +54,29 @@ fn refuses(ctx: &mut Context, class: Class, lot: Option<u32>) -> bool {
 }
 
 /// What may be refused of it; `None`: it belongs to a dialog or to a call for help, or is something else.
-fn class_of(ctx: &Context, now: Now, flow: &Flow, bytes: &[u8]) -> Option<Class> {
-    let shows_proof = || header(bytes, &[b"authorization", b"proxy-authorization"]).is_some();
+fn class_of(ctx: &Context, now: Now, flow: &Flow, bytes: &[u8], head: &Head<'_>) -> Option<Class> {
     if bytes.starts_with(b"REGISTER ") {
-        let is_begun = ctx.sources.is_proved(now.mono) || shows_proof();
+        let is_begun = head.shows_proof || ctx.sources.is_proved(now.mono);
         return Some(if is_begun { Class::Refresh } else { Class::NewRegistration });
     }
-    let is_request = bytes.first().is_some_and(u8::is_ascii_uppercase);
-    if !is_request || is_within_call(bytes) || header(bytes, &[b"to", b"t"]).is_some_and(is_tagged) {
+    if head.to.is_some_and(is_tagged) {
         return None;
     }
     if bytes.starts_with(b"SUBSCRIBE ") {
         return Some(Class::LogIn);
     }
-    let of_stranger = || (!shows_proof() && is_stranger(ctx, now, flow)).then_some(Class::LogIn);
+    let of_stranger = || (!head.shows_proof && is_stranger(ctx, now, flow)).then_some(Class::LogIn);
     if !bytes.starts_with(b"INVITE ") {
         return of_stranger();
     }
     let is_of_service = ctx.settings.tenants_of_emergency_service(flow.remote.ip()).next().is_some();
-    if is_of_service || calls_for_help(ctx, flow, bytes) {
+    let uri = request_uri::of_invite(bytes);
+    if is_of_service || uri.as_ref().is_some_and(|uri| request_uri::asks_for_help(ctx, flow, uri)) {
         return None;
     }
-    match request_uri::of_invite(bytes).and_then(|uri| request_uri::code(ctx, flow, &uri)) {
+    match uri.and_then(|uri| request_uri::code(ctx, flow, &uri)) {
         // With the proof it may be refused as well, when that has been looked at.
-        Some(Code::LogIn) => (!shows_proof()).then_some(Class::LogIn),
+        Some(Code::LogIn) => (!head.shows_proof).then_some(Class::LogIn),
         Some(Code::Other) => of_stranger(),
         None => of_stranger().or(Some(Class::Call)),
     }
@@ -91,23 +97,49 @@ fn is_tagged(to: &[u8]) -> bool {
     })
 }
 
-/// The value of the first header with one of `names`, in small letters, with the lines it is folded over.
-fn header<'b>(bytes: &'b [u8], names: &[&[u8]]) -> Option<&'b [u8]> {
-    let mut rest = bytes;
-    while let Some(end) = rest.iter().position(|octet| *octet == b'\n') {
-        rest = &rest[end + 1..];
-        if matches!(rest.first(), None | Some(b'\r' | b'\n')) {
-            return None;
+/// What the head of a message says of it before it is read: the first of each of these headers, as it stands there.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Head<'b> {
+    to: Option<&'b [u8]>,
+    call_id: Option<&'b [u8]>,
+    /// There are credentials, good or not.
+    shows_proof: bool,
+}
+
+impl<'b> Head<'b> {
+    /// In one walk from line to line, most of which are passed over by their first letter.
+    fn of(bytes: &'b [u8]) -> Self {
+        let mut head = Self::default();
+        let mut starts = memchr_iter(b'\n', bytes).map(|end| end + 1);
+        let mut next = starts.next();
+        while let Some(start) = next {
+            next = starts.next();
+            let Some(first) = bytes.get(start).map(u8::to_ascii_lowercase) else { break };
+            if matches!(first, b'\r' | b'\n') {
+                break;
+            }
+            if !matches!(first, b't' | b'c' | b'i' | b'a' | b'p') {
+                continue;
+            }
+            let mut end = next.unwrap_or(bytes.len());
+            let Some(colon) = bytes[start..end].iter().position(|octet| *octet == b':') else { continue };
+            while matches!(bytes.get(end), Some(b' ' | b'\t')) {
+                next = starts.next();
+                end = next.unwrap_or(bytes.len());
+            }
+            let (name, value) =
+                (bytes[start..start + colon].trim_ascii_end(), &bytes[start + colon + 1..end]);
+            let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+            if is(b"to") || is(b"t") {
+                head.to.get_or_insert(value);
+            } else if is(b"call-id") || is(b"i") {
+                head.call_id.get_or_insert(value.trim_ascii());
+            } else if is(b"authorization") || is(b"proxy-authorization") {
+                head.shows_proof = true;
+            }
         }
-        let colon = rest.iter().position(|octet| matches!(octet, b':' | b'\n'))?;
-        let name = rest[..colon].trim_ascii_end();
-        if names.iter().any(|known| name.eq_ignore_ascii_case(known)) {
-            let value = &rest[colon..];
-            let is_end = |pair: &[u8]| pair[0] == b'\n' && !matches!(pair[1], b' ' | b'\t');
-            return Some(&value[..value.windows(2).position(is_end).unwrap_or(value.len())]);
-        }
+        head
     }
-    None
 }
 
 /// True if a log-in is refused now; the caller says so.
@@ -164,29 +196,43 @@ mod tests {
 
     #[test]
     fn all_invites_of_a_call_draw_one_lot_until_the_next_dice() {
-        const INVITE: &str =
-            "INVITE sip:1003@demo SIP/2.0\r\nVia: x;branch=1\r\nCall-ID: one\r\nCSeq: 1 INVITE\r\n\r\n";
-        let lot = |text: &str, second| lot_of_call(&[7; 16], Mono::from_seconds(second), text.as_bytes());
-        let proved =
-            INVITE.replace("CSeq: 1", "Proxy-Authorization: x\r\nCSeq: 2").replace("branch=1", "branch=2");
+        let lot =
+            |call_id: &str, second| lot_of_call(&[7; 16], Mono::from_seconds(second), call_id.as_bytes());
 
-        assert_eq!(lot(&proved, 29), lot(INVITE, 0));
-        assert_ne!(lot(INVITE, 30), lot(INVITE, 0));
-        assert_ne!(lot(&INVITE.replace("one", "two"), 0), lot(INVITE, 0));
-        assert_ne!(lot_of_call(&[8; 16], Mono::from_seconds(0), INVITE.as_bytes()), lot(INVITE, 0));
+        assert_eq!(lot("one", 29), lot("one", 0));
+        assert_ne!(lot("one", 30), lot("one", 0));
+        assert_ne!(lot("two", 0), lot("one", 0));
+        assert_ne!(lot_of_call(&[8; 16], Mono::from_seconds(0), b"one"), lot("one", 0));
     }
 
     #[test]
-    fn header_is_found_however_it_is_written() {
-        let to = |text: &str| header(text.as_bytes(), &[b"to", b"t"]).map(<[u8]>::to_vec);
-        for (head, found) in [
-            ("INVITE x SIP/2.0\r\nTo: <sip:a@b>;tag=1\r\nFrom: x\r\n\r\n", Some(": <sip:a@b>;tag=1\r")),
-            ("INVITE x SIP/2.0\nVia: y\nt :<sip:a@b>\n ;tag=1\nFrom: x\n\n", Some(":<sip:a@b>\n ;tag=1")),
-            ("INVITE x SIP/2.0\r\nTop: 1\r\n\r\nTo: of a body\r\n", None),
-            ("INVITE x SIP/2.0\r\nTo", None),
-            ("", None),
+    fn headers_are_found_however_they_are_written() {
+        let found = |to: &'static str, call_id: &'static str, shows_proof| Head {
+            to: (!to.is_empty()).then_some(to.as_bytes()),
+            call_id: (!call_id.is_empty()).then_some(call_id.as_bytes()),
+            shows_proof,
+        };
+        for (message, expected) in [
+            (
+                "INVITE x SIP/2.0\r\nTo: <sip:a@b>;tag=1\r\nCall-ID: one\r\nAuthorization: Digest\r\n\r\n",
+                found(" <sip:a@b>;tag=1\r\n", "one", true),
+            ),
+            (
+                "INVITE x SIP/2.0\nVia: y\nt :<sip:a@b>\n ;tag=1\nFrom: x\ni:\n\tone\nPROXY-Authorization:\n\n",
+                found("<sip:a@b>\n ;tag=1\n", "one", true),
+            ),
+            (
+                "INVITE x SIP/2.0\r\nTo: 1\r\nto: 2\r\ni: one\r\nCall-ID: two\r\n",
+                found(" 1\r\n", "one", false),
+            ),
+            ("INVITE x SIP/2.0\r\nTop: 1\r\n\r\nTo: of a body\r\ni: one\r\n", found("", "", false)),
+            ("INVITE x SIP/2.0\r\nTo", found("", "", false)),
+            ("INVITE x SIP/2.0\r\nTo:", Head { to: Some(b""), ..Head::default() }),
+            ("INVITE x SIP/2.0\r\nTo: 1\r\n", found(" 1\r\n", "", false)),
+            ("INVITE x SIP/2.0\r\n", found("", "", false)),
+            ("", found("", "", false)),
         ] {
-            assert_eq!(to(head).as_deref(), found.map(str::as_bytes), "{head}");
+            assert_eq!(Head::of(message.as_bytes()), expected, "{message}");
         }
     }
 }
