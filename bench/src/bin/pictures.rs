@@ -4,8 +4,8 @@
 //! pictures [FIGURES [PICTURES]]      bench/figures and docs/pictures unless said
 //! ```
 //!
-//! FIGURES holds what the measuring programs have written: `compare.json` by `bench/compare-kamailio --curve`, and
-//! `memory.json` by `footprint --curve`.
+//! FIGURES holds what the measuring programs have written: `compare.json` by `bench/compare-kamailio --curve`,
+//! `memory.json` by `footprint --curve`, and `overload.json` by `overload`.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         draw(&figures, &pictures, "compare", "ratios", draw_ratios),
         draw(&figures, &pictures, "compare", "latency", draw_latency),
         draw(&figures, &pictures, "memory", "memory", draw_memory),
+        draw(&figures, &pictures, "overload", "overload", draw_overload),
     ];
     let mut code = ExitCode::SUCCESS;
     for outcome in drawn {
@@ -131,6 +132,38 @@ fn draw_memory(value: &Value) -> Result<String, String> {
             mark("required", "required", 500.0),
             mark("goal", "goal", 350.0),
         ],
+    };
+    Ok(chart.draw())
+}
+
+fn draw_overload(value: &Value) -> Result<String, String> {
+    let (mut lines, mut said) = (Vec::new(), Vec::new());
+    let mut most = 0.0_f64;
+    for (colour, load) in list(value, "loads")?.iter().enumerate() {
+        let (name, capacity) = (word(load, "name")?, number(load, "capacity")?);
+        let mut points = vec![(0.0, 0.0)];
+        for point in list(load, "points")? {
+            let (offered, share) = (number(point, "offered")? / capacity, number(point, "share")?);
+            most = most.max(offered);
+            points.push((offered, share));
+            said.push(format!("{name}, {offered:.1} times as many: {share:.2}"));
+        }
+        lines.push(Line {
+            name: format!("{name}: 1 is {capacity:.0} a second"),
+            colour,
+            faint: false,
+            points,
+        });
+    }
+    let chart = Chart {
+        title: "What is done when more is asked than can be".to_owned(),
+        description: format!("Goodput over load, both as multiples of the capacity. {}.", said.join("; ")),
+        x_name: "asked for a second, capacity 1".to_owned(),
+        y_name: "done in time and well a second, capacity 1".to_owned(),
+        x: Scale::linear(most),
+        y: Scale::linear(1.2),
+        lines,
+        marks: vec![Mark { name: "required at 2 and 10".to_owned(), class: "required", y: 0.8 }],
     };
     Ok(chart.draw())
 }

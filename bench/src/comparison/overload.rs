@@ -1,7 +1,7 @@
 //! What the edge still does when it is asked for more than it can do: its goodput at multiples of its capacity.
 //!
 //! One processor makes messages hardly faster than the edge handles them on another. So that ten times as many can be offered, the
-//! edge is given a part of its processor alone; beside that calls are measured at full speed, as far as the load can go.
+//! edge is given a part of its processor alone.
 //!
 //! Each round finds the capacity anew, in a closed loop, and then offers multiples of it in an open one, at random times and
 //! to an edge that was just started: whatever else the machine does, a share is of its own round. Phones send nothing
@@ -42,22 +42,14 @@ struct Load {
     multiples: &'static [f64],
 }
 
-const CALLS: Load = Load {
-    name: "calls",
-    play: &["call"],
-    phones: 2,
-    slowed: 1,
-    in_flight: "64",
-    multiples: &[1.0, 2.0, 4.0],
-};
-
-const LOADS: [Load; 3] = [
+const LOADS: [Load; 2] = [
     Load {
         name: "calls, slowed to 1/4",
+        play: &["call"],
+        phones: 2,
         slowed: 4,
         in_flight: "24",
         multiples: &[1.0, 2.0, 5.0, 10.0],
-        ..CALLS
     },
     Load {
         name: "REGISTER refreshes, slowed to 1/10",
@@ -67,7 +59,6 @@ const LOADS: [Load; 3] = [
         in_flight: "128",
         multiples: &[1.0, 2.0, 5.0, 10.0],
     },
-    Load { name: "calls, full speed", ..CALLS },
 ];
 
 /// How long it is measured, and how often.

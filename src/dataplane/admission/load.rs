@@ -69,7 +69,7 @@ const SPAN: std::ops::RangeInclusive<f64> = 0.005..=0.25;
 
 /// Of so many datagrams that were taken one refusal is told. It costs as much as a registration, and its ACK has to be read; others
 /// hear nothing and try again by themselves.
-const TAKEN_FOR_AN_ANSWER: u32 = 64;
+const TAKEN_FOR_AN_ANSWER: u32 = 256;
 
 /// What a worker refuses.
 #[derive(Debug, Default)]

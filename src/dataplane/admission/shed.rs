@@ -24,7 +24,7 @@ pub(super) fn is_shed(ctx: &mut Context, now: Now, flow: &Flow, bytes: &[u8]) ->
         return false;
     }
     let head = Head::of(bytes);
-    let Some(class) = class_of(ctx, now, flow, bytes, &head) else { return false };
+    let Some(class) = class_of(ctx, now, flow, bytes, head.to) else { return false };
     let call_id = head.call_id.filter(|_| class == Class::Call);
     let lot = call_id.map(|call_id| lot_of_call(&ctx.tables.source_key, now.mono, call_id));
     refuses(ctx, class, lot)
@@ -54,18 +54,18 @@ fn refuses(ctx: &mut Context, class: Class, lot: Option<u32>) -> bool {
 }
 
 /// What may be refused of it; `None`: it belongs to a dialog or to a call for help, or is something else.
-fn class_of(ctx: &Context, now: Now, flow: &Flow, bytes: &[u8], head: &Head<'_>) -> Option<Class> {
+fn class_of(ctx: &Context, now: Now, flow: &Flow, bytes: &[u8], to: Option<&[u8]>) -> Option<Class> {
     if bytes.starts_with(b"REGISTER ") {
-        let is_begun = head.shows_proof || ctx.sources.is_proved(now.mono);
+        let is_begun = ctx.sources.is_proved(now.mono) || shows_proof(bytes);
         return Some(if is_begun { Class::Refresh } else { Class::NewRegistration });
     }
-    if head.to.is_some_and(is_tagged) {
+    if to.is_some_and(is_tagged) {
         return None;
     }
     if bytes.starts_with(b"SUBSCRIBE ") {
         return Some(Class::LogIn);
     }
-    let of_stranger = || (!head.shows_proof && is_stranger(ctx, now, flow)).then_some(Class::LogIn);
+    let of_stranger = || (is_stranger(ctx, now, flow) && !shows_proof(bytes)).then_some(Class::LogIn);
     if !bytes.starts_with(b"INVITE ") {
         return of_stranger();
     }
@@ -76,7 +76,7 @@ fn class_of(ctx: &Context, now: Now, flow: &Flow, bytes: &[u8], head: &Head<'_>)
     }
     match uri.and_then(|uri| request_uri::code(ctx, flow, &uri)) {
         // With the proof it may be refused as well, when that has been looked at.
-        Some(Code::LogIn) => (!head.shows_proof).then_some(Class::LogIn),
+        Some(Code::LogIn) => (!shows_proof(bytes)).then_some(Class::LogIn),
         Some(Code::Other) => of_stranger(),
         None => of_stranger().or(Some(Class::Call)),
     }
@@ -102,23 +102,49 @@ fn is_tagged(to: &[u8]) -> bool {
 struct Head<'b> {
     to: Option<&'b [u8]>,
     call_id: Option<&'b [u8]>,
-    /// There are credentials, good or not.
-    shows_proof: bool,
 }
 
 impl<'b> Head<'b> {
-    /// In one walk from line to line, most of which are passed over by their first letter.
+    /// Looks no further than to the second of them.
     fn of(bytes: &'b [u8]) -> Self {
         let mut head = Self::default();
-        let mut starts = memchr_iter(b'\n', bytes).map(|end| end + 1);
-        let mut next = starts.next();
-        while let Some(start) = next {
-            next = starts.next();
-            let Some(first) = bytes.get(start).map(u8::to_ascii_lowercase) else { break };
-            if matches!(first, b'\r' | b'\n') {
+        for (name, value) in headers_beginning_with(bytes, b"tci") {
+            if is_name(name, b"to", b"t") {
+                head.to.get_or_insert(value);
+            } else if is_name(name, b"call-id", b"i") {
+                head.call_id.get_or_insert(value.trim_ascii());
+            }
+            if head.to.is_some() && head.call_id.is_some() {
                 break;
             }
-            if !matches!(first, b't' | b'c' | b'i' | b'a' | b'p') {
+        }
+        head
+    }
+}
+
+/// True if there are credentials, good or not.
+fn shows_proof(bytes: &[u8]) -> bool {
+    headers_beginning_with(bytes, b"ap")
+        .any(|(name, _)| is_name(name, b"authorization", b"proxy-authorization"))
+}
+
+fn is_name(name: &[u8], one: &[u8], other: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(one) || name.eq_ignore_ascii_case(other)
+}
+
+/// Name and value of each header whose name begins with one of `letters`, the value as it stands there with the lines it is folded
+/// over. Most lines are passed over by their first letter.
+fn headers_beginning_with<'b>(bytes: &'b [u8], letters: &[u8]) -> impl Iterator<Item = (&'b [u8], &'b [u8])> {
+    let mut starts = memchr_iter(b'\n', bytes).map(|end| end + 1);
+    let mut next = starts.next();
+    std::iter::from_fn(move || {
+        while let Some(start) = next {
+            let first = bytes.get(start).map(u8::to_ascii_lowercase)?;
+            if matches!(first, b'\r' | b'\n') {
+                return None;
+            }
+            next = starts.next();
+            if !letters.contains(&first) {
                 continue;
             }
             let mut end = next.unwrap_or(bytes.len());
@@ -127,19 +153,10 @@ impl<'b> Head<'b> {
                 next = starts.next();
                 end = next.unwrap_or(bytes.len());
             }
-            let (name, value) =
-                (bytes[start..start + colon].trim_ascii_end(), &bytes[start + colon + 1..end]);
-            let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
-            if is(b"to") || is(b"t") {
-                head.to.get_or_insert(value);
-            } else if is(b"call-id") || is(b"i") {
-                head.call_id.get_or_insert(value.trim_ascii());
-            } else if is(b"authorization") || is(b"proxy-authorization") {
-                head.shows_proof = true;
-            }
+            return Some((bytes[start..start + colon].trim_ascii_end(), &bytes[start + colon + 1..end]));
         }
-        head
-    }
+        None
+    })
 }
 
 /// True if a log-in is refused now; the caller says so.
@@ -207,32 +224,39 @@ mod tests {
 
     #[test]
     fn headers_are_found_however_they_are_written() {
-        let found = |to: &'static str, call_id: &'static str, shows_proof| Head {
+        let found = |to: &'static str, call_id: &'static str| Head {
             to: (!to.is_empty()).then_some(to.as_bytes()),
             call_id: (!call_id.is_empty()).then_some(call_id.as_bytes()),
-            shows_proof,
         };
-        for (message, expected) in [
+        for (message, head, proof) in [
             (
                 "INVITE x SIP/2.0\r\nTo: <sip:a@b>;tag=1\r\nCall-ID: one\r\nAuthorization: Digest\r\n\r\n",
-                found(" <sip:a@b>;tag=1\r\n", "one", true),
+                found(" <sip:a@b>;tag=1\r\n", "one"),
+                true,
             ),
             (
                 "INVITE x SIP/2.0\nVia: y\nt :<sip:a@b>\n ;tag=1\nFrom: x\ni:\n\tone\nPROXY-Authorization:\n\n",
-                found("<sip:a@b>\n ;tag=1\n", "one", true),
+                found("<sip:a@b>\n ;tag=1\n", "one"),
+                true,
             ),
             (
                 "INVITE x SIP/2.0\r\nTo: 1\r\nto: 2\r\ni: one\r\nCall-ID: two\r\n",
-                found(" 1\r\n", "one", false),
+                found(" 1\r\n", "one"),
+                false,
             ),
-            ("INVITE x SIP/2.0\r\nTop: 1\r\n\r\nTo: of a body\r\ni: one\r\n", found("", "", false)),
-            ("INVITE x SIP/2.0\r\nTo", found("", "", false)),
-            ("INVITE x SIP/2.0\r\nTo:", Head { to: Some(b""), ..Head::default() }),
-            ("INVITE x SIP/2.0\r\nTo: 1\r\n", found(" 1\r\n", "", false)),
-            ("INVITE x SIP/2.0\r\n", found("", "", false)),
-            ("", found("", "", false)),
+            (
+                "INVITE x SIP/2.0\r\nTop: 1\r\n\r\nTo: of a body\r\ni: 1\r\nAuthorization: x",
+                found("", ""),
+                false,
+            ),
+            ("INVITE x SIP/2.0\r\nTo", found("", ""), false),
+            ("INVITE x SIP/2.0\r\nTo:", Head { to: Some(b""), ..Head::default() }, false),
+            ("INVITE x SIP/2.0\r\nTo: 1\r\n", found(" 1\r\n", ""), false),
+            ("INVITE x SIP/2.0\r\n", found("", ""), false),
+            ("", found("", ""), false),
         ] {
-            assert_eq!(Head::of(message.as_bytes()), expected, "{message}");
+            assert_eq!(Head::of(message.as_bytes()), head, "{message}");
+            assert_eq!(shows_proof(message.as_bytes()), proof, "{message}");
         }
     }
 }

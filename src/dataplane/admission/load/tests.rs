@@ -134,5 +134,5 @@ fn refusals_are_told_to_a_share_of_those_who_came() {
         (0..10_000).filter(|_| load.may_answer()).count()
     };
 
-    assert_eq!((told(&mut load, 6_400), told(&mut load, 640), told(&mut load, 1)), (100, 10, 1));
+    assert_eq!((told(&mut load, 25_600), told(&mut load, 2_560), told(&mut load, 1)), (100, 10, 1));
 }
