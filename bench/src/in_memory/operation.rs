@@ -20,7 +20,7 @@ pub enum Operation {
     DialledLogIn,
     /// A call between two seats: INVITE (100) INVITE 180 180 200 200 ACK ACK BYE BYE 200 200, digest on the INVITE.
     Call,
-    /// INVITE in the greatest overload: its first line is looked at, and no more is said.
+    /// INVITE of a stranger in the greatest overload: what decides is looked for in its head, and nothing is said.
     RefusedCall,
 }
 
