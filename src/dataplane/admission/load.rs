@@ -148,7 +148,7 @@ impl Load {
 impl Class {
     const ALL: [Self; 4] = [Self::LogIn, Self::NewRegistration, Self::Refresh, Self::Call];
 
-    /// The largest share of them that is refused. To read one for nothing takes some twentieth of a call, and a fifth of
+    /// The largest share of them that is refused. To read one for nothing takes some fortieth of a call, and a fifth of
     /// what a registration takes, and twice that where a full socket has long left the caches; if all were read, ten times as many
     /// registrations as a worker can serve would leave it no time to serve any. What is not read the system drops.
     fn most(self) -> f64 {

@@ -16,6 +16,8 @@ use crate::request_uri::{self, Code};
 /// Seconds after which whoever is refused may come again: at random, so that not all of them do at once.
 const RETRY_AFTER: std::ops::Range<u32> = 5..60;
 
+const REGISTER: &[u8] = b"REGISTER ";
+
 /// True if this message is refused because of what there is to do. All that it costs to refuse most of ten times what a worker can
 /// serve is spent here, so nothing is looked at twice.
 pub(super) fn is_shed(ctx: &mut Context, now: Now, flow: &Flow, bytes: &[u8]) -> bool {
@@ -23,7 +25,8 @@ pub(super) fn is_shed(ctx: &mut Context, now: Now, flow: &Flow, bytes: &[u8]) ->
     if !is_request || is_within_call(bytes) {
         return false;
     }
-    let head = Head::of(bytes);
+    // What decides over a REGISTER is its sender, or its credentials.
+    let head = if bytes.starts_with(REGISTER) { Head::default() } else { Head::of(bytes) };
     let Some(class) = class_of(ctx, now, flow, bytes, head.to) else { return false };
     let call_id = head.call_id.filter(|_| class == Class::Call);
     let lot = call_id.map(|call_id| lot_of_call(&ctx.tables.source_key, now.mono, call_id));
@@ -55,7 +58,7 @@ fn refuses(ctx: &mut Context, class: Class, lot: Option<u32>) -> bool {
 
 /// What may be refused of it; `None`: it belongs to a dialog or to a call for help, or is something else.
 fn class_of(ctx: &Context, now: Now, flow: &Flow, bytes: &[u8], to: Option<&[u8]>) -> Option<Class> {
-    if bytes.starts_with(b"REGISTER ") {
+    if bytes.starts_with(REGISTER) {
         let is_begun = ctx.sources.is_proved(now.mono) || shows_proof(bytes);
         return Some(if is_begun { Class::Refresh } else { Class::NewRegistration });
     }
