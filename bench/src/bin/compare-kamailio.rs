@@ -4,7 +4,7 @@ use std::iter::successors;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use bench::comparison::{Place, Wish, compare, free_addresses};
+use bench::comparison::{Place, Run, Wish, compare, free_addresses};
 use clap::Parser;
 
 /// Hotdesk against Kamailio: the same load on one after the other, a processor for each server and one for the load.
@@ -32,18 +32,8 @@ struct Options {
     /// Where figures are written
     #[arg(long, default_value = "target/compare.json")]
     json: PathBuf,
-    /// The server's processor
-    #[arg(long, default_value_t = 0)]
-    server_cpu: u32,
-    /// The load's processor
-    #[arg(long, default_value_t = 1)]
-    swarm_cpu: u32,
-    /// On a busy machine: servers and load go before everything else (nice -20; root)
-    #[arg(long)]
-    favoured: bool,
-    /// Where `hotdesk` and `swarm` are
-    #[arg(long, default_value = "target/release")]
-    programs: PathBuf,
+    #[command(flatten)]
+    run: Run,
     /// Kamailio
     #[arg(long, default_value = "/usr/sbin/kamailio")]
     kamailio: PathBuf,
@@ -52,7 +42,7 @@ struct Options {
 fn main() -> ExitCode {
     let options = Options::parse();
     // Kamailio and valgrind change their folder.
-    let programs = std::path::absolute(&options.programs).unwrap_or(options.programs);
+    let programs = std::path::absolute(&options.run.programs).unwrap_or(options.run.programs);
     let (listen, control) = match free_addresses() {
         Ok(addresses) => addresses,
         Err(error) => {
@@ -68,9 +58,9 @@ fn main() -> ExitCode {
         kamailio: options.kamailio,
         kamailio_configuration: Path::new(env!("CARGO_MANIFEST_DIR")).join("kamailio/kamailio.cfg"),
         work: programs.join("compare"),
-        server_cpu: options.server_cpu,
-        swarm_cpu: options.swarm_cpu,
-        favoured: options.favoured,
+        server_cpu: options.run.server_cpu,
+        swarm_cpu: options.run.swarm_cpu,
+        favoured: options.run.favoured,
     };
     let wish = Wish {
         only: options.only,

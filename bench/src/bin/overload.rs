@@ -4,7 +4,7 @@ use std::iter::successors;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bench::comparison::{Asked, ComparisonError, Place, free_addresses, overload};
+use bench::comparison::{Asked, ComparisonError, Place, Run, free_addresses, overload};
 use clap::Parser;
 
 /// Offers calls and registrations at multiples of what the edge can do, and counts what goes well.
@@ -25,18 +25,8 @@ struct Options {
     /// Where figures are written
     #[arg(long, default_value = "target/overload.json")]
     json: PathBuf,
-    /// The edge's processor
-    #[arg(long, default_value_t = 0)]
-    server_cpu: u32,
-    /// The load's processor
-    #[arg(long, default_value_t = 1)]
-    swarm_cpu: u32,
-    /// On a busy machine: edge and load go before everything else (nice -20; root)
-    #[arg(long)]
-    favoured: bool,
-    /// Where `hotdesk` and `swarm` are
-    #[arg(long, default_value = "target/release")]
-    programs: PathBuf,
+    #[command(flatten)]
+    run: Run,
 }
 
 fn main() -> ExitCode {
@@ -53,7 +43,7 @@ fn main() -> ExitCode {
 
 fn measure(options: &Options) -> Result<(), ComparisonError> {
     let system = |what| move |source| ComparisonError::System { what, source };
-    let programs = std::path::absolute(&options.programs).map_err(system("--programs"))?;
+    let programs = std::path::absolute(&options.run.programs).map_err(system("--programs"))?;
     let (listen, control) = free_addresses().map_err(system("a free port"))?;
     let place = Place {
         listen,
@@ -64,9 +54,9 @@ fn measure(options: &Options) -> Result<(), ComparisonError> {
         kamailio: PathBuf::new(),
         kamailio_configuration: PathBuf::new(),
         work: programs.join("overload.files"),
-        server_cpu: options.server_cpu,
-        swarm_cpu: options.swarm_cpu,
-        favoured: options.favoured,
+        server_cpu: options.run.server_cpu,
+        swarm_cpu: options.run.swarm_cpu,
+        favoured: options.run.favoured,
     };
     let asked = Asked { only: options.only.clone(), rounds: options.rounds, seconds: options.seconds };
     let figures = overload(&place, &asked)?;

@@ -21,7 +21,7 @@ use figures::{Figure, Wanted, median};
 use instructions::Counter;
 pub use overload::{Asked, overload};
 use rounds::Rounds;
-pub use server::{Place, free_addresses};
+pub use server::{Place, Run, free_addresses};
 use server::{Server, Setup};
 
 /// Why there is no comparison.

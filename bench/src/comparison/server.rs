@@ -48,6 +48,23 @@ pub(super) struct Setup {
     pub(super) callgrind: bool,
 }
 
+/// How servers and load run, as options of a command line.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Run {
+    /// The server's processor
+    #[arg(long, default_value_t = 0)]
+    pub server_cpu: u32,
+    /// The load's processor
+    #[arg(long, default_value_t = 1)]
+    pub swarm_cpu: u32,
+    /// On a busy machine: servers and load go before everything else (nice -20; root)
+    #[arg(long)]
+    pub favoured: bool,
+    /// Where `hotdesk` and `swarm` are
+    #[arg(long, default_value = "target/release")]
+    pub programs: PathBuf,
+}
+
 /// Programs and places.
 #[derive(Clone, Debug)]
 pub struct Place {
