@@ -44,7 +44,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dataplane::media::MediaAddress;
-use dataplane::settings::{AdmissionPolicy, Listener, Settings, Tenant, Timers};
+use dataplane::settings::{Listener, Settings, Tenant};
 use toml::de::DeTable;
 use zeroize::Zeroizing;
 
@@ -75,8 +75,6 @@ pub struct Loaded {
     pub warnings: Report,
     /// Where the PINs of each tenant are, by its id.
     pub pins: HashMap<Box<str>, Plan>,
-    timers: Timers,
-    admission: AdmissionPolicy,
     tenants: Vec<tenant::Read>,
 }
 
@@ -139,8 +137,6 @@ pub fn parse(source: &Source<'_>) -> Result<Loaded, Report> {
     let secrets = Secrets::new(source.base, &findings);
     let top = Table::open(&keys::TOP, 0..0, root.get_ref(), &findings);
     let mut server = server::read(&top, source.base, &secrets);
-    let timers = server::timers(&top);
-    let admission = admission::read(&top);
     let files = PinFiles::new(source.base);
     let tenants = tenant::read(&top, &secrets, &server, &files, source.resolve);
     server.show_named(tenants.iter().filter_map(|read| read.certificate.clone()).collect());
@@ -152,7 +148,7 @@ pub fn parse(source: &Source<'_>) -> Result<Loaded, Report> {
         return Err(report);
     }
     let pins = tenants.iter().map(|read| (read.tenant.id.clone(), read.pins.clone())).collect();
-    Ok(Loaded { server, warnings: report, pins, timers, admission, tenants })
+    Ok(Loaded { server, warnings: report, pins, tenants })
 }
 
 impl Loaded {
@@ -189,11 +185,11 @@ impl Loaded {
             &self.server.name,
             listeners.collect(),
             tenants.collect(),
-            self.timers,
+            self.server.timers,
             durable,
         );
         let Media { address, advertise, .. } = self.server.media;
-        settings.admission = self.admission;
+        settings.admission = self.server.admission;
         settings.transactions_max = self.server.transactions_max;
         settings.media = MediaAddress { bind: address, advertise };
         settings

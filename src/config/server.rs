@@ -1,5 +1,5 @@
-//! What concerns the process and not one tenant: `[edge]`, `[[listen]]`, `[store]`, `[timers]`, `[pins]`,
-//! `[audit]`, `[[hook]]`, `[log]`. `[media]` and what follows the trail have files of their own.
+//! What concerns the process and not one tenant: `[edge]`, `[[listen]]`, `[store]`, `[timers]`, `[pins]`, `[log]`.
+//! `[control]`, `[admission]`, `[media]` and what follows the trail have files of their own.
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -7,7 +7,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use dataplane::settings::{Networks, Protocol, Settings, Timers};
+use dataplane::settings::{AdmissionPolicy, Networks, Protocol, Settings, Timers};
 
 use super::admission;
 use super::audit::{self, Audit};
@@ -33,7 +33,7 @@ pub const LISTENERS_MAX: usize = 64;
 /// The store of an edge whose file names none.
 const STORE_PATH: &str = "var/hotdesk.db";
 
-/// The process: what it opens, and what it needs before the first message.
+/// All that the file says beside the tenants: what the process opens, and what holds for every message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// The edge's own name, for `Server`, logs and metrics.
@@ -44,6 +44,10 @@ pub struct Server {
     pub transactions_max: u32,
     /// What to listen on, in file order; at least one, at most [`LISTENERS_MAX`].
     pub listeners: Vec<Listen>,
+    /// SIP timers and limits of time.
+    pub timers: Timers,
+    /// What a source may cost before it is known who it is.
+    pub admission: AdmissionPolicy,
     /// Where seats and bindings are kept.
     pub store: StoreKind,
     /// The control API; `None`: there is none.
@@ -184,6 +188,8 @@ pub(super) fn read(top: &Table<'_>, base: &Path, secrets: &Secrets<'_>) -> Serve
         keys: top.table("pins", &keys::PINS).map_or_else(Keys::default, |pins| pin_keys(&pins, secrets)),
         media: media::read(top, base),
         audit: audit::read(top, base, secrets),
+        timers: timers(top),
+        admission: admission::read(top),
         log: top.table("log", &keys::LOG).map_or_else(Log::default, |table| log(&table)),
         listeners: listeners.into_iter().map(|(listen, _)| listen).collect(),
     }
@@ -294,7 +300,7 @@ fn store(top: &Table<'_>, base: &Path) -> StoreKind {
 }
 
 /// SIP timers; bounds in docs/configuration.md.
-pub(super) fn timers(top: &Table<'_>) -> Timers {
+fn timers(top: &Table<'_>) -> Timers {
     const MS: fn(u64) -> Duration = Duration::from_millis;
     const S: fn(u64) -> Duration = Duration::from_secs;
 

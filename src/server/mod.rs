@@ -21,6 +21,7 @@ mod streams;
 mod waits;
 mod worker;
 
+use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, mpsc};
@@ -35,7 +36,7 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use crate::audit::{self, Followers};
-use crate::backend::pin::desk::PinDesk;
+use crate::backend::pin::desk::{PinDesk, Plan};
 use crate::backend::store::{OpenError, Secrets, StoreHandle, Trail};
 use crate::config::{self, Loaded, Server};
 use crate::media::Media;
@@ -71,7 +72,8 @@ pub struct Edge {
     server: watch::Sender<Arc<Server>>,
     phase: watch::Sender<Phase>,
     pins: Arc<PinDesk>,
-    reloading: Mutex<()>,
+    /// Where the PINs of each tenant are, by its id; held while another configuration is put in force.
+    plans: Mutex<HashMap<Box<str>, Plan>>,
     shell: Arc<Shell>,
     workers: Vec<JoinHandle<()>>,
     house: Option<House>,
@@ -182,7 +184,7 @@ impl Edge {
             server,
             phase,
             pins,
-            reloading: Mutex::new(()),
+            plans: Mutex::new(plans),
             shell,
             workers: Vec::new(),
             house: None,

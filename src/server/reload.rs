@@ -5,12 +5,13 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
-use dataplane::settings::{Settings, Tenant, TenantParts};
+use dataplane::settings::{Extension, Tenant, TenantParts};
 use tracing::{error, info, warn};
 
 use super::handoff::Certain;
 use super::{Edge, forget_pins};
-use crate::config::{self, Loaded};
+use crate::backend::pin::desk::Plan;
+use crate::config::{self, Loaded, Server};
 
 /// Why a configuration cannot replace the one in force.
 #[derive(Debug, thiserror::Error)]
@@ -27,13 +28,14 @@ pub enum ReloadError {
 /// What a new configuration brought.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Tenants.
+    /// Tenants; one has changed where anything else than its devices and extensions has.
     pub tenants: Change,
     /// Devices of all tenants.
     pub devices: Change,
     /// Extensions of all tenants.
     pub extensions: Change,
-    /// True if anything else differs: SIP timers, listeners, certificates, admission, tokens, the pepper.
+    /// True if anything else differs: SIP timers, listeners, certificates, admission, tokens, the pepper, the order of the
+    /// tenants.
     pub edge: bool,
 }
 
@@ -62,7 +64,7 @@ impl Edge {
     /// [`ReloadError::NeedsRestart`]: then everything is as before.
     pub fn reload(&self, loaded: Loaded) -> Result<Changes, ReloadError> {
         // Two at a time would hand two generations to the workers in different orders.
-        let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
         let before = Arc::clone(&self.server.borrow());
         let keys = before.changed_at_start_only(&loaded.server);
         if !keys.is_empty() {
@@ -71,11 +73,14 @@ impl Edge {
         let mut server = loaded.server.clone();
         server.keep_tickets(&before);
         let server = Arc::new(server);
-        let plans = loaded.pins.clone();
+        let new_plans = loaded.pins.clone();
         let previous = Arc::clone(&self.settings.borrow());
         let settings = Arc::new(loaded.settings(previous.generation + 1, &self.bound, Some(&previous)));
-        let mut changes = changes(&previous, &settings);
-        changes.edge |= before != server;
+        let changes = changes(
+            &InForce { server: &before, plans: &plans, tenants: &previous.tenants },
+            &InForce { server: &server, plans: &new_plans, tenants: &settings.tenants },
+        );
+        *plans = new_plans;
 
         // PINs first: what a worker then asks under the settings of before is answered under these.
         forget_pins(&self.controls.store, self.pins.configure(&settings, &plans, server.keys.clone()));
@@ -114,30 +119,42 @@ impl Edge {
     }
 }
 
-fn changes(before: &Settings, after: &Settings) -> Changes {
-    let mut changes = Changes {
-        edge: before.timers != after.timers
-            || before.edge_name != after.edge_name
-            || before.listeners != after.listeners
-            || before.media != after.media
-            || before.admission != after.admission,
-        ..Changes::default()
+/// All that a file said. What is derived from it, and what the system gave, is not in it.
+#[derive(PartialEq)]
+struct InForce<'a> {
+    server: &'a Server,
+    plans: &'a HashMap<Box<str>, Plan>,
+    tenants: &'a [Arc<Tenant>],
+}
+
+impl<'a> InForce<'a> {
+    fn by_id(&self) -> HashMap<&'a str, &'a Tenant> {
+        self.tenants.iter().map(|tenant| (&*tenant.id, &**tenant)).collect()
+    }
+}
+
+fn changes(before: &InForce<'_>, after: &InForce<'_>) -> Changes {
+    let mut changes = Changes::default();
+    let (known, new) = (before.by_id(), after.by_id());
+    let is_same = |own: &Arc<Tenant>, other: &Arc<Tenant>| {
+        before.plans.get(&own.id) == after.plans.get(&other.id) && is_same_policy(own, other)
     };
-    let id = |tenant: &Arc<Tenant>| tenant.id.clone();
-    count(&mut changes.tenants, &before.tenants, &after.tenants, id, |a, b| is_same_policy(a, b));
-    for tenant in &before.tenants {
-        let (devices, extensions) = match after.tenant(&tenant.id) {
+    count(&mut changes.tenants, before.tenants, after.tenants, |tenant| tenant.id.clone(), is_same);
+    for tenant in before.tenants {
+        let (devices, extensions) = match new.get(&*tenant.id) {
             Some(tenant) => (&tenant.devices[..], &tenant.extensions[..]),
             None => (&[][..], &[][..]),
         };
         count(&mut changes.devices, &tenant.devices, devices, |device| device.id.clone(), PartialEq::eq);
-        let number = |extension: &dataplane::settings::Extension| extension.number.clone();
+        let number = |extension: &Extension| extension.number.clone();
         count(&mut changes.extensions, &tenant.extensions, extensions, number, PartialEq::eq);
     }
-    for tenant in after.tenants.iter().filter(|tenant| before.tenant(&tenant.id).is_none()) {
+    for tenant in after.tenants.iter().filter(|tenant| !known.contains_key(&*tenant.id)) {
         changes.devices.added += tenant.devices.len();
         changes.extensions.added += tenant.extensions.len();
     }
+    // What nothing above has counted, such as another order, is a change too.
+    changes.edge = before.server != after.server || (changes == Changes::default() && before != after);
     changes
 }
 

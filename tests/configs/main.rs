@@ -6,6 +6,7 @@ mod edge;
 mod emergency;
 mod pins;
 mod refused;
+mod reload;
 mod secrets;
 mod shipped;
 mod tenants;

@@ -63,7 +63,7 @@ fn every_shipped_file_loads() {
 }
 
 /// `configs/hotdesk.toml` with its commented keys in force.
-fn complete() -> String {
+pub(crate) fn complete() -> String {
     let text = fs::read_to_string(Path::new(ROOT).join("configs/hotdesk.toml")).expect("a shipped file");
     let key = |line: &str| {
         let commented =

@@ -21,7 +21,7 @@ use super::voicemail_conf::{VoicemailFile, VoicemailPins};
 use super::{Finding, PinBackend};
 
 /// What the operator wants of a tenant's PINs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// Where they are looked for, in this order.
     pub backends: Vec<BackendPlan>,
@@ -34,7 +34,7 @@ pub struct Plan {
 }
 
 /// One backend of a plan.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BackendPlan {
     /// The configuration file itself.

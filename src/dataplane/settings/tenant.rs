@@ -14,7 +14,7 @@ use crate::auth::RegistrarUris;
 use crate::hash::NameHasher;
 
 /// What the operator said of a tenant, an organisation served by the carrier.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TenantParts {
     /// Its id: the first part of every key in every table.
     pub id: Box<str>,
@@ -74,6 +74,15 @@ pub struct Tenant {
     /// Extension by its numbers outside, without the plus.
     numbers: HashMap<Box<str>, u32, NameHasher>,
 }
+
+impl PartialEq for Tenant {
+    // All else follows from them.
+    fn eq(&self, other: &Self) -> bool {
+        self.parts == other.parts
+    }
+}
+
+impl Eq for Tenant {}
 
 impl Deref for Tenant {
     type Target = TenantParts;

@@ -79,6 +79,15 @@ enum Unread {
     Emptied,
 }
 
+impl PartialEq for VoicemailFile {
+    // Where it is. What is in it changes by itself.
+    fn eq(&self, other: &Self) -> bool {
+        self.is_at(&other.path, &other.spool)
+    }
+}
+
+impl Eq for VoicemailFile {}
+
 impl VoicemailFile {
     /// Reads the file at `path` for the first time. Where it cannot be read, nobody can tell any PIN until it can.
     /// Remarks on single lines are returned: sentences without secrets.
