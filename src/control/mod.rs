@@ -145,6 +145,7 @@ impl Edge for Controls {
         Figures {
             started_at: self.clock.started_at(),
             generation: self.settings.borrow().generation,
+            reloads: *self.reloads.borrow(),
             dataplane: counts.dataplane,
             transport: counts.transport,
             connections: counts.connections,

@@ -20,6 +20,7 @@ use crate::backend::store::{StoreHandle, Trail};
 use crate::config::Server;
 use crate::durations::Durations;
 use crate::media::Media;
+use crate::telemetry::metrics::Reloads;
 use crate::transport;
 
 /// Commands under way at a time. Each waits for a commit of the store, some milliseconds, so this is tens of
@@ -37,6 +38,8 @@ pub struct Controls {
     pub settings: watch::Receiver<Arc<Settings>>,
     /// What concerns the process: who may use the control API. A reload brings a new one.
     pub server: watch::Receiver<Arc<Server>>,
+    /// What has come of reloads.
+    pub reloads: watch::Receiver<Reloads>,
     /// What the workers count.
     pub counts: Arc<Counts>,
     /// Whose PIN was chosen at a phone: `pins.changed()`.

@@ -40,6 +40,7 @@ use crate::backend::pin::desk::{PinDesk, Plan};
 use crate::backend::store::{OpenError, Secrets, StoreHandle, Trail};
 use crate::config::{self, Loaded, Server};
 use crate::media::Media;
+use crate::telemetry::metrics::Reloads;
 use crate::transport::connections::{CONNECTIONS_MAX, OPENED_MAX};
 use clock::Clock;
 use controls::{Commander, Controls, Counts, Phase};
@@ -70,6 +71,7 @@ pub struct Edge {
     controls: Controls,
     settings: watch::Sender<Arc<Settings>>,
     server: watch::Sender<Arc<Server>>,
+    reloads: watch::Sender<Reloads>,
     phase: watch::Sender<Phase>,
     pins: Arc<PinDesk>,
     /// Where the PINs of each tenant are, by its id; held while another configuration is put in force.
@@ -146,12 +148,15 @@ impl Edge {
         let keys = watch::Sender::new(Arc::new(keys::routing_keys(&secrets)));
         let settings = watch::Sender::new(settings);
         let server = watch::Sender::new(server);
+        let reloads = Reloads { applied_at: clock.started_at(), ..Reloads::default() };
+        let reloads = watch::Sender::new(reloads);
         let phase = watch::Sender::new(Phase::Serving);
         let controls = Controls {
             commands: Commander::new(Arc::clone(&rings)),
             tables: Arc::clone(&tables),
             settings: settings.subscribe(),
             server: server.subscribe(),
+            reloads: reloads.subscribe(),
             counts: Arc::clone(&counts),
             pins: Arc::clone(&pins),
             store,
@@ -182,6 +187,7 @@ impl Edge {
             controls: controls.clone(),
             settings,
             server,
+            reloads,
             phase,
             pins,
             plans: Mutex::new(plans),
@@ -439,6 +445,9 @@ mod tests {
         let more_workers = configuration("").replace("workers = 2", "workers = 3");
         let error = edge.reload(load(&more_workers)).unwrap_err();
         assert_eq!(error.to_string(), "needs a restart: edge.workers");
+        let reloads = *edge.controls().reloads.borrow();
+        assert_eq!((reloads.applied, reloads.needing_restart, reloads.mistaken), (3, 1, 0));
+        assert!(reloads.applied_at >= edge.controls().clock.started_at());
         assert_eq!(edge.controls().settings.borrow().generation, 4);
         assert_eq!(edge.controls().settings.borrow().tenants[0].sites.len(), 1);
     }

@@ -68,6 +68,7 @@ impl Edge {
         let before = Arc::clone(&self.server.borrow());
         let keys = before.changed_at_start_only(&loaded.server);
         if !keys.is_empty() {
+            self.reloads.send_modify(|reloads| reloads.needing_restart += 1);
             return Err(ReloadError::NeedsRestart { keys });
         }
         let mut server = loaded.server.clone();
@@ -93,6 +94,10 @@ impl Edge {
         for ring in self.shell.rings.iter().rev() {
             ring.deliver(Certain::Configured(Arc::clone(&settings)));
         }
+        self.reloads.send_modify(|reloads| {
+            reloads.applied += 1;
+            reloads.applied_at = self.controls.clock.now().wall;
+        });
         Ok(changes)
     }
 
@@ -101,6 +106,7 @@ impl Edge {
         let loaded = match config::load(path) {
             Ok(loaded) => loaded,
             Err(report) => {
+                self.reloads.send_modify(|reloads| reloads.mistaken += 1);
                 for line in report.error_lines() {
                     error!(reason = %line, "configuration not reloaded");
                 }

@@ -28,6 +28,8 @@ pub struct Figures {
     pub started_at: u64,
     /// The generation of the settings in force.
     pub generation: u64,
+    /// What has come of reloads.
+    pub reloads: Reloads,
     /// What the dataplanes of all workers count.
     pub dataplane: Counters,
     /// What the sockets of all workers count.
@@ -52,14 +54,39 @@ pub struct Figures {
     pub hooks: Vec<(Box<str>, audit::Figures)>,
 }
 
+/// What has come of reloads since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reloads {
+    /// Those whose file is in force, or was until the next.
+    pub applied: u64,
+    /// Those of a file with a mistake, or that could not be read.
+    pub mistaken: u64,
+    /// Those that would have changed what is fixed at start.
+    pub needing_restart: u64,
+    /// When what is in force was put there, by a reload or at start: milliseconds since 1970-01-01 UTC.
+    pub applied_at: u64,
+}
+
 /// One page. Seats are told by tenant, those of `settings` also where nobody sits.
 pub fn page(figures: &Figures, settings: &Settings, seats: &[Arc<Seat>]) -> String {
     let mut page = Page::default();
     page.head("hotdesk_build_info", "The version that runs.", "gauge");
     page.sample("hotdesk_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
-    let started = figures.started_at as f64 / 1000.0;
+    let seconds = |millis| millis as f64 / 1000.0;
+    let started = seconds(figures.started_at);
     page.gauge("process_start_time_seconds", "When the edge started, in seconds since 1970.", started);
-    page.gauge("hotdesk_settings_generation", "Rises with every reload.", figures.generation);
+    page.gauge("hotdesk_settings_generation", "Rises with every reload that is applied.", figures.generation);
+    let Reloads { applied, mistaken, needing_restart, applied_at } = figures.reloads;
+    page.head("hotdesk_reloads_total", "Reloads of the configuration, by what has come of them.", "counter");
+    for (outcome, count) in [("applied", applied), ("mistake", mistaken), ("needs-restart", needing_restart)]
+    {
+        page.sample("hotdesk_reloads_total", &[("outcome", outcome)], count);
+    }
+    page.gauge(
+        "hotdesk_last_reload_success_timestamp_seconds",
+        "When the configuration in force was applied, by a reload or at start, in seconds since 1970.",
+        seconds(applied_at),
+    );
 
     let mut by_tenant: BTreeMap<&str, u64> = settings.tenants.iter().map(|tenant| (&*tenant.id, 0)).collect();
     for seat in seats {
@@ -248,6 +275,18 @@ mod tests {
         for line in ["{tenant=\"demo\"} 2", "{tenant=\"empty\"} 0", "{tenant=\"gone\"} 1"] {
             assert!(page.contains(&format!("\nhotdesk_seats{line}\n")), "{page}");
         }
+    }
+
+    #[test]
+    fn reloads_are_counted_by_what_has_come_of_them() {
+        let reloads = Reloads { applied: 3, mistaken: 2, needing_restart: 1, applied_at: 1_769_847_300_500 };
+
+        let page = page(&Figures { reloads, ..Figures::default() }, &settings(&[]), &[]);
+
+        for line in ["applied\"} 3", "mistake\"} 2", "needs-restart\"} 1"] {
+            assert!(page.contains(&format!("\nhotdesk_reloads_total{{outcome=\"{line}\n")), "{page}");
+        }
+        assert!(page.contains("\nhotdesk_last_reload_success_timestamp_seconds 1769847300.5\n"), "{page}");
     }
 
     #[test]

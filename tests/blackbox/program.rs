@@ -129,13 +129,14 @@ fn a_reload_refuses_a_bad_file_whole() {
     let _phone = edge.taken_desk(Transport::Udp, 1);
 
     // One good change and one error; one good change and one that needs a new start.
-    for error in
-        [("name = \"Person 2\"", "nmae = \"Person 2\""), ("kind = \"memory\"", "kind = \"embedded\"")]
-    {
+    let errors =
+        [("name = \"Person 2\"", "nmae = \"Person 2\""), ("kind = \"memory\"", "kind = \"embedded\"")];
+    for (refused, error) in (1..).zip(errors) {
         edge.rewrite(|text| text.replace("Person 1", "Somebody Else").replace(error.0, error.1));
         edge.signal("HUP");
         edge.wait_for_log("configuration not reloaded");
         assert_eq!(edge.control.seats().unwrap()[0].name, "Person 1");
+        assert_eq!(edge.metric("hotdesk_reloads_total"), f64::from(refused));
     }
 }
 
