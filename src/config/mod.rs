@@ -107,13 +107,13 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
         file.take(FILE_OCTETS_MAX + 1).read_to_end(&mut octets)?;
         Ok(mode)
     });
-    let mode = read.map_err(|error| refuse(format!("{name} cannot be read: {error}")))?;
+    let mode = read.map_err(|error| refuse(format!("cannot be read: {error}")))?;
     if octets.len() as u64 > FILE_OCTETS_MAX {
-        return Err(refuse(format!("{name} is larger than 64 MiB")));
+        return Err(refuse("larger than 64 MiB".to_owned()));
     }
     let text = std::str::from_utf8(&octets).map_err(|error| {
         let line = 1 + octets[..error.valid_up_to()].iter().filter(|&&octet| octet == b'\n').count();
-        refuse(format!("{name} is not UTF-8: line {line}"))
+        refuse(format!("not UTF-8 in line {line}"))
     })?;
     let base = path.parent().unwrap_or(Path::new(""));
     parse(&Source { name: &name, text, base, readable_by_others: mode & 0o007 != 0, resolve: &addresses_of })

@@ -188,6 +188,10 @@ impl fmt::Debug for Located<'_> {
 
 impl fmt::Display for Located<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A drawing names the file above what it underlines, and only there.
+        if self.problem.labels.is_empty() {
+            write!(f, "{}: ", self.source.name())?;
+        }
         f.write_str(&self.problem.message)
     }
 }

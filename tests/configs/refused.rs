@@ -1,6 +1,10 @@
 //! What is refused, and the reason that is told.
 
-use crate::{SMALL, refused, small_with};
+use std::fs;
+
+use hotdesk::config;
+
+use crate::{SMALL, drawn, refused, small_with};
 
 #[test]
 fn each_of_these_is_refused_for_its_reason() {
@@ -192,4 +196,25 @@ fn route_that_cannot_be_reached_in_clear_by_its_address_is_refused() {
 
         assert!(report.lines().any(|line| line.contains(reason)), "{route}\n{report}");
     }
+}
+
+#[test]
+fn file_is_named_once_where_nothing_in_it_can_be_pointed_at() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("latin.toml"), b"[edge]\nname = \"caf\xe9\"\n").unwrap();
+    fs::create_dir(folder.path().join("folder.toml")).unwrap();
+    for (name, fault) in [
+        ("missing.toml", "cannot be read: No such file or directory (os error 2)"),
+        ("folder.toml", "cannot be read: Is a directory (os error 21)"),
+        ("latin.toml", "not UTF-8 in line 2"),
+    ] {
+        let path = folder.path().join(name);
+
+        let report = config::load(&path).unwrap_err();
+
+        assert_eq!(report.lines().collect::<Vec<_>>(), [format!("{}: {fault}", path.display())]);
+        assert_eq!(drawn(&report).matches(name).count(), 1, "{report}");
+    }
+    assert_eq!(refused("").lines().next().unwrap(), "test.toml: no [[listen]]: nobody can reach the edge");
+    assert!(drawn(&refused("")).contains("test.toml: no [[listen]]: nobody can reach the edge"));
 }
