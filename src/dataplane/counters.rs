@@ -29,6 +29,7 @@ counters! {
     received: "Messages received.",
     dropped_denied: "Messages dropped unread because the listener denies their network.",
     dropped_over_limit: "Messages dropped unread because their source sent too many or is banned.",
+    handshakes_over_limit: "TLS connections closed at once because their address began too many.",
     bans: "Scanners, sweepers and guessers that were banned.",
     slowed: "Scanners and sweepers that were slowed: anybody may have sent their datagrams.",
     shed_log_ins: "Log-ins, subscriptions and requests of strangers refused because of overload.",

@@ -48,7 +48,7 @@ pub mod testing;
 mod transaction;
 pub mod upstream;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use admission::{
@@ -200,15 +200,21 @@ impl Dataplane {
         self.ctx.counters.retransmissions_absorbed += counts.absorbed;
     }
 
-    /// How many connections `address` may have beyond those of any other: one for each phone behind it, which has for a while
-    /// also the one it lost. `None`: none at all, since the listener takes nothing from there, or it is banned.
-    pub fn connections_of(&mut self, now: Now, listener: ListenerId, address: IpAddr) -> Option<u32> {
-        let Context { settings, sources, tables, .. } = &mut self.ctx;
-        let is_open = settings.listener(listener).is_some_and(|listener| listener.networks.admit(address));
-        if settings.admission.never_limits(address) {
-            return is_open.then_some(u32::MAX);
-        }
-        (is_open && !sources.is_banned(now.mono, address)).then(|| tables.location.phones_behind(address))
+    /// How many connections whoever wants to begin one from `remote` may have beyond those of any other; `None`: none at all.
+    /// One to a listener for TLS counts as a handshake.
+    pub fn admit_connection(
+        &mut self,
+        now: Now,
+        listener: ListenerId,
+        remote: SocketAddr,
+        out: &mut Outbox,
+    ) -> Option<u32> {
+        admission::admit_connection(&mut self.ctx, now.mono, listener, remote, out)
+    }
+
+    /// The TLS handshake of a connection from `address` went on with a session of before, and counts for less.
+    pub fn resumed(&mut self, now: Now, address: IpAddr) {
+        self.ctx.sources.resumed(now.mono, address);
     }
 
     /// Lets time pass: at most 256 units of each kind of work; what is left shows in

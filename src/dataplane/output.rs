@@ -1,7 +1,7 @@
 //! All that may leave the dataplane: messages in one reused arena, the connections they want, and the few things that are
 //! no message.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -81,6 +81,8 @@ pub enum Report {
     Banned(Ban, Duration),
     /// Somebody scans in the name of this address and port, and is listened to slowly for so long.
     Slowed(SocketAddr, Offence, Duration),
+    /// TLS connections of this address are closed at once while it begins too many. Told of again after ten minutes without.
+    ManyHandshakes(IpAddr),
     /// The store did not take a change that stands in memory all the same.
     NotDurable,
 }

@@ -4,7 +4,7 @@
 //! and a new one takes its place, on the same sockets and connections and over the same tables: what was under
 //! way on this worker is lost, seats and bindings are not.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -68,9 +68,19 @@ impl Guarded {
         })
     }
 
-    /// How many connections `address` may have beyond those of any other; `None`: none at all.
-    pub(super) fn connections_of(&mut self, now: Now, listener: ListenerId, address: IpAddr) -> Option<u32> {
-        self.dataplane.connections_of(now, listener, address)
+    /// See [`Dataplane::admit_connection`].
+    pub(super) fn admit_connection(
+        &mut self,
+        now: Now,
+        listener: ListenerId,
+        remote: SocketAddr,
+    ) -> Option<u32> {
+        self.dataplane.admit_connection(now, listener, remote, &mut self.outbox)
+    }
+
+    /// See [`Dataplane::resumed`].
+    pub(super) fn resumed(&mut self, now: Now, address: IpAddr) {
+        self.dataplane.resumed(now, address);
     }
 
     pub(super) fn handle_timeout(&mut self, now: Now) -> Result<(), Panicked> {

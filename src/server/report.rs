@@ -25,6 +25,9 @@ pub(super) fn write(worker: WorkerId, report: &Report) {
                 (source.ip(), source.port(), offence.code(), time.as_secs());
             warn!(%address, port, reason, seconds, over = "datagrams", "slowed port");
         }
+        Report::ManyHandshakes(address) => {
+            warn!(%address, reason = "handshakes", over = "connections", "slowed address");
+        }
         Report::NotDurable => warn!(worker = worker.0, "a change stands in memory and not in the store"),
         other => warn!(worker = worker.0, report = ?other, "report"),
     }

@@ -76,6 +76,8 @@ pub(super) struct Streams {
     pub(super) lost: Vec<Flow>,
     /// Those to peers that never came to be.
     pub(super) unopened: Vec<Flow>,
+    /// Whose TLS handshakes went on with a session of before, and of which the dataplane has not heard.
+    pub(super) resumed: Vec<IpAddr>,
     /// Connections to peers that have no task yet, and who is told of them.
     pub(super) begun: Vec<ConnectionId>,
     pub(super) begins: Rc<Notify>,
@@ -99,6 +101,7 @@ impl Streams {
             times,
             lost: Vec::new(),
             unopened: Vec::new(),
+            resumed: Vec::new(),
             begun: Vec::new(),
             begins: Rc::new(Notify::new()),
             reserve: reserve(),
@@ -229,7 +232,10 @@ impl Streams {
             self.half_open.give_back(flow.remote.ip());
             match handshake {
                 Handshake::Full => counters.tls_handshakes += 1,
-                Handshake::Resumed => counters.tls_resumptions += 1,
+                Handshake::Resumed => {
+                    counters.tls_resumptions += 1;
+                    self.resumed.push(flow.remote.ip());
+                }
             }
         }
         match reading {

@@ -179,8 +179,9 @@ impl Worker {
         remote: SocketAddr,
     ) -> Option<ConnectionId> {
         let now = self.shell.clock.now();
-        let Some(more) = self.guarded.connections_of(now, listener, remote.ip()) else {
+        let Some(more) = self.guarded.admit_connection(now, listener, remote) else {
             self.counters.connections_refused += 1;
+            self.settle(now);
             return None;
         };
         let listen = usize::from(listener.0);
@@ -211,6 +212,9 @@ impl Worker {
             };
             panics += usize::from(guarded.handle(now, input).is_err());
         });
+        for address in streams.resumed.drain(..) {
+            guarded.resumed(now, address);
+        }
         self.forget_replies(panics);
         self.settle(now);
         if misframed {

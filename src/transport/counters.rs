@@ -12,7 +12,7 @@ dataplane::counters! {
     connections_opened: "Connections opened to peers.",
     connections_unopened: "Connections to peers that were refused, or that nobody answered in time.",
     connections_ended: "Connections ended, by whomever.",
-    connections_refused: "Connections closed at once: their source is denied or banned, or it or the table had no room.",
+    connections_refused: "Connections closed at once: their source is denied, banned or begins too many, or it or the table had no room.",
     connections_evicted: "Idle connections closed to make room.",
     connections_idle: "Connections closed because they said nothing for too long.",
     connections_slow: "Connections closed because they did not take what was sent to them.",

@@ -3,13 +3,18 @@
 use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use bench::certificates::{Authority, Issued, phone_believing};
 use bench::deadline::Deadline;
 use bench::phone::{Message, Phone, Transport, Wire, connect, exchange};
-use rustls::{ClientConfig, HandshakeKind};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind};
+use socket2::SockRef;
 
 use crate::edge::{Edge, PATIENCE, Plan, desk, hotdesk, log_in_code, person};
+use crate::faults::{address, connect_from};
 
 /// What the edge's own certificate is for.
 const NAME: &str = "edge.example";
@@ -215,4 +220,49 @@ fn phones_are_served_while_others_never_finish_their_handshake() {
 
     assert!(is_answered(&mut edge.wire(NAME, &tls).unwrap()));
     drop(slow);
+}
+
+#[test]
+fn handshakes_of_one_address_leave_the_others_theirs() {
+    let authority = Authority::new("us");
+    let plan = Plan::default().with_tls(&authority.host(&[NAME]), "");
+    let mut edge = Edge::start(Plan { limited: true, workers: 1, ..plan });
+    let tls = Arc::new(phone_believing(authority.pem(), None));
+    let (flooder, to) = (address(69, 1), edge.address(Transport::Tls));
+    let shakes_hands = || {
+        let mut session = ClientConnection::new(Arc::clone(&tls), NAME.try_into().unwrap()).unwrap();
+        let mut stream = connect_from(flooder, to).unwrap();
+        session.complete_io(&mut stream).is_ok()
+    };
+    let first = shakes_hands();
+    let deadline = Deadline::after(PATIENCE);
+    let is_over = AtomicBool::new(false);
+
+    let (refused, answered) = thread::scope(|scope| {
+        scope.spawn(|| {
+            while deadline.left().is_some() && !is_over.load(Ordering::Relaxed) {
+                // By reset, so that it ties up no port here.
+                if let Ok(stream) = connect_from(flooder, to) {
+                    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+                }
+            }
+        });
+        let refused = loop {
+            if !shakes_hands() {
+                break true;
+            }
+            if deadline.left().is_none() {
+                break false;
+            }
+        };
+        let answered = is_answered(&mut edge.wire(NAME, &tls).unwrap());
+        is_over.store(true, Ordering::Relaxed);
+        (refused, answered)
+    });
+
+    assert!(first && refused && answered, "{first} {refused} {answered}");
+    let line = edge.wait_for_log("slowed address");
+    let tail = format!(" WARN slowed address address={flooder} reason=\"handshakes\" over=\"connections\"");
+    assert!(line.ends_with(&tail), "{line}");
+    edge.wait_for_metric("hotdesk_handshakes_over_limit_total", 1.0);
 }

@@ -8,6 +8,8 @@ mod shed;
 mod source;
 mod suspicion;
 
+use std::net::SocketAddr;
+
 pub(crate) use keep_alive::answer_keep_alive;
 pub(crate) use load::{Load, Waiting};
 pub(crate) use shed::{refuse, refuse_code, sheds_log_in, tell_busy};
@@ -15,10 +17,11 @@ pub(crate) use source::Sources;
 pub(crate) use suspicion::{is_attack, is_scanner, pardon};
 
 use crate::context::{Answer, Context, Work};
-use crate::flow::Flow;
-use crate::now::Now;
-use crate::output::Output;
+use crate::flow::{Flow, ListenerId};
+use crate::now::{Mono, Now};
+use crate::output::{Outbox, Output, Report};
 use crate::request_uri;
+use crate::settings::Protocol;
 use source::Standing;
 
 /// What becomes of octets before they are read.
@@ -29,6 +32,36 @@ pub(crate) enum Admission {
     Refuse,
     /// Whoever sent them may not, or has sent too much. A connection is closed, since its phone would wait for an answer.
     Drop,
+}
+
+/// How many connections whoever connects from `remote` may have beyond those of any other: one for each phone behind its
+/// address, which has for a while also the one it lost. `None`: none at all, since the listener takes nothing from there, or
+/// the address is banned, or has begun too many TLS handshakes.
+pub(crate) fn admit_connection(
+    ctx: &mut Context,
+    now: Mono,
+    listener: ListenerId,
+    remote: SocketAddr,
+    out: &mut Outbox,
+) -> Option<u32> {
+    let Context { settings, tables, sources, counters, .. } = ctx;
+    let address = remote.ip();
+    let protocol = settings.listener(listener).filter(|it| it.networks.admit(address))?.protocol;
+    if settings.is_never_limited(&Flow::datagram(listener, remote)) {
+        return Some(u32::MAX);
+    }
+    if sources.is_banned(now, address) {
+        return None;
+    }
+    let phones = tables.location.phones_behind(address);
+    if protocol == Protocol::Tls && sources.charge_handshake(now, address, phones) == Standing::Over {
+        counters.handshakes_over_limit += 1;
+        if sources.begins_too_many(now, address) && sources.may_tell(now) {
+            out.push(Output::Report(Report::ManyHandshakes(address)));
+        }
+        return None;
+    }
+    Some(phones)
 }
 
 /// Whether anything of what a source sends is read.

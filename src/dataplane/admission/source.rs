@@ -7,7 +7,10 @@
 //! What comes in datagrams is counted apart from what comes over connections: anybody can write an address into a datagram,
 //! and must not use up with it what a phone there may send over its connection.
 //!
-//! Both tables belong to one worker and never grow. The kernel brings all datagrams of an address and port to the same
+//! TLS handshakes are counted likewise, by address alone: each costs the worker far more than a message does, and none has
+//! proved anything when it begins.
+//!
+//! The tables belong to one worker and never grow. The kernel brings all datagrams of an address and port to the same
 //! worker, so what is counted by source is counted exactly. An address has its budget on each worker: it is the worker
 //! that is to be protected. What the workers must agree on is only how many phones are behind an address, and that the
 //! location service knows.
@@ -47,11 +50,19 @@ const FAILURE: Duration = Duration::from_millis(250);
 /// least of it.
 const SOURCES_MAX: usize = 16_384;
 
-/// Addresses likewise, 224 kB.
+/// Addresses likewise, in 224 kB by their messages and in as much by their handshakes.
 const ADDRESSES_MAX: usize = 4_096;
 
 /// Places where one key may lie.
 const WAYS: usize = 4;
+
+/// TLS handshakes that an address may begin: 250 at once, and 2,000 phones that nobody knows yet within 35 s. A worker does
+/// some hundreds a second with the dearest key in use, RSA, and thousands with P-256.
+const HANDSHAKES: Rate = Rate::per_second(50);
+
+/// Phones behind an address for each of which it may begin one handshake a second more: five seconds' worth are then enough
+/// for all of them at once, and some twice.
+const PHONES_PER_HANDSHAKE: u32 = 4;
 
 /// Bans of a worker that people and other workers are told of.
 const BANS_TOLD: Rate = Rate::per_second(20);
@@ -83,6 +94,8 @@ pub(crate) struct Sources {
     hasher: SipHasher13,
     sources: Table,
     addresses: Table,
+    /// Addresses again, by the TLS handshakes they begin.
+    handshakes: Table,
     /// Who sent the message that is being served; nobody while something else is.
     current: Option<usize>,
     /// What the bans that were told of have cost.
@@ -104,7 +117,7 @@ struct Entry {
     proved_until: u32,
     /// Second until which what belongs to calls is taken from it as a call for help is: it has made one.
     helps_until: u32,
-    /// Second until which each message costs it what a failure does.
+    /// Second until which each message costs it what a failure does; of handshakes: until which it is known to begin too many.
     slow_until: u32,
     /// Nanoseconds a message costs it; 0: what the settings say.
     cost: u32,
@@ -122,6 +135,7 @@ impl Sources {
             hasher: SipHasher13::new_with_key(&key),
             sources: Table::new(SOURCES_MAX),
             addresses: Table::new(ADDRESSES_MAX),
+            handshakes: Table::new(ADDRESSES_MAX),
             current: None,
             told: Entry::default(),
         }
@@ -217,6 +231,31 @@ impl Sources {
             && (is_proved || self.address(now, flow).take_for_help(now, for_help))
     }
 
+    /// Charges an address for a TLS handshake that it wants to begin, by the rate of one with so many `phones` behind it.
+    pub(crate) fn charge_handshake(&mut self, now: Mono, ip: IpAddr, phones: u32) -> Standing {
+        let address = self.handshakes_of(now, ip);
+        let standing = address.charge(now, HANDSHAKES);
+        if standing == Standing::Over && address.look_again(now, HANDSHAKES, || phones / PHONES_PER_HANDSHAKE)
+        {
+            return address.charge(now, HANDSHAKES);
+        }
+        standing
+    }
+
+    /// A handshake of this address went on with a session of before, which takes no signature: it costs a quarter.
+    pub(crate) fn resumed(&mut self, now: Mono, ip: IpAddr) {
+        let address = self.handshakes_of(now, ip);
+        address.paid = address.paid.saturating_sub(u64::from(address.cost_by(HANDSHAKES)) / 4 * 3);
+    }
+
+    /// This address has begun too many handshakes. False: it had within the last ten minutes.
+    pub(crate) fn begins_too_many(&mut self, now: Mono, ip: IpAddr) -> bool {
+        let address = self.handshakes_of(now, ip);
+        let is_news = address.slow_until <= now.seconds();
+        address.slow_until = now.seconds().saturating_add(WINDOW);
+        is_news
+    }
+
     /// The current source has proved whose it is, for so many seconds.
     pub(crate) fn proved(&mut self, now: Mono, seconds: u32) {
         if let Some(source) = self.current() {
@@ -301,6 +340,11 @@ impl Sources {
     /// True if no connection of this address is listened to that has not proved whose it is.
     pub(crate) fn is_banned(&mut self, now: Mono, ip: IpAddr) -> bool {
         self.entry_of(now, (ip, true), None).is_banned(now)
+    }
+
+    fn handshakes_of(&mut self, now: Mono, ip: IpAddr) -> &mut Entry {
+        let place = self.handshakes.place(self.address_key(ip, true), now);
+        &mut self.handshakes.entries[place]
     }
 
     fn address(&mut self, now: Mono, flow: &Flow) -> &mut Entry {

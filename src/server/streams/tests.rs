@@ -212,6 +212,19 @@ fn a_handshake_has_ten_seconds_and_the_first_message_thirty() {
 }
 
 #[test]
+fn a_handshake_that_goes_on_with_a_session_of_before_is_told() {
+    run(async {
+        let mut desk = Desk::new(10, 10);
+        for resumed in [0, 1] {
+            let (mut phone, id) = desk.connect_tls(NOW).await;
+            desk.shake_hands(NOW, &mut phone, id.unwrap()).await;
+            assert_eq!(desk.streams.resumed.len(), resumed);
+        }
+        assert_eq!((desk.counters.tls_handshakes, desk.counters.tls_resumptions), (1, 1));
+    });
+}
+
+#[test]
 fn a_handshake_too_many_ends_the_oldest_and_a_source_has_its_share() {
     run(async {
         let mut desk = Desk::new(10, 10);

@@ -22,13 +22,13 @@ use crate::edge::PATIENCE;
 
 /// The `number`th address of a network that no edge and no phone of another test is in. The system takes all of
 /// 127.0.0.0/8 for its own.
-fn address(network: u8, number: u16) -> Ipv4Addr {
+pub(crate) fn address(network: u8, number: u16) -> Ipv4Addr {
     let [high, low] = number.to_be_bytes();
     Ipv4Addr::new(127, network, high, low)
 }
 
 /// A connection from `own` to `edge`.
-fn connect_from(own: Ipv4Addr, edge: SocketAddr) -> io::Result<TcpStream> {
+pub(crate) fn connect_from(own: Ipv4Addr, edge: SocketAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.bind(&SocketAddr::from((own, 0)).into())?;
     socket.connect_timeout(&edge.into(), PATIENCE)?;

@@ -99,6 +99,22 @@ impl Office {
         self
     }
 
+    /// Whether the edge would take in one more connection from where a phone is, to the listener it speaks to.
+    pub fn may_connect(&mut self, name: &str) -> bool {
+        let (now, phone) = (self.now(), &self[name]);
+        let (worker, flow) = (usize::from(phone.worker), phone.flow);
+        let room = self.workers[worker].admit_connection(now, flow.listener, flow.remote, &mut self.outbox);
+        self.empty(worker);
+        room.is_some()
+    }
+
+    /// The TLS handshake of a phone went on with its session of before.
+    pub fn resume(&mut self, name: &str) {
+        let (now, phone) = (self.now(), &self[name]);
+        let (worker, address) = (usize::from(phone.worker), phone.flow.remote.ip());
+        self.workers[worker].resumed(now, address);
+    }
+
     /// The connection of a phone breaks; both sides notice.
     pub fn lose(&mut self, name: &str) {
         let flow = self[name].flow;

@@ -1,5 +1,6 @@
 //! What strangers may send before it is known who they are, and what nobody may be kept from by it.
 
+use dataplane::output::Report;
 use dataplane::settings::{AdmissionPolicy, Extension, Networks, Rate};
 use dataplane::testing::{Blueprint, Office, password};
 
@@ -240,6 +241,99 @@ fn connection_over_its_limit_is_closed() {
     office.throw_all("desk-3", options(1_000));
 
     assert_ne!(office["desk-3"].connection(), connection);
+}
+
+/// So many connections over TLS are begun at once from where `name` is; how many are taken in.
+fn taken_in(office: &mut Office, name: &str, begun: usize) -> usize {
+    (0..begun).filter(|_| office.may_connect(name)).count()
+}
+
+/// The demo with somebody who speaks TLS at each of these addresses.
+fn over_tls(addresses: &[(&str, &str)]) -> Office {
+    let mut office = Office::new(SEED);
+    for (name, address) in addresses {
+        office.unbox(name, "1001").over_tls(name, "sip").seen_at(name, address);
+    }
+    office
+}
+
+#[test]
+fn handshakes_of_a_stranger_are_limited_by_address_and_told_of_once() {
+    let mut office = over_tls(&[
+        ("stranger", "198.51.100.66:6000"),
+        ("elsewhere", "198.51.100.7:6000"),
+        ("six", "[2001:db8::1]:6000"),
+        ("neighbour", "[2001:db8::2]:6000"),
+    ]);
+    office.plug_in_stream("desk-3").seen_at("desk-3", "198.51.100.66:7000");
+
+    assert_eq!(taken_in(&mut office, "stranger", 1_000), 251, "five seconds' worth");
+    assert_eq!(office.counters().handshakes_over_limit, 749);
+    assert!(office.may_connect("desk-3"), "without TLS it costs next to nothing");
+    assert!(office.may_connect("elsewhere"));
+    assert_eq!(taken_in(&mut office, "six", 1_000), 251);
+    assert!(!office.may_connect("neighbour"), "they are of one /64");
+    office.advance(seconds(1));
+    assert_eq!(taken_in(&mut office, "stranger", 1_000), 50, "time pays");
+
+    let addresses = office.reports.iter().filter_map(|report| match report {
+        Report::ManyHandshakes(address) => Some(address.to_string()),
+        _ => None,
+    });
+    assert_eq!(addresses.collect::<Vec<_>>(), ["198.51.100.66", "2001:db8::1"]);
+}
+
+#[test]
+fn office_of_which_nobody_is_known_yet_is_in_within_35_seconds() {
+    let mut office = over_tls(&[("office", "198.51.100.66:6000")]);
+
+    let (mut waiting, mut waited) = (2_000, 0);
+    loop {
+        waiting -= taken_in(&mut office, "office", waiting);
+        if waiting == 0 {
+            break;
+        }
+        office.advance(seconds(1));
+        waited += 1;
+    }
+
+    assert!((30..=35).contains(&waited), "{waited} s");
+}
+
+#[test]
+fn handshakes_of_an_address_grow_with_the_phones_behind_it() {
+    let mut office = over_tls(&[("office", "203.0.113.200:6000")]);
+    for number in 1..=3 {
+        let name = format!("desk-{number}");
+        office.plug_in_stream(&name).seen_at(&name, &format!("203.0.113.200:{}", 30_000 + number));
+        assert_eq!(office.register(&name), Some(200));
+    }
+    office.own_phone("fourth", "1001").seen_at("fourth", "203.0.113.200:40000");
+    assert_eq!(office.register("fourth"), Some(200));
+
+    assert_eq!(taken_in(&mut office, "office", 1_000), 251 + 5, "five seconds' worth of one more a second");
+}
+
+#[test]
+fn handshake_that_goes_on_with_a_session_of_before_costs_a_quarter() {
+    let mut office = over_tls(&[("phone", "198.51.100.66:6000")]);
+
+    for _ in 0..900 {
+        assert!(office.may_connect("phone"));
+        office.resume("phone");
+    }
+
+    assert_eq!(taken_in(&mut office, "phone", 1_000), 251 - 900 / 4);
+}
+
+#[test]
+fn handshakes_of_a_network_that_is_never_limited_are_all_taken() {
+    let mut office = over_tls(&[("monitor", "192.0.2.200:6000")]);
+    office.reconfigure(|blueprint| {
+        blueprint.admission.never_limited = vec!["192.0.2.192/28".parse().expect("a network")];
+    });
+
+    assert_eq!(taken_in(&mut office, "monitor", 1_000), 1_000);
 }
 
 #[test]
