@@ -2,18 +2,18 @@
 
 mod welcome;
 
-use std::io::{IsTerminal as _, Write as _, stderr, stdout};
+use std::io::{Write as _, stdout};
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use hotdesk::backend::pin::key;
 use hotdesk::cli::{self, Cli, Command, HashPinError};
-use hotdesk::config::{self, Log, LogFormat, LogLevel};
+use hotdesk::config;
 use hotdesk::panics;
 use hotdesk::server::Edge;
 use hotdesk::server::shutdown::Signals;
-use tracing::level_filters::LevelFilter;
+use hotdesk::telemetry::log;
 use tracing::{error, warn};
 
 #[global_allocator]
@@ -62,7 +62,7 @@ fn run(file: &Path) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    log_to_stderr(loaded.server.log);
+    log::to_stderr(loaded.server.log);
     panics::log();
     #[cfg(feature = "planted-faults")]
     warn!("this build lets tests plant faults: it is for nothing else");
@@ -88,22 +88,6 @@ fn run(file: &Path) -> ExitCode {
             error!(reason = %reasons(&error), "cannot start");
             ExitCode::FAILURE
         }
-    }
-}
-
-fn log_to_stderr(log: Log) {
-    let level = match log.level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    };
-    let colours = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let lines = tracing_subscriber::fmt().with_max_level(level).with_writer(stderr).with_target(false);
-    match log.format {
-        LogFormat::Text => lines.with_ansi(colours).init(),
-        LogFormat::Json => lines.json().init(),
     }
 }
 

@@ -1,3 +1,4 @@
 //! What the edge tells its operator about itself.
 
+pub mod log;
 pub mod metrics;

@@ -99,21 +99,25 @@ fn scanner_is_one_line_of_the_log_that_fail2ban_can_read() {
         )
     };
 
-    // The expressions of docs/operations.md: banned address address=<ADDR> reason=, and slowed port address=<ADDR> port=
+    // The filter of docs/operations.md, which is plain text but for the address.
+    let page = include_str!("../../docs/operations.md");
+    let filter = page.lines().find_map(|line| line.strip_prefix("failregex = ")).unwrap();
+    let finds = |line: &str, address| line.contains(&filter.replace("<ADDR>", address));
     let scanner = UdpSocket::bind("127.0.66.6:0").unwrap();
     let port = scanner.local_addr().unwrap().port();
     scanner.send_to(options("UDP").as_bytes(), edge.address(Transport::Udp)).unwrap();
     let line = edge.wait_for_log("slowed");
-    let tail = format!(
-        " WARN slowed port address=127.0.66.6 port={port} reason=\"scanner\" seconds=600 over=\"datagrams\""
-    );
+    let tail =
+        format!(" WARN slowed port address=127.0.66.6 port={port} reason=scanner seconds=600 over=datagrams");
     assert!(line.ends_with(&tail), "{line}");
+    assert!(!finds(&line, "127.0.66.6"), "{line}");
 
     let mut scanner = TcpStream::connect(edge.address(Transport::Tcp)).unwrap();
     scanner.write_all(options("TCP").as_bytes()).unwrap();
     let line = edge.wait_for_log("banned");
-    let tail = " WARN banned address address=127.0.0.1 reason=\"scanner\" seconds=600 over=\"connections\"";
+    let tail = " WARN banned address address=127.0.0.1 reason=scanner seconds=600 over=connections";
     assert!(line.ends_with(tail), "{line}");
+    assert!(finds(&line, "127.0.0.1"), "{filter} in {line}");
 
     // Counted by the workers, which hand their counts out when they have nothing else to do.
     edge.wait_for_metric("hotdesk_slowed_total", 1.0);
