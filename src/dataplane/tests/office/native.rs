@@ -361,11 +361,17 @@ fn captured_register_of_a_refused_log_in_seats_nobody_later() {
     assert_eq!(office.native_log_in("desk-1", "1001"), Some(200));
 }
 
-#[test]
-fn grace_for_brands_that_un_register_at_boot_keeps_the_seat() {
+/// 1001 sits at desk-1 natively, of a brand that un-registers at boot and has ten seconds to be back.
+fn seated_with_a_grace() -> Office {
     let mut office = Office::with(SEED, |blueprint| blueprint.seats().native_logout_grace = seconds(10));
     office.plug_in("desk-1");
     office.native_log_in("desk-1", "1001");
+    office
+}
+
+#[test]
+fn grace_for_brands_that_un_register_at_boot_keeps_the_seat() {
+    let mut office = seated_with_a_grace();
 
     office.unregister("desk-1");
     office.advance(seconds(5));
@@ -380,9 +386,7 @@ fn grace_for_brands_that_un_register_at_boot_keeps_the_seat() {
 
 #[test]
 fn grace_begins_anew_with_each_un_register() {
-    let mut office = Office::with(SEED, |blueprint| blueprint.seats().native_logout_grace = seconds(10));
-    office.plug_in("desk-1");
-    office.native_log_in("desk-1", "1001");
+    let mut office = seated_with_a_grace();
 
     office.unregister("desk-1");
     office.advance(seconds(5));
