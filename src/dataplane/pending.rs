@@ -9,7 +9,7 @@ use crate::input::ReplyId;
 use crate::output::Done;
 use crate::print::Print;
 use crate::query::{QueryId, Record};
-use crate::registrar::Sender;
+use crate::registrar::Role;
 use crate::settings::StoredPin;
 use crate::slots::{SlotKey, Slots};
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub(crate) enum Waiting {
     /// An end that waits for a call. The operator hears what is done when that would be there after a restart.
     OwedEnd { record: Record, done: Done, reply: ReplyId },
     /// The bindings of a REGISTER that is answered when they are durable.
-    Bindings { flow: Flow, request: Box<[u8]>, aor: Place, sender: Sender },
+    Bindings { flow: Flow, request: Box<[u8]>, aor: Place, role: Role },
 }
 
 /// What waits for a backend.

@@ -254,12 +254,12 @@ impl Rooms {
             (Some(Waiting::OwedEnd { record, done, reply }), Answer::Saved(verdict)) => {
                 self.on_owed_end_saved(work, verdict, record, done, reply);
             }
-            (Some(Waiting::Bindings { flow, request, aor, sender }), Answer::Saved(verdict)) => {
+            (Some(Waiting::Bindings { flow, request, aor, role }), Answer::Saved(verdict)) => {
                 if verdict == SaveVerdict::Failed {
                     // Bindings are soft state: the phone is served, and its next refresh is written again.
                     self.not_durable(work);
                 }
-                self.on_bindings_saved(work, &flow, &request, &aor, sender);
+                self.on_bindings_saved(work, &flow, &request, &aor, role);
             }
             _ => {}
         }

@@ -19,7 +19,7 @@ use crate::pending::Waiting;
 use crate::print::Print;
 use crate::query::{Query, Record};
 use crate::refusal::Refusal;
-use crate::registrar::{Granted, Outcome, Register, Sender};
+use crate::registrar::{Granted, Outcome, Register, Role};
 use crate::seating::{Ending, customer_of, has_binding, propose};
 
 impl Rooms {
@@ -52,8 +52,8 @@ impl Rooms {
         match proposed {
             Ok(Proposed::Change(proposal)) => self.bind(work, register, registrant, proposal),
             Ok(Proposed::AlreadySits(seat)) => {
-                let sender = Sender::Holder(holder_of(&seat));
-                self.update(work, register, &Registrant { sender, ..*registrant });
+                let role = Role::Holder(holder_of(&seat));
+                self.update(work, register, &Registrant { role, ..*registrant });
             }
             // Its proof is used up all the same: whoever has captured it must not be seated by it later.
             Err(_) if spend(work, register, registrant) != NonceUse::Fresh => {
@@ -115,9 +115,9 @@ impl Rooms {
         let change = Arc::clone(proposal.change());
         let seat = change.begun.as_ref().expect("a log-in begins a seat");
         let holder = holder_of(seat);
-        let registrant = Registrant { sender: Sender::Holder(holder), ..*registrant };
+        let registrant = Registrant { role: Role::Holder(holder), ..*registrant };
         let mut granted = Granted::default();
-        let own = (registrant.tenant, registrant.user, registrant.sender);
+        let own = (registrant.tenant, registrant.user, registrant.role);
         announce(work, request, register.flow_timer(), own, &mut granted);
         match change_bindings(work, register, &registrant, &mut granted) {
             Outcome::Granted { .. } => {}
@@ -178,7 +178,7 @@ impl Rooms {
     ) {
         let Some(seat) = &change.begun else { return };
         if let Some(holder) = bound {
-            return self.on_bindings_saved(work, flow, request, &seat.extension, Sender::Holder(holder));
+            return self.on_bindings_saved(work, flow, request, &seat.extension, Role::Holder(holder));
         }
         again(request, |request, headers| {
             let Some(tenant) = work.ctx.settings.tenant(seat.extension.tenant()).cloned() else { return };

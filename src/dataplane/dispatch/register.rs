@@ -18,7 +18,7 @@ use crate::output::Output;
 use crate::pending::Waiting;
 use crate::print::Print;
 use crate::query::Query;
-use crate::registrar::{self, Granted, Native, Outcome, OwnMax, Register, Registration, Sender, Wish};
+use crate::registrar::{self, Granted, Native, Outcome, OwnMax, Register, Registration, Role, Wish};
 use crate::settings::{Account, Tenant};
 use crate::subscription;
 
@@ -29,7 +29,7 @@ const GRUU: &str = "gruu";
 pub(super) struct Registrant<'a> {
     pub(super) tenant: &'a Arc<Tenant>,
     pub(super) user: &'a str,
-    pub(super) sender: Sender,
+    pub(super) role: Role,
     /// `None`: it was checked before, when the seat was not yet decided, or the sender is believed without.
     pub(super) proof: Option<Proof>,
     /// See [`Registration::is_believed`].
@@ -41,9 +41,9 @@ pub(super) struct Registrant<'a> {
 impl<'a> Registrant<'a> {
     /// The device of a seat, for whoever sits there, when all has been proved before.
     pub(super) fn of_seat(tenant: &'a Arc<Tenant>, seat: &'a Seat) -> Self {
-        let sender = Sender::Holder(holder_of(seat));
+        let role = Role::Holder(holder_of(seat));
         let user = seat.extension.name();
-        Self { tenant, user, sender, proof: None, is_believed: false, own_max: OwnMax::default() }
+        Self { tenant, user, role, proof: None, is_believed: false, own_max: OwnMax::default() }
     }
 }
 
@@ -91,10 +91,10 @@ impl Rooms {
             Account::Extension(index) => OwnMax::of(&tenant.extensions[index as usize]),
         };
         let is_believed = proof.is_none();
-        let registrant = |sender| Registrant { tenant: &tenant, user, sender, proof, is_believed, own_max };
+        let registrant = |role| Registrant { tenant: &tenant, user, role, proof, is_believed, own_max };
         match account {
             Account::Device(_) => {
-                self.update(work, &register, &registrant(Sender::Device));
+                self.update(work, &register, &registrant(Role::Device));
             }
             Account::Extension(index) => {
                 let extension = &tenant.extensions[index as usize];
@@ -116,9 +116,9 @@ impl Rooms {
         work: &mut Work<'_>,
         register: &Register<'_>,
         native: Native,
-        registrant: impl Fn(Sender) -> Registrant<'t>,
+        registrant: impl Fn(Role) -> Registrant<'t>,
     ) {
-        let ordinary = registrant(Sender::Ordinary);
+        let ordinary = registrant(Role::Ordinary);
         let Registrant { tenant, user, .. } = ordinary;
         let (request, flow) = (register.message, &register.flow);
         match native {
@@ -130,7 +130,7 @@ impl Rooms {
                 refuse_extensions(work, flow, request, sip::Name::Require, &["outbound"]);
             }
             Native::Holder { device, holder, taken_natively } => {
-                let granted = self.update(work, register, &registrant(Sender::Holder(holder)));
+                let granted = self.update(work, register, &registrant(Role::Holder(holder)));
                 if granted && taken_natively && register.wish() == Wish::Remove {
                     let origin = Origin::of_request(flow.remote, register.headers.call_id);
                     self.leave(work, device, Place::new(&tenant.id, user), holder, origin);
@@ -180,7 +180,7 @@ impl Rooms {
     ) -> bool {
         let (request, flow) = (register.message, &register.flow);
         let facts = (register.headers, register.print);
-        let own = (registrant.tenant, registrant.user, registrant.sender);
+        let own = (registrant.tenant, registrant.user, registrant.role);
         announce(work, request, register.flow_timer(), own, granted);
         match change_bindings(work, register, registrant, granted) {
             Outcome::Granted { added, removed, .. } => {
@@ -200,13 +200,13 @@ impl Rooms {
 
     /// Has the store keep the account's bindings; the 200 follows. False: too many wait for it, and nobody waits.
     fn save(&mut self, work: &mut Work<'_>, register: &Register<'_>, registrant: &Registrant<'_>) -> bool {
-        let Registrant { tenant, user, sender, .. } = registrant;
+        let Registrant { tenant, user, role, .. } = registrant;
         let record = work.ctx.tables.location.snapshot(&tenant.id, user.as_bytes(), work.now);
         let waiting = Waiting::Bindings {
             flow: register.flow,
             request: register.message.bytes().into(),
             aor: Place::new(&tenant.id, user),
-            sender: *sender,
+            role: *role,
         };
         let Some(query) = self.pending.insert(waiting) else {
             work.out.push(Output::WriteBehind(record));
@@ -224,7 +224,7 @@ impl Rooms {
         flow: &Flow,
         request: &[u8],
         aor: &Place,
-        sender: Sender,
+        role: Role,
     ) {
         again(request, |request, headers| {
             let print = Print::of(headers);
@@ -234,10 +234,10 @@ impl Rooms {
                 let register =
                     supports(request, "outbound").then(|| Register::read(request, headers, *flow, &tenant));
                 let flow_timer = register.and_then(|register| register.flow_timer());
-                announce(work, request, flow_timer, (&tenant, aor.name(), sender), &mut granted);
+                announce(work, request, flow_timer, (&tenant, aor.name(), role), &mut granted);
             }
             let location = &work.ctx.tables.location;
-            granted.list_all(location, (aor.tenant(), aor.name()), sender, work.now.mono);
+            granted.list_all(location, (aor.tenant(), aor.name()), role, work.now.mono);
             answer_registered(work, flow, request, (headers, print), &granted);
         });
     }
@@ -278,12 +278,12 @@ pub(super) fn change_bindings(
     registrant: &Registrant<'_>,
     granted: &mut Granted,
 ) -> Outcome {
-    let Registrant { tenant, user, sender, proof, is_believed, own_max } = *registrant;
+    let Registrant { tenant, user, role, proof, is_believed, own_max } = *registrant;
     let registration = Registration {
         register,
         tenant,
         user,
-        sender,
+        role,
         proof,
         is_believed,
         print: register.print.with_content(register.message, register.flow.remote.ip()),
@@ -307,12 +307,12 @@ pub(super) fn announce(
     work: &mut Work<'_>,
     request: &sip::Message<'_>,
     flow_timer: Option<&'static str>,
-    (tenant, user, sender): (&Arc<Tenant>, &str, Sender),
+    (tenant, user, role): (&Arc<Tenant>, &str, Role),
     granted: &mut Granted,
 ) {
-    granted.packages = packages_for(tenant, sender);
+    granted.packages = packages_for(tenant, role);
     granted.flow_timer = flow_timer;
-    let gruus = tenant.registrar.gruu && sender == Sender::Ordinary && supports(request, GRUU);
+    let gruus = tenant.registrar.gruu && role == Role::Ordinary && supports(request, GRUU);
     granted.gruus = gruus.then(|| gruu::Names {
         keys: Arc::clone(&work.ctx.keys),
         tenant: Arc::clone(tenant),
@@ -323,8 +323,8 @@ pub(super) fn announce(
 
 /// The event packages a shared phone with a guest key is told that it may subscribe to. One without gets no Allow-Events: it
 /// may subscribe to `message-summary` all the same, and most refreshes stay as short as they can be.
-fn packages_for(tenant: &Tenant, sender: Sender) -> Option<&'static str> {
-    (tenant.seats.hoteling.is_some() && sender == Sender::Device).then_some(subscription::PACKAGES)
+fn packages_for(tenant: &Tenant, role: Role) -> Option<&'static str> {
+    (tenant.seats.hoteling.is_some() && role == Role::Device).then_some(subscription::PACKAGES)
 }
 
 fn requires_gruu(request: &sip::Message<'_>) -> bool {

@@ -3,7 +3,7 @@
 
 use smallvec::SmallVec;
 
-use super::update::Sender;
+use super::update::Role;
 use crate::gruu;
 use crate::location::{Binding, Location};
 use crate::now::Mono;
@@ -30,9 +30,9 @@ impl Granted {
         self.ends.clear();
     }
 
-    /// Lists `binding`, if `sender` may see it.
-    pub(super) fn list(&mut self, binding: &Binding<'_>, sender: Sender, now: Mono) {
-        if !sender.owns(binding) || binding.expires_at <= now {
+    /// Lists `binding`, if `role` may see it.
+    pub(super) fn list(&mut self, binding: &Binding<'_>, role: Role, now: Mono) {
+        if !role.owns(binding) || binding.expires_at <= now {
             return;
         }
         let value = &mut self.values;
@@ -63,10 +63,10 @@ impl Granted {
         &mut self,
         location: &Location,
         (tenant, user): (&str, &str),
-        sender: Sender,
+        role: Role,
         now: Mono,
     ) {
-        location.read(tenant, user.as_bytes(), now, |binding| self.list(binding, sender, now));
+        location.read(tenant, user.as_bytes(), now, |binding| self.list(binding, role, now));
     }
 
     fn values(&self) -> impl Iterator<Item = &[u8]> {

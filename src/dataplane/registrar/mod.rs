@@ -9,4 +9,4 @@ mod update;
 pub(crate) use answer::{Granted, write_granted};
 pub(crate) use native::{Native, Wish, meaning};
 pub(crate) use request::Register;
-pub(crate) use update::{Outcome, OwnMax, Registration, Sender, update};
+pub(crate) use update::{Outcome, OwnMax, Registration, Role, update};

@@ -13,9 +13,9 @@ use crate::settings::{Extension, Tenant};
 use super::answer::Granted;
 use super::request::{Contacts, Refused, Register, Wanted};
 
-/// Whose phone sends a REGISTER: it sees and touches its own bindings alone.
+/// As what a phone registers: it sees and touches the bindings of its role alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sender {
+pub(crate) enum Role {
     /// A hot-desk device, for its own account.
     Device,
     /// A hot-desk device, for the extension that sits at it. Its bindings are those of the device, whatever the epoch.
@@ -24,7 +24,7 @@ pub(crate) enum Sender {
     Ordinary,
 }
 
-impl Sender {
+impl Role {
     pub(super) fn owns(self, binding: &Binding<'_>) -> bool {
         match self {
             Self::Device | Self::Ordinary => binding.holder.is_none(),
@@ -40,14 +40,14 @@ impl Sender {
     }
 }
 
-/// A REGISTER whose sender is known.
+/// A REGISTER whose role is known.
 #[derive(Clone, Copy)]
 pub(crate) struct Registration<'a, 'm> {
     pub(crate) register: &'a Register<'m>,
     pub(crate) tenant: &'a Tenant,
     /// The account, which is the address-of-record.
     pub(crate) user: &'a str,
-    pub(crate) sender: Sender,
+    pub(crate) role: Role,
     /// What its digest proved, to be spent with the change; `None`: it was spent before, or the sender is believed.
     pub(crate) proof: Option<Proof>,
     /// It has proved nothing and comes from a trusted network: what came from elsewhere is out of its reach.
@@ -82,7 +82,7 @@ impl Registration<'_, '_> {
     /// leads to no phone, and after a restart those of the trusted network have lost theirs, too.
     fn is_out_of_reach(&self, binding: &Binding<'_>) -> bool {
         self.is_believed
-            && self.sender.owns(binding)
+            && self.role.owns(binding)
             && binding.flow.is_some_and(|flow| !self.tenant.trusts(flow.remote.ip()))
     }
 }
@@ -125,7 +125,7 @@ fn renew(
     registration: &Registration<'_, '_>,
     granted: &mut Granted,
 ) -> Option<Outcome> {
-    let Registration { register, tenant, user, sender, proof, .. } = *registration;
+    let Registration { register, tenant, user, role, proof, .. } = *registration;
     let Ok(Contacts::Each(wanted)) = &register.contacts else { return None };
     let [contact] = wanted.as_slice() else { return None };
     if contact.seconds == 0 {
@@ -136,10 +136,10 @@ fn renew(
     let renewed = Renewed {
         binding: contact.binding(uri, instance, registration, &Stamp::of(registration), now),
         proof,
-        device_account: sender == Sender::Device,
+        device_account: role == Role::Device,
     };
-    let owns = |binding: &Binding<'_>| (!registration.is_out_of_reach(binding)).then(|| sender.owns(binding));
-    let show = |binding: &Binding<'_>| granted.list(binding, sender, now);
+    let owns = |binding: &Binding<'_>| (!registration.is_out_of_reach(binding)).then(|| role.owns(binding));
+    let show = |binding: &Binding<'_>| granted.list(binding, role, now);
     let is_done = location.renew((&tenant.id, user.as_bytes()), now, upkeep, &renewed, owns, show);
     is_done.then_some(Outcome::Granted { added: 0, refreshed: 1, removed: 0 })
 }
@@ -152,11 +152,11 @@ fn change_all(
     registration: &Registration<'_, '_>,
     granted: &mut Granted,
 ) -> Outcome {
-    let Registration { tenant, user, sender, .. } = *registration;
+    let Registration { tenant, user, role, .. } = *registration;
     location.update(&tenant.id, user.as_bytes(), now, upkeep, |draft| {
         let outcome = change(draft, registration, now);
         if matches!(outcome, Outcome::Granted { .. } | Outcome::Repeated) {
-            draft.bindings().iter().for_each(|binding| granted.list(binding, sender, now));
+            draft.bindings().iter().for_each(|binding| granted.list(binding, role, now));
         }
         outcome
     })
@@ -225,13 +225,13 @@ fn remove_all(
     if is_repeated {
         return Outcome::Repeated;
     }
-    let sender = registration.sender;
-    for binding in draft.bindings().iter().filter(|binding| sender.owns(binding)) {
+    let role = registration.role;
+    for binding in draft.bindings().iter().filter(|binding| role.owns(binding)) {
         if !matches!(stamp.against(binding), Age::Newer) {
             return Outcome::Refused(Refused::OldCSeq);
         }
     }
-    let removed = draft.retain(|binding| !sender.owns(binding));
+    let removed = draft.retain(|binding| !role.owns(binding));
     Outcome::Granted { added: 0, refreshed: 0, removed }
 }
 
@@ -243,18 +243,18 @@ fn update_each(
     mut is_repeated: bool,
     now: Mono,
 ) -> Outcome {
-    let sender = registration.sender;
+    let role = registration.role;
     let mut places = SmallVec::<[Option<usize>; 2]>::new();
     let mut is_old = false;
     for contact in wanted {
-        let is_bound = |binding: &Binding<'_>| sender.owns(binding) && *binding.uri == *contact.uri;
+        let is_bound = |binding: &Binding<'_>| role.owns(binding) && *binding.uri == *contact.uri;
         if !draft.bindings().iter().any(is_bound)
             && let Err(refused) = contact.vet(registration.register, registration.tenant)
         {
             return Outcome::Refused(refused);
         }
         let place = draft.bindings().iter().position(|binding| {
-            sender.owns(binding) && contact.is_same(&binding.uri, &binding.instance, binding.reg_id)
+            role.owns(binding) && contact.is_same(&binding.uri, &binding.instance, binding.reg_id)
         });
         match place.map(|place| stamp.against(&draft.bindings()[place])) {
             Some(Age::Same) => is_repeated = true,
@@ -275,14 +275,14 @@ fn update_each(
     let added = pairs().filter(|(contact, place)| place.is_none() && contact.seconds > 0).count();
     let mut yielding = SmallVec::<[usize; 2]>::new();
     if added > 0 {
-        let own_max = match sender {
-            Sender::Ordinary => registration.own_max,
+        let own_max = match role {
+            Role::Ordinary => registration.own_max,
             _ => OwnMax { phones: CONTACTS_PER_AOR_MAX, contacts: CONTACTS_PER_AOR_MAX },
         };
         let is_full = |yielding: &[usize]| {
             let stay = draft.bindings().iter().enumerate();
             let stay = stay.filter(|(place, _)| !is_removed(*place) && !yielding.contains(place));
-            let own = stay.clone().filter(|(_, binding)| sender.owns(binding));
+            let own = stay.clone().filter(|(_, binding)| role.owns(binding));
             let come = pairs().filter(|(contact, place)| place.is_none() && contact.seconds > 0);
             let instances = own.map(|(_, binding)| &*binding.instance);
             let phones = phones(instances.clone().chain(come.map(|(contact, _)| contact.instance())));
@@ -297,7 +297,7 @@ fn update_each(
         let mut left_behind = bindings.filter(|(place, binding)| {
             let here = registration.register.flow.remote.ip();
             let left = binding.flow.is_none_or(|old| old.remote.ip() == here);
-            sender.owns(binding) && left && !is_named(*place)
+            role.owns(binding) && left && !is_named(*place)
         });
         while is_full(&yielding) {
             let Some((place, _)) = left_behind.next() else { return Outcome::Refused(Refused::TooMany) };
@@ -326,7 +326,7 @@ fn update_each(
         debug_assert!(fits, "room and lengths were checked");
     }
     if added + refreshed > 0 {
-        draft.set_device_account(sender == Sender::Device);
+        draft.set_device_account(role == Role::Device);
     }
     Outcome::Granted { added, refreshed, removed }
 }
@@ -366,7 +366,7 @@ impl Wanted<'_> {
             cseq: stamp.cseq,
             branch: stamp.branch,
             flow: Some(registration.register.flow),
-            holder: registration.sender.holder(),
+            holder: registration.role.holder(),
         }
     }
 }

@@ -14,7 +14,7 @@ struct Desk {
     location: Location,
     upkeep: Upkeep,
     tenant: Tenant,
-    sender: Sender,
+    role: Role,
     flow: Flow,
     proof: Option<Proof>,
     own_max: OwnMax,
@@ -31,12 +31,12 @@ fn tenant(third_party_contacts: bool) -> Tenant {
 }
 
 impl Desk {
-    fn new(sender: Sender) -> Self {
+    fn new(role: Role) -> Self {
         Self {
             location: Location::new([5; 16]),
             upkeep: Upkeep::new(WorkerId(0), false),
             tenant: tenant(false),
-            sender,
+            role,
             flow: udp(5060),
             proof: None,
             own_max: OwnMax { phones: 2, contacts: 7 },
@@ -46,7 +46,7 @@ impl Desk {
     }
 
     fn ordinary() -> Self {
-        Self::new(Sender::Ordinary)
+        Self::new(Role::Ordinary)
     }
 
     /// Sends a REGISTER with these header lines; Call-ID and CSeq stand for its branch, too.
@@ -64,7 +64,7 @@ impl Desk {
             register: &register,
             tenant: &self.tenant,
             user: "1001",
-            sender: self.sender,
+            role: self.role,
             proof: self.proof,
             is_believed: false,
             print,
@@ -99,7 +99,7 @@ impl Desk {
     /// What a 200 lists now.
     fn answer(&self) -> Vec<String> {
         let mut granted = Granted::default();
-        granted.list_all(&self.location, ("demo", "1001"), self.sender, self.now);
+        granted.list_all(&self.location, ("demo", "1001"), self.role, self.now);
         answer(&granted)
     }
 
@@ -143,7 +143,7 @@ fn message(call_id: &str, cseq: u32, lines: &str) -> Vec<u8> {
 /// One REGISTER of a random history.
 #[derive(Clone, Debug)]
 struct Step {
-    sender: Sender,
+    role: Role,
     port: u16,
     proof: Option<(u64, u32)>,
     call_id: bool,
@@ -153,12 +153,12 @@ struct Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let holder = |device, epoch| Sender::Holder(Holder { device, epoch });
-    let sender = prop::sample::select(vec![
-        Sender::Device,
-        Sender::Ordinary,
-        Sender::Ordinary,
-        Sender::Ordinary,
+    let holder = |device, epoch| Role::Holder(Holder { device, epoch });
+    let role = prop::sample::select(vec![
+        Role::Device,
+        Role::Ordinary,
+        Role::Ordinary,
+        Role::Ordinary,
         holder(1, 1),
         holder(1, 2),
     ]);
@@ -177,9 +177,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     ]);
     let lines = (host, tail).prop_map(|(host, tail)| format!("Contact: <sip:1001@{host}>{tail}\r\n"));
     let proof = prop::option::of((1_u64..3, 1_u32..80));
-    let step = (sender, 6000_u16..6002, proof, prop::bool::weighted(0.9), 1_u32..9, lines, 0_u64..90_000);
-    let step = step.prop_map(|(sender, port, proof, call_id, cseq, lines, milliseconds)| Step {
-        sender,
+    let step = (role, 6000_u16..6002, proof, prop::bool::weighted(0.9), 1_u32..9, lines, 0_u64..90_000);
+    let step = step.prop_map(|(role, port, proof, call_id, cseq, lines, milliseconds)| Step {
+        role,
         port,
         proof,
         call_id,
@@ -200,7 +200,7 @@ proptest! {
         for step in steps {
             cseq += step.cseq.saturating_sub(2);
             let seen = desks.each_mut().map(|desk| {
-                (desk.sender, desk.flow, desk.proof) = (step.sender, udp(step.port), None);
+                (desk.role, desk.flow, desk.proof) = (step.role, udp(step.port), None);
                 desk.now = desk.now + Duration::from_millis(step.milliseconds);
                 if let Some((nonce, count)) = step.proof {
                     desk.proved(nonce, count);
@@ -387,7 +387,7 @@ fn the_proof_of_a_refused_request_serves_for_no_other() {
 }
 
 #[test]
-fn the_star_stands_alone_and_removes_everything_of_its_sender() {
+fn the_star_stands_alone_and_removes_everything_of_its_role() {
     let mut desk = Desk::ordinary();
     desk.send("a", 1, A);
     desk.send("b", 1, B);
@@ -408,18 +408,18 @@ fn the_star_stands_alone_and_removes_everything_of_its_sender() {
 }
 
 #[test]
-fn each_sender_sees_and_touches_its_own() {
-    let holder = |device, epoch| Sender::Holder(Holder { device, epoch });
+fn each_role_sees_and_touches_its_own() {
+    let holder = |device, epoch| Role::Holder(Holder { device, epoch });
     let mut desk = Desk::ordinary();
     desk.send("own", 1, A);
-    desk.sender = holder(1, 7);
+    desk.role = holder(1, 7);
     assert_eq!(desk.send("one", 1, A), granted(1, 0, 0));
-    desk.sender = holder(2, 8);
+    desk.role = holder(2, 8);
     assert_eq!(desk.send("two", 1, B), granted(1, 0, 0));
 
     assert_eq!(desk.answer(), ["<sip:1001@10.0.0.2:5060>;expires=600"]);
     assert_eq!(desk.send("two", 2, "Contact: *\r\nExpires: 0\r\n"), granted(0, 0, 1));
-    desk.sender = Sender::Ordinary;
+    desk.role = Role::Ordinary;
     assert_eq!(desk.answer(), ["<sip:1001@10.0.0.1:5060>;expires=600"]);
     assert_eq!(desk.send("own", 2, "Contact: *\r\nExpires: 0\r\n"), granted(0, 0, 1));
 
@@ -427,7 +427,7 @@ fn each_sender_sees_and_touches_its_own() {
     assert_eq!(left.len(), 1);
     assert_eq!(left[0].holder, Some(Holder { device: 1, epoch: 7 }));
     // The same device in a later seat takes its binding over.
-    desk.sender = holder(1, 9);
+    desk.role = holder(1, 9);
     assert_eq!(desk.send("one", 2, A), granted(0, 1, 0));
     assert_eq!(desk.contacts()[0].holder, Some(Holder { device: 1, epoch: 9 }));
 }
@@ -462,7 +462,7 @@ fn contacts_are_bounded() {
         format!("Contact: {}\r\n", contacts.collect::<Vec<_>>().join(", "))
     };
     assert_eq!(desk.send("d", 1, &many(1000)), refused(Refused::TooMany));
-    let mut device = Desk::new(Sender::Device);
+    let mut device = Desk::new(Role::Device);
     assert_eq!(device.send("d", 1, &many(8)), granted(8, 0, 0));
     assert_eq!(device.send("e", 1, &many(9)), refused(Refused::TooMany));
     assert_eq!(device.send("e", 2, "Contact: <sip:1001@10.0.0.9>\r\n"), granted(1, 0, 1));
@@ -554,7 +554,7 @@ fn what_is_no_contact_is_refused() {
 
 #[test]
 fn a_device_is_learned_from_its_own_registers() {
-    let mut desk = Desk::new(Sender::Device);
+    let mut desk = Desk::new(Role::Device);
     desk.flow = Flow { connection: Some(ConnectionId::new(WorkerId(0), 1, 1)), ..udp(5060) };
     let lines = "Contact: <sip:1001@10.0.0.1>;+sip.instance=\"<urn:uuid:1>\"\r\n";
 
