@@ -18,6 +18,7 @@ use crate::backend::store::{ChosenPins, chosen_pins};
 use crate::config::{self, Loaded};
 use crate::control::client::{AskError, Client};
 use crate::instant;
+use crate::reasons;
 
 /// What the token of the control API is taken from.
 const TOKEN_VARIABLE: &str = "HOTDESK_TOKEN";
@@ -218,7 +219,7 @@ fn print_chosen_pins(loaded: &Loaded) {
             return println!("PINs chosen at phones: an edge has the store open, ask it: GET /v1/pins");
         }
         ChosenPins::Unreadable(error) => {
-            return println!("PINs chosen at phones: the store cannot be read: {error}");
+            return println!("PINs chosen at phones: the store cannot be read: {}", reasons::of(&error));
         }
     };
     for (extension, pin) in pins {

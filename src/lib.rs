@@ -11,6 +11,7 @@ pub mod media;
 pub mod panics;
 #[cfg(feature = "planted-faults")]
 mod planted;
+pub mod reasons;
 pub mod server;
 pub mod telemetry;
 pub mod transport;

@@ -11,6 +11,7 @@ use hotdesk::backend::pin::key;
 use hotdesk::cli::{self, Cli, Command, HashPinError};
 use hotdesk::config;
 use hotdesk::panics;
+use hotdesk::reasons;
 use hotdesk::server::Edge;
 use hotdesk::server::shutdown::Signals;
 use hotdesk::telemetry::log;
@@ -49,7 +50,7 @@ fn print(stored: Result<String, HashPinError>) -> ExitCode {
 }
 
 fn failed(error: &dyn std::error::Error) -> ExitCode {
-    eprintln!("hotdesk: {}", reasons(error));
+    eprintln!("hotdesk: {}", reasons::of(error));
     ExitCode::FAILURE
 }
 
@@ -85,16 +86,8 @@ fn run(file: &Path) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            error!(reason = %reasons(&error), "cannot start");
+            error!(reason = %reasons::of(&error), "cannot start");
             ExitCode::FAILURE
         }
     }
-}
-
-/// An error and what caused it, in one line.
-fn reasons(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }

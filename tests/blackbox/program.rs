@@ -43,6 +43,20 @@ fn check_shows_every_error_of_a_broken_file_at_once() {
 }
 
 #[test]
+fn check_says_why_the_store_cannot_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("edge.toml");
+    fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/configs/quickstart.toml"), &file).unwrap();
+    fs::create_dir(dir.path().join("var")).unwrap();
+    fs::write(dir.path().join("var/hotdesk.db"), "no database").unwrap();
+
+    let checked = hotdesk(&["check", file.to_str().unwrap()], "");
+
+    let said = String::from_utf8(checked.stdout).unwrap();
+    assert!(said.contains("the store cannot be read: the database failed: "), "{said}");
+}
+
+#[test]
 fn a_broken_or_missing_file_is_not_run() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("edge.toml");

@@ -19,6 +19,7 @@ use super::flood::Flood;
 use super::queue::{Behind, Places, Queue, Save, now, wall};
 use super::steady::SteadyClock;
 use super::{Entry, Note, Retention, Row, SaveError, Store, Trail};
+use crate::reasons;
 
 /// Between two tries of a store that is away.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -253,7 +254,7 @@ impl Keeper {
             Ok(more) => self.trim_at = now() + if more { TRIM_STEP_DELAY } else { TRIM_EVERY },
             Err(error) => {
                 self.trim_at = now() + FOLD_RETRY_DELAY;
-                warn!(reason = %reasons(&error), "the audit trail cannot be trimmed and grows until it can");
+                warn!(reason = %reasons::of(&error), "the audit trail cannot be trimmed and grows until it can");
                 if let Err(error) = self.store.recover() {
                     self.fail(&error);
                 } else {
@@ -281,7 +282,7 @@ impl Keeper {
         });
         if self.told.replace(now()).is_none() {
             error!(
-                reason = %reasons(error),
+                reason = %reasons::of(error),
                 "the store takes nothing: calls and seats go on from memory, new log-ins are refused"
             );
         }
@@ -313,7 +314,7 @@ impl Keeper {
             }
             Err(error) => {
                 self.fold_from = now + FOLD_RETRY_DELAY;
-                warn!(reason = %reasons(&error), "the journal cannot be folded and grows until it can");
+                warn!(reason = %reasons::of(&error), "the journal cannot be folded and grows until it can");
                 if let Err(error) = self.store.recover() {
                     self.fail(&error);
                 } else {
@@ -342,18 +343,6 @@ impl Drop for Keeper {
 /// How long the store rests after a group of `count` that `took` so long.
 fn rest_after(count: usize, took: Duration) -> Duration {
     if count < GROUP_BUSY { Duration::ZERO } else { (took * REST).min(REST_MAX) }
-}
-
-/// An error and all that caused it, in one line.
-fn reasons(error: &SaveError) -> String {
-    let mut line = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        line.push_str(": ");
-        line.push_str(&error.to_string());
-        cause = error.source();
-    }
-    line
 }
 
 #[cfg(test)]
