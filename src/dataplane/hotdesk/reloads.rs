@@ -33,8 +33,8 @@ pub struct DeferredEnd {
 impl DeferredEnd {
     /// True if nothing else knows that the seat is to end: such an end is kept in the store. What the clock ends it ends again
     /// after a restart, and so does the configuration for who is not in it any more; that a PIN was another before nobody
-    /// knows then. A phone that has un-registered may be back by then, and
-    /// un-registers once more if it is not to be (OUT-18).
+    /// knows then. Of a phone that has un-registered nobody would know then whether it was back before everything went down,
+    /// and a reboot is no log-out (OUT-18): it un-registers once more if its person is to leave.
     pub fn is_kept(&self) -> bool {
         matches!(self.cause, Cause::Forced | Cause::LogOut | Cause::PinChanged)
             && self.surface != Surface::Native
