@@ -365,7 +365,8 @@ impl Connection {
     }
 
     fn end_of_stream(&mut self, now: Mono) -> Reading {
-        if self.state == State::Open && !self.flow.connection.is_some_and(ConnectionId::is_opened) {
+        let is_accepted = !self.flow.connection.is_some_and(ConnectionId::is_opened);
+        if self.state == State::Open && is_accepted && !self.is_half_open() {
             // RFC 9293 §3.6: the peer may still read, so what is under way is still answered.
             self.state = State::HalfClosed { since: now };
             self.stream = Stream::new();

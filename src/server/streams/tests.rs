@@ -155,6 +155,19 @@ fn a_connection_is_lost_once_however_it_ends() {
 }
 
 #[test]
+fn a_peer_that_finishes_before_its_handshake_is_gone() {
+    run(async {
+        let mut desk = Desk::new(10, 10);
+        let (mut phone, id) = desk.connect_tls(NOW).await;
+
+        phone.shutdown().await.unwrap();
+        desk.drive(NOW, id.unwrap()).await;
+
+        assert_eq!((desk.streams.len(), desk.streams.half_open.taken()), (0, 0));
+    });
+}
+
+#[test]
 fn what_is_sent_to_a_connection_of_before_is_lost() {
     run(async {
         let mut desk = Desk::new(10, 10);
