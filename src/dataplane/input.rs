@@ -54,6 +54,13 @@ pub enum Input<'a> {
         /// Which.
         flow: Flow,
     },
+    /// Whoever is at the far end of a connection has ended that side of it: nothing more comes from there, and what was asked is
+    /// still answered. Of a connection of this worker, or of one of another on which this one has sent; said again whenever
+    /// something was sent there since.
+    Finished {
+        /// Which.
+        flow: Flow,
+    },
     /// A connection of this worker that could not be opened: it was refused, or nobody answered in time. Nothing of what was
     /// sent on it has left.
     Unopened {

@@ -167,13 +167,17 @@ impl Dataplane {
                     work.out.push(Output::Close(connection));
                 }
             }
-            Input::Lost { flow } | Input::Unopened { flow } => {
+            Input::Lost { flow } | Input::Unopened { flow } | Input::Finished { flow } => {
                 if matches!(input, Input::Unopened { .. }) {
                     work.ctx.avoid_streams(now.mono, flow.lasting());
                 }
                 work.ctx.tables.location.lose(&flow, now.mono, &mut work.ctx.upkeep);
                 work.ctx.peer_streams.lost(&flow);
-                work.transactions.lost(&flow, &mut self.events);
+                if matches!(input, Input::Finished { .. }) {
+                    work.transactions.finished(&flow, &mut self.events);
+                } else {
+                    work.transactions.lost(&flow, &mut self.events);
+                }
                 for event in std::mem::take(&mut self.events) {
                     rooms.on_event(&mut work, &event);
                 }

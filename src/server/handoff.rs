@@ -47,6 +47,8 @@ pub enum Handed {
     Close(ConnectionId),
     /// A connection of the handing worker on which the receiving one may have sent is gone.
     Lost(Flow),
+    /// Nothing more comes over such a connection.
+    Finished(Flow),
     /// What another worker's dataplane wants all to know.
     Tell(Notice),
 }

@@ -74,6 +74,8 @@ pub(super) struct Streams {
     times: Limits,
     /// Flows on which nothing can be sent any longer, and of which the dataplane has not heard.
     pub(super) lost: Vec<Flow>,
+    /// Those of which the peer has ended its side, and of which the dataplane has not heard, or has sent there since.
+    pub(super) finished: Vec<Flow>,
     /// Those to peers that never came to be.
     pub(super) unopened: Vec<Flow>,
     /// Whose TLS handshakes went on with a session of before, and of which the dataplane has not heard.
@@ -100,6 +102,7 @@ impl Streams {
             scratch: vec![0; SCRATCH_OCTETS].into_boxed_slice(),
             times,
             lost: Vec::new(),
+            finished: Vec::new(),
             unopened: Vec::new(),
             resumed: Vec::new(),
             begun: Vec::new(),
@@ -240,6 +243,7 @@ impl Streams {
         }
         match reading {
             Reading::Open => {}
+            Reading::Finished => self.finished.push(flow),
             Reading::Ended => self.remove(id, counters),
             Reading::Refused => {
                 counters.tls_refused += 1;
@@ -253,11 +257,16 @@ impl Streams {
         self.connections.find(id).is_some_and(|connection| connection.is_usable())
     }
 
-    /// Sends one message on a connection of this worker. One that is no more is lost again, so that whoever
-    /// still believes in it learns better.
+    /// Sends one message on a connection of this worker. One that is no more is lost again, and one whose peer has finished
+    /// has that said again, so that whoever still believes in it learns better.
     pub(super) fn send(&mut self, now: Mono, flow: Flow, octets: &[u8], counters: &mut Counters) {
         let Some(id) = flow.connection else { return };
-        let writing = self.connections.find(id).map(|connection| connection.send(now, octets));
+        let writing = self.connections.find(id).map(|connection| {
+            if connection.is_finished() {
+                self.finished.push(flow);
+            }
+            connection.send(now, octets)
+        });
         match writing {
             Some(Writing::Done | Writing::Waiting) => {}
             Some(Writing::Slow) => {

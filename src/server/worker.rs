@@ -91,8 +91,8 @@ pub(super) struct Worker {
     waits: Waits,
     pub(super) sender: Sender,
     pub(super) streams: Streams,
-    /// Connections of this worker on which others have sent: they are told when one is lost. It is in here until then, so
-    /// there are no more than connections.
+    /// Connections of this worker on which others have sent: they are told when nothing more comes over one, and when it is lost.
+    /// It is in here until then, so there are no more than connections.
     lent: HashSet<ConnectionId>,
     replies: HashMap<ReplyId, oneshot::Sender<Result<Done, Refusal>>>,
     next_reply: u64,
@@ -262,6 +262,7 @@ impl Worker {
                     Ok(())
                 }
                 Item::Handed(Handed::Lost(flow)) => self.guarded.handle(now, Input::Lost { flow }),
+                Item::Handed(Handed::Finished(flow)) => self.guarded.handle(now, Input::Finished { flow }),
                 Item::Handed(Handed::Tell(notice)) => self.guarded.handle(now, Input::Told(&notice)),
                 Item::Certain(certain) => self.take_certain(now, certain),
             };
@@ -316,8 +317,8 @@ impl Worker {
     /// Sends and does what the dataplane put out, tells it of connections lost on the way, publishes the counts. Ends
     /// the turn that began at `now`.
     fn settle(&mut self, now: Now) {
-        // Each turn but the first tells of a flow not told of before, so there are no more than connections.
-        let mut told: HashSet<Flow> = HashSet::new();
+        // Each turn but the first tells of a flow what was not told before, so there are no more than twice as many as connections.
+        let (mut told, mut told_finished) = (HashSet::new(), HashSet::new());
         loop {
             self.send_messages(now.mono);
             for output in self.guarded.outbox.take_outputs() {
@@ -328,8 +329,17 @@ impl Worker {
             unopened.retain(|flow| told.insert(*flow));
             let mut lost = std::mem::take(&mut self.streams.lost);
             lost.retain(|flow| told.insert(*flow));
-            if lost.is_empty() && unopened.is_empty() {
+            let mut finished = std::mem::take(&mut self.streams.finished);
+            finished.retain(|flow| told_finished.insert(*flow));
+            if lost.is_empty() && unopened.is_empty() && finished.is_empty() {
                 break;
+            }
+            for flow in finished {
+                if flow.connection.is_some_and(|connection| self.lent.contains(&connection)) {
+                    self.offer_to_others(|| Handed::Finished(flow));
+                }
+                let panicked = self.guarded.handle(now, Input::Finished { flow }).is_err();
+                self.forget_replies(usize::from(panicked));
             }
             for flow in unopened {
                 let panicked = self.guarded.handle(now, Input::Unopened { flow }).is_err();

@@ -162,6 +162,8 @@ enum State {
 pub enum Reading {
     /// Wait for more.
     Open,
+    /// The peer has ended its side: nothing more comes, and it can still be answered.
+    Finished,
     /// Close the connection: what the peer sends is no TLS to go on with, and it has been told so.
     Refused,
     /// The connection is over.
@@ -260,6 +262,11 @@ impl Connection {
     /// True while messages can be sent to the peer.
     pub fn is_usable(&self) -> bool {
         matches!(self.state, State::Opening { .. } | State::Open | State::HalfClosed { .. })
+    }
+
+    /// True once the peer has ended its side, while it can still be answered.
+    pub fn is_finished(&self) -> bool {
+        matches!(self.state, State::HalfClosed { .. })
     }
 
     /// How the TLS handshake went, if there is one and it is over.
@@ -371,7 +378,7 @@ impl Connection {
             self.state = State::HalfClosed { since: now };
             self.stream = Stream::new();
             self.begun = None;
-            Reading::Open
+            Reading::Finished
         } else {
             Reading::Ended
         }
@@ -453,7 +460,7 @@ impl Connection {
         if self.is_opening() {
             return Writing::Ended;
         }
-        let ended = matches!(self.state, State::HalfClosed { .. });
+        let ended = self.is_finished();
         if let Some(session) = &mut self.tls {
             let farewell = session.farewell();
             if self.put(now, &farewell) == Writing::Ended {

@@ -2,9 +2,11 @@
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
+use std::sync::Arc;
 
+use bench::certificates::{Authority, phone_believing};
 use bench::deadline::Deadline;
-use bench::phone::{Message, Transport, Wire};
+use bench::phone::{Message, Phone, Transport, Wire};
 
 use crate::edge::{Edge, PATIENCE, Plan, person};
 
@@ -124,6 +126,28 @@ fn a_request_is_answered_although_its_sender_has_finished() {
     wire.finish().unwrap();
 
     assert_eq!(receive(&mut wire).status(), Some(200));
+}
+
+#[test]
+fn a_phone_that_has_finished_is_given_up_at_once_ringing_or_not() {
+    let authority = Authority::new("us");
+    let plan = Plan { more: "[timers]\nno_answer_from_phone = \"32s\"\n", ..Plan::default() };
+    let edge = Edge::start(plan.with_tls(&authority.host(&["edge.example"]), ""));
+    let tls = Arc::new(phone_believing(authority.pem(), None));
+    let mut caller = edge.taken_desk(Transport::Udp, 1);
+
+    for wire in [open(&edge), edge.wire("edge.example", &tls).unwrap()] {
+        let mut phone = Phone::over(wire, person(2)).unwrap();
+        assert_eq!(phone.register(600).unwrap().status(), Some(200));
+        let mut ringing = caller.dial("1002").unwrap();
+        phone.rings().unwrap();
+
+        phone.wire().finish().unwrap();
+
+        assert_eq!(caller.outcome(&mut ringing).unwrap().status(), Some(480));
+        let mut again = caller.dial("1002").unwrap();
+        assert_eq!(caller.outcome(&mut again).unwrap().status(), Some(480));
+    }
 }
 
 #[test]

@@ -127,8 +127,8 @@ pub(crate) enum Event<O> {
         /// Whose.
         owner: O,
     },
-    /// The connection of a request without a final response is gone: as if a 503 had come. The transaction has
-    /// ended.
+    /// The connection of a request without a final response is gone, or nothing more comes over it: as if a 503 had come. The
+    /// transaction has ended.
     ClientLost {
         /// Which.
         client: ClientId,
@@ -232,8 +232,8 @@ impl<O: Copy> Transactions<O> {
         [self.servers.next(), self.clients.next()].into_iter().flatten().min()
     }
 
-    /// A connection is gone, and with it all transactions on it: what waited for its far end has failed.
-    pub(crate) fn lost(&mut self, flow: &Flow, events: &mut Vec<Event<O>>) {
+    /// Nothing more comes over a connection: what waited for its far end has failed.
+    pub(crate) fn finished(&mut self, flow: &Flow, events: &mut Vec<Event<O>>) {
         let Some(connection) = flow.connection else { return };
         while let Some((key, client)) = self.clients.remove_on(connection) {
             if !client.has_final() {
@@ -241,6 +241,12 @@ impl<O: Copy> Transactions<O> {
                 events.push(Event::ClientLost { client: ClientId(key), heard, owner: client.owner });
             }
         }
+    }
+
+    /// A connection is gone, and with it all transactions on it: nor can its far end be answered any more.
+    pub(crate) fn lost(&mut self, flow: &Flow, events: &mut Vec<Event<O>>) {
+        self.finished(flow, events);
+        let Some(connection) = flow.connection else { return };
         while let Some((key, server)) = self.servers.remove_on(connection) {
             self.forget(key, &server);
             if server.concerns_core() {

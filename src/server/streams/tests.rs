@@ -155,6 +155,41 @@ fn a_connection_is_lost_once_however_it_ends() {
 }
 
 #[test]
+fn a_peer_that_has_finished_is_told_of_whenever_something_is_sent_there_and_lost_in_the_end() {
+    run(async {
+        let mut desk = Desk::new(10, 10);
+        let (mut plain, one) = desk.connect(NOW).await;
+        let (mut secret, two) = desk.connect_tls(NOW).await;
+        let mut session = desk.shake_hands(NOW, &mut secret, two.unwrap()).await;
+        let ids = [one.unwrap(), two.unwrap()];
+
+        plain.shutdown().await.unwrap();
+        session.send_close_notify();
+        let mut farewell = Vec::new();
+        session.write_tls(&mut farewell).unwrap();
+        secret.write_all(&farewell).await.unwrap();
+        for id in ids {
+            desk.drive(NOW, id).await;
+        }
+
+        let told = std::mem::take(&mut desk.streams.finished);
+        assert_eq!(told.iter().map(|flow| flow.connection).collect::<Vec<_>>(), ids.map(Some));
+        for flow in &told {
+            desk.streams.send(NOW, *flow, OPTIONS, &mut desk.counters);
+        }
+        assert_eq!(desk.streams.finished, told);
+        let mut answer = vec![0; OPTIONS.len()];
+        plain.read_exact(&mut answer).await.unwrap();
+        assert_eq!((answer.as_slice(), desk.streams.lost.len()), (OPTIONS, 0));
+        for _ in 0..10 {
+            desk.streams.sweep(NOW + Duration::from_secs(33), &mut desk.counters);
+        }
+        desk.streams.lost.sort_by_key(|flow| flow.connection);
+        assert_eq!((desk.streams.lost.as_slice(), desk.streams.len()), (told.as_slice(), 0));
+    });
+}
+
+#[test]
 fn a_peer_that_finishes_before_its_handshake_is_gone() {
     run(async {
         let mut desk = Desk::new(10, 10);

@@ -80,9 +80,12 @@ fn who_has_ended_its_side_is_still_answered() {
         let mut seen = Vec::new();
         phone.write_all(OPTIONS).await.unwrap();
         phone.shutdown().await.unwrap();
-        while connection.interest().is_some() {
-            assert_eq!(drive(&mut connection, &mut seen).await, Reading::Open);
+        let mut reading = Reading::Open;
+        while reading == Reading::Open {
+            reading = drive(&mut connection, &mut seen).await;
         }
+
+        assert_eq!((reading, connection.is_finished()), (Reading::Finished, true));
 
         assert_eq!(connection.send(NOW, b"answer"), Writing::Done);
         assert_eq!(connection.close(NOW), Writing::Ended);

@@ -62,6 +62,7 @@ enum Parcel {
     Heard { worker: u8, call: u64, heard: Heard, of_play: Option<usize> },
     WriteBehind(Record),
     Unopened { flow: Flow },
+    Finished { worker: u8, flow: Flow },
 }
 
 /// An office with its edge, phones, wire, store and clock.
@@ -103,6 +104,8 @@ pub struct Office {
     phones: Vec<Phone>,
     /// Connections that the edge has opened to peers.
     opened: Vec<Flow>,
+    /// Connections of which the phone has ended its side.
+    finished: Vec<Flow>,
     names: BTreeMap<String, usize>,
     replies: BTreeMap<u64, Result<Done, Refusal>>,
     next_reply: u64,
@@ -149,6 +152,7 @@ impl Office {
             agenda: Agenda::new(),
             phones: Vec::new(),
             opened: Vec::new(),
+            finished: Vec::new(),
             names: BTreeMap::new(),
             replies: BTreeMap::new(),
             next_reply: 0,
@@ -249,6 +253,7 @@ impl Office {
                 let worker = flow_worker(flow).expect("a connection has a worker");
                 self.handle(worker, now, Input::Unopened { flow });
             }
+            Parcel::Finished { worker, flow } => self.handle(worker, now, Input::Finished { flow }),
             Parcel::Told { worker, notice } => self.handle(worker, now, Input::Told(&notice)),
             Parcel::Answered { worker, query, answer } => {
                 self.handle(worker, now, Input::Answered { query, answer });
@@ -298,6 +303,9 @@ impl Office {
             self.connect(*flow);
         }
         for (flow, bytes) in outbox.messages() {
+            if self.finished.contains(&flow) {
+                self.tell_finished(flow);
+            }
             for delay in self.quality.delays(&mut self.random, flow.is_reliable()) {
                 self.agenda.insert(self.clock + delay, Parcel::ToPhone { flow, bytes: bytes.to_vec() });
             }

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::{Office, TCP, TLS, UDP, seed_of};
+use super::{Office, Parcel, TCP, TLS, UDP, seed_of};
 use crate::flow::{ConnectionId, Flow, ListenerId, WorkerId};
 use crate::input::Input;
 use crate::random::Random;
@@ -120,6 +120,20 @@ impl Office {
         let flow = self[name].flow;
         self.break_connection(flow);
         self.settle();
+    }
+
+    /// A phone ends its side of its connection, and still hears what comes.
+    pub fn finish(&mut self, name: &str) {
+        let flow = self[name].flow;
+        self.finished.push(flow);
+        self.tell_finished(flow);
+        self.settle();
+    }
+
+    pub(super) fn tell_finished(&mut self, flow: Flow) {
+        for worker in 0..self.blueprint.workers {
+            self.agenda.insert(self.clock, Parcel::Finished { worker, flow });
+        }
     }
 
     pub(super) fn break_connection(&mut self, flow: Flow) {

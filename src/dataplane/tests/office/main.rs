@@ -10,6 +10,7 @@ mod emergency;
 mod ends;
 mod gateway_digest;
 mod gruu;
+mod half_closed;
 mod hostile;
 mod hoteling;
 mod last_desk;

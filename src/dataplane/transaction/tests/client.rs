@@ -272,6 +272,21 @@ fn a_lost_connection_fails_what_waits_on_it_at_once() {
 }
 
 #[test]
+fn what_waits_for_a_far_end_that_has_finished_fails_and_what_it_asked_is_still_answered() {
+    let mut layer = Layer::new();
+    let asked = layer.begin(stream(1), &request("INVITE", "z9hG4bK1", ""), 1);
+    let (ringing, _) = layer.send(stream(1), "INVITE", 2, None);
+    layer.send(stream(2), "INVITE", 3, None);
+    layer.sent();
+
+    layer.transactions.finished(&stream(1), &mut layer.events);
+    layer.respond(asked, 486);
+
+    assert_eq!(layer.events(), [Event::ClientLost { client: ringing, heard: false, owner: 2 }]);
+    assert_eq!(layer.sent_words(), ["SIP/2.0 486 Answer"]);
+}
+
+#[test]
 fn a_full_table_sends_nothing() {
     let mut layer = Layer::bounded(Bounds { servers_max: 0, clients_max: 0 });
 

@@ -12,6 +12,7 @@ enum Step {
     Send { invite: bool, stream: bool, no_answer: bool },
     Response { client: u8, code: u16, method: Option<&'static str> },
     Cancel { client: u8 },
+    Finished,
     Lost { stream: bool },
     Configure { t1: u64 },
     Advance { milliseconds: u64 },
@@ -32,6 +33,7 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (any::<u8>(), code, prop::option::of(prop::sample::select(vec!["CANCEL", "INVITE", "BYE"])))
             .prop_map(|(client, code, method)| Step::Response { client, code, method }),
         2 => any::<u8>().prop_map(|client| Step::Cancel { client }),
+        1 => Just(Step::Finished),
         1 => any::<bool>().prop_map(|stream| Step::Lost { stream }),
         1 => (1..2000_u64).prop_map(|t1| Step::Configure { t1 }),
         4 => prop_oneof![0..10_u64, 100..5000_u64, 20_000..250_000_u64]
@@ -93,6 +95,7 @@ impl Play {
                 let Some((client, _)) = Self::pick(&self.clients, client) else { return };
                 layer.cancel(client);
             }
+            Step::Finished => layer.transactions.finished(&Self::flow(true), &mut layer.events),
             Step::Lost { stream } => layer.transactions.lost(&Self::flow(stream), &mut layer.events),
             Step::Configure { t1 } => {
                 let timers = Timers { t1: Duration::from_millis(t1), ..Timers::default() };
