@@ -494,6 +494,18 @@ mod tests {
     }
 
     #[test]
+    fn nobody_opens_what_is_longer_than_any_message_should_carry() {
+        let original = [b'o'; 4 * ORIGINAL_LENGTH_MAX];
+        let identity = Identity { extension: "1001", epoch: 42, original: &original };
+        let mut value = Vec::new();
+
+        ReturnPath { identity: Some(identity), ..path() }.seal(&keys(), [1; 12], &OFFERED, &mut value);
+
+        assert!(value.len() > PARAM_LENGTH_MAX);
+        assert!(open(&keys(), &value, CALL_ID).is_none());
+    }
+
+    #[test]
     fn an_old_key_still_opens_and_an_unknown_one_does_not() {
         let value = sealed();
 

@@ -113,6 +113,17 @@ mod tests {
     }
 
     #[test]
+    fn one_invite_makes_no_other_unknown() {
+        let attempts = Attempts::default();
+
+        for cseq in 0..1_000 {
+            attempts.sent(Mono(0), &invite(cseq), attempt(1));
+        }
+
+        assert!((0..1_000).all(|cseq| attempts.of(&invite(cseq)).is_some()));
+    }
+
+    #[test]
     fn an_invite_is_known_for_its_time_and_not_for_ever() {
         let attempts = Attempts::default();
         let at = |spans: u32| Mono(0) + LIFETIME * spans;

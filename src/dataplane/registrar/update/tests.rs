@@ -1,3 +1,5 @@
+mod bounds;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -521,8 +523,13 @@ fn a_contact_must_be_where_the_phone_may_think_it_is() {
         "sip:a@10.1.2.3",
         "sip:a@192.168.0.9:5062;transport=udp",
         "sip:a@100.100.0.1",
+        "sip:a@127.0.0.1",
+        "sip:a@169.254.7.8",
+        "sip:a@0.0.0.0",
         "sip:a@[fd00::1]",
         "sip:a@[fe80::1]",
+        "sip:a@[::1]",
+        "sip:a@[::]",
         "sip:a@df7jal23ls0d.invalid;transport=ws",
         "sip:a@phone.example",
         "sips:a@PHONE.example:5061",
@@ -530,7 +537,14 @@ fn a_contact_must_be_where_the_phone_may_think_it_is() {
         let outcome = Desk::ordinary().send("a", 1, &format!("Contact: <{near}>\r\n"));
         assert_eq!(outcome, granted(1, 0, 0), "{near}");
     }
-    for far in ["sip:a@198.51.100.1", "sip:a@[2001:db8::1]", "sip:bob@example.com", "sip:1002@demo.hotdesk"] {
+    for far in [
+        "sip:a@198.51.100.1",
+        "sip:a@100.0.0.1",
+        "sip:a@198.64.0.1",
+        "sip:a@[2001:db8::1]",
+        "sip:bob@example.com",
+        "sip:1002@demo.hotdesk",
+    ] {
         let mut desk = Desk::ordinary();
         let line = format!("Contact: <{far}>\r\n");
         assert_eq!(desk.send("a", 1, &line), refused(Refused::ForeignContact), "{far}");

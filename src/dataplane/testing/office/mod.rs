@@ -355,7 +355,10 @@ impl Office {
                     }
                 }
                 Output::Media(session, order) => self.obey(session, order),
-                Output::Reply(reply, result) => drop(self.replies.insert(reply.0, result)),
+                Output::Reply(reply, result) => {
+                    let earlier = self.replies.insert(reply.0, result);
+                    assert_eq!(earlier, None, "an order is answered once");
+                }
                 Output::Report(report) => self.reports.push(report),
             }
         }

@@ -143,6 +143,18 @@ fn an_emergency_call_is_told_with_its_place() {
 }
 
 #[test]
+fn emergency_call_of_an_ordinary_phone_is_told_with_its_person() {
+    let mut office = Office::new(SEED);
+    office.own_phone("soft-1", "1001");
+
+    office.call("soft-1", "112");
+
+    let event = last(&office);
+    assert_eq!((event.extension.as_deref(), event.device.as_deref()), (Some("1001"), None));
+    assert_eq!(event.extension_tenant, None, "it is that of the event");
+}
+
+#[test]
 fn details_of_a_call_for_help_that_nobody_knows_are_not_told() {
     let mut office = Office::with(SEED, |blueprint| blueprint.device("desk-1").room = "".into());
     office.plug_in("desk-1");

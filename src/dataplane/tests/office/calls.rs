@@ -535,3 +535,32 @@ fn what_ends_here_is_asked_for_with_401_and_what_is_passed_on_with_407() {
         assert_eq!(first, Some(expected), "{target}");
     }
 }
+
+#[test]
+fn call_may_be_transferred_by_either_phone_of_it() {
+    let mut office = three_desks();
+    office.log_in("1001", "desk-1");
+    office.log_in("1002", "desk-2");
+    let call = office.call("desk-1", "1002");
+    let there = office.last_call("desk-2");
+
+    for leg in [call, there] {
+        let outcome = office.ask_within(leg, "REFER", |refer| {
+            refer.add("Refer-To", "<sip:1003@demo.hotdesk>");
+        });
+        assert_eq!(outcome, Some(200));
+    }
+}
+
+#[test]
+fn call_that_came_through_another_proxy_is_no_loop() {
+    let mut office = three_desks();
+    office.log_in("1001", "desk-1");
+    office.log_in("1002", "desk-2");
+
+    let call = office.call_with("desk-1", "1002", |invite| {
+        invite.add("Via", "SIP/2.0/UDP 10.9.9.9;branch=z9hG4bKfarther");
+    });
+
+    assert_eq!(office.outcome(call), Some(200));
+}

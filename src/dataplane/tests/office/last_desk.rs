@@ -148,3 +148,19 @@ fn desk_that_is_switched_off_rings_for_nobody_and_a_restart_keeps_none() {
 
     assert_eq!(call(&mut office).1, Some(480));
 }
+
+#[test]
+fn desk_is_kept_for_nobody_who_has_the_number_later() {
+    let mut office = office();
+    office.log_out("desk-1");
+    let mut leaver = None;
+    office.reconfigure(|blueprint| {
+        let extensions = &mut blueprint.tenants[0].extensions;
+        let index = extensions.iter().position(|it| &*it.number == "1001").expect("there is one");
+        leaver = Some(extensions.remove(index));
+    });
+
+    office.reconfigure(|blueprint| blueprint.tenants[0].extensions.extend(leaver));
+
+    assert_eq!(call(&mut office).1, Some(480));
+}

@@ -6,6 +6,7 @@ mod attendant;
 mod audit;
 mod base_state;
 mod calls;
+mod counters;
 mod emergency;
 mod ends;
 mod gateway_digest;

@@ -2,9 +2,9 @@
 
 use dataplane::hotdesk::Surface;
 use dataplane::settings::{NativeIdentify, OnOccupied};
-use dataplane::testing::{Manner, Office};
+use dataplane::testing::{Manner, Office, StoreMood};
 
-use crate::{SEED, last_heard, seconds, three_desks};
+use crate::{SEED, gateway, last_heard, seconds, three_desks};
 
 #[test]
 fn register_of_an_extension_from_a_device_is_a_log_in() {
@@ -299,7 +299,7 @@ fn star_from_a_device_removes_its_own_and_from_an_ordinary_phone_never_the_seats
 #[test]
 fn seat_and_binding_wait_for_the_store_and_retransmissions_wait_with_them() {
     let mut office = three_desks();
-    office.store.mood = dataplane::testing::StoreMood::Holds;
+    office.store.mood = StoreMood::Holds;
 
     assert_eq!(office.native_log_in("desk-1", "1001"), None);
     office.advance(seconds(3));
@@ -506,4 +506,123 @@ fn a_certificate_stands_for_no_password() {
     assert_eq!(office.register("phone"), Some(401));
 
     assert_eq!(office.device_of("1001"), None);
+}
+
+#[test]
+fn question_for_what_is_bound_is_no_un_register() {
+    let mut office = three_desks();
+    office.native_log_in("desk-1", "1001");
+    office.log_in("1001", "desk-2");
+    assert_eq!(office.register("desk-1"), Some(403));
+
+    let asked = office.register_with("desk-1", |question| {
+        question.remove("Contact");
+    });
+
+    assert_eq!(asked, Some(200));
+    assert_eq!(office.register("desk-1"), Some(403), "the mark stays");
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-2"));
+}
+
+#[test]
+fn wizard_that_requires_what_the_edge_knows_gets_in() {
+    let mut office = three_desks();
+    office.switch_account("desk-1", "1001");
+
+    let outcome = office.register_with("desk-1", |register| {
+        register.add("Require", "outbound");
+    });
+
+    assert_eq!(outcome, Some(200));
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
+}
+
+#[test]
+fn wizard_waits_for_another_change_that_is_under_way() {
+    let mut office = three_desks();
+    office.store.mood = StoreMood::Holds;
+    office.call("desk-2", "*11*1001*7738");
+
+    assert_eq!(office.native_log_in("desk-1", "1001"), None);
+    office.release_store();
+
+    let answers = office["desk-1"].responses_to("REGISTER");
+    assert_eq!(answers.last().and_then(|answer| answer.status()), Some(200));
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"), "who came last sits");
+}
+
+#[test]
+fn wizard_is_told_to_come_again_in_an_overload() {
+    let mut office = three_desks();
+    office.let_wait(seconds(1), seconds(1));
+
+    assert_eq!(office.native_log_in("desk-1", "1001"), Some(503));
+
+    assert_eq!(office.device_of("1001"), None);
+}
+
+/// A native phone without an account of its own, over a connection.
+fn phone_of_one_account() -> Office {
+    let mut office = Office::new(SEED);
+    office.plug_in_stream("desk-1").plug_in("desk-2").own_phone("soft-2", "1002");
+    office["desk-1"].show_instance("urn:uuid:00000000-0000-1000-8000-001122334451");
+    office.register("desk-1");
+    office.unregister("desk-1");
+    assert_eq!(office.native_log_in("desk-1", "1001"), Some(200));
+    office
+}
+
+#[test]
+fn loser_without_an_account_of_its_own_is_told_by_what_it_loses() {
+    let mut office = phone_of_one_account();
+
+    office.log_in("1001", "desk-2");
+
+    assert_eq!(office["desk-1"].reloads(), 1);
+    assert_eq!(office.tables().location.contacts("demo", b"1001", office.clock()).len(), 0);
+}
+
+#[test]
+fn loser_in_a_call_is_told_nothing_and_keeps_what_it_registered() {
+    let mut office = phone_of_one_account();
+    let call = office.call("desk-1", "1002");
+    assert_eq!(office.outcome(call), Some(200));
+
+    office.log_in("1001", "desk-2");
+
+    assert_eq!(office["desk-1"].reloads(), 0);
+    assert_eq!(office.tables().location.contacts("demo", b"1001", office.clock()).len(), 1);
+    assert_eq!(office.ask_within(call, "INFO", |_| {}), Some(200));
+}
+
+#[test]
+fn dialled_log_out_takes_away_what_the_wizard_registered() {
+    let mut office = three_desks();
+    office.native_log_in("desk-1", "1001");
+    office.switch_account("desk-1", "desk-1");
+
+    assert_eq!(office.log_out("desk-1"), Some(200));
+
+    assert_eq!(office.tables().location.contacts("demo", b"1001", office.clock()).len(), 0);
+}
+
+#[test]
+fn phone_that_comes_back_while_an_emergency_call_holds_its_seat_keeps_it() {
+    let mut office = Office::with(SEED, |blueprint| {
+        blueprint.tenants[0].emergency.routes = vec![gateway("psap", 112)];
+    });
+    office.peer("psap", "198.51.100.112:5060").plug_in("desk-1");
+    office.native_log_in("desk-1", "1001");
+    let help = office.call("desk-1", "112");
+    office.hang_up(help);
+
+    assert_eq!(office.unregister("desk-1"), Some(200));
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"), "it is held");
+    assert_eq!(office.register("desk-1"), Some(200));
+    for _ in 0..30 {
+        office.advance(seconds(250));
+        assert_eq!(office.register("desk-1"), Some(200));
+    }
+
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
 }

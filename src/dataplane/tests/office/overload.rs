@@ -110,6 +110,7 @@ fn full_table_has_room_for_what_ends_calls_and_for_help() {
     assert_eq!([second, third].map(|call| office.outcome(call)), [Some(200), Some(503)]);
     assert_eq!((log_in, office.outcome(help)), (Some(603), Some(200)));
     assert_eq!((office["desk-1"].up(), office["desk-2"].up()), (1, 1), "the BYE found room");
+    assert_eq!(office.counters().tables_full, 1, "the third call");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use dataplane::audit::{Event, Kind};
 use dataplane::input::Command;
 use dataplane::output::{Done, Report};
-use dataplane::query::FALLBACK_PIN;
+use dataplane::query::{FALLBACK_PIN, Pin};
 use dataplane::refusal::Refusal;
 use dataplane::testing::{Office, pin_hash};
 
@@ -236,4 +236,55 @@ fn lock_of_an_ordinary_phone_is_listed_and_lifted() {
 
     assert_eq!(listed(&office), []);
     assert_ne!(dial(&mut office, "soft-2", "*12*1001*7738").0, Some(603));
+}
+
+#[test]
+fn too_simple_a_pin_proves_nobody_who_gave_that_of_all_who_have_none() {
+    let mut office = desks();
+    office.pins.fallback = Some("8080");
+    let call = office.talk("desk-1", "*11*1003");
+    for entry in ["8080#", "1003#", "1003#"] {
+        office.press(entry);
+    }
+    assert!(office.said().0.contains("pin-too-simple"), "{:?}", office.said());
+    office.hang_up(call);
+
+    for rest in [0, 0, 0, 31, 61, 121] {
+        office.advance(seconds(rest));
+        for device in ["desk-2", "desk-3"] {
+            dial(&mut office, device, "*11*1003*0000");
+        }
+    }
+
+    assert_eq!(dial(&mut office, "desk-1", "*11*1003*8080").0, Some(603), "the phone is nobody's own");
+}
+
+#[test]
+fn many_wrong_pins_of_one_address_raise_one_alarm() {
+    let mut office = desks();
+
+    let desks = ["desk-1", "desk-2", "desk-3"];
+    for (desk, port) in desks.into_iter().zip(5060..) {
+        office.seen_at(desk, &format!("203.0.113.200:{port}"));
+        assert_eq!(office.register(desk), Some(200));
+    }
+    for number in 0..30 {
+        dial(&mut office, desks[number % 3], &format!("*11*{}*0000", 1001 + number));
+        office.advance(seconds(15));
+    }
+
+    let alarms = events(&office, Kind::LockOut).into_iter().filter(|event| *event.reason == *"source-alarm");
+    assert_eq!(alarms.count(), 1);
+    assert_eq!(office.counters().pin_alarms, 1);
+}
+
+#[test]
+fn longest_pin_opens_what_it_is_for() {
+    let pin = "1234567890".repeat(7)[..Pin::LENGTH_MAX].to_owned();
+    let mut office = Office::with(SEED, |blueprint| blueprint.extension("1001").pin = Some(pin_hash(&pin)));
+    office.plug_in("desk-1");
+
+    assert_eq!(dial(&mut office, "desk-1", &format!("*11*1001*{pin}0")).0, Some(403));
+    assert_eq!(office.counters().pins_wrong, 0, "what is longer is none");
+    assert_eq!(dial(&mut office, "desk-1", &format!("*11*1001*{pin}")).0, Some(200));
 }

@@ -97,6 +97,17 @@ fn protected_accounts_are_neither_the_old_nor_the_new_side_of_a_swap() {
 }
 
 #[test]
+fn seat_of_a_protected_account_ends_with_the_account() {
+    let mut office = office_that(|it| it.extension("1001").protected = true);
+    order(&mut office, "1001", "desk-1", false).unwrap();
+
+    office.reconfigure(|it| it.extension("1001").enabled = false);
+    office.advance(seconds(2));
+
+    assert_eq!(office.seat_at("desk-1"), None);
+}
+
+#[test]
 fn device_in_use_is_taken_over_refused_or_asked_for() {
     for (policy, taken) in
         [(OnOccupied::TakeOver, true), (OnOccupied::Refuse, false), (OnOccupied::Ask, false)]

@@ -215,6 +215,9 @@ fn ordinary_phones_are_bounded_by_own_phones_max() {
     office.reconfigure(|blueprint| blueprint.extension("1002").own_phones_max = 0);
     office.unbox("soft-4", "1002");
     assert_eq!(office.register("soft-4"), Some(403));
+    office.reconfigure(|blueprint| blueprint.extension("1001").own_phones_max = 0);
+    assert_eq!(office.register("soft-1"), Some(403), "nor is one that is bound refreshed");
+    assert_eq!(office.unregister("soft-1"), Some(200));
 }
 
 #[test]
@@ -258,6 +261,7 @@ fn keep_alives_are_answered() {
     office["desk-1"].forget();
 
     office.throw("desk-1", b"\r\n\r\n");
+    office.throw("desk-1", b"\x00\x01\x00\x00\x21\x12\xa4\x42transaction!");
 
-    assert_eq!(office.counters().keep_alives, 1);
+    assert_eq!(office.counters().keep_alives, 2);
 }

@@ -199,6 +199,11 @@ fn peer_reaches_no_extension_code_emergency_or_route_and_others_reach_nothing() 
         assert_eq!(outcome(&mut office, stranger, "+12125551001"), Some(407), "{stranger}");
     }
     assert_eq!(office.ask("first", "MESSAGE", "+12125551001", |_| {}), Some(407));
+    assert_eq!(office.ask("desk-1", "MESSAGE", "02125557000", |_| {}), Some(404), "only calls go outside");
+    let relayed = office.call_with("first", "+12125551001", |invite| {
+        invite.add("Route", "<sip:elsewhere.example;lr>");
+    });
+    assert_eq!(office.outcome(relayed), Some(403));
     assert_eq!(office.device_of("1002"), None);
     assert!(office["second"].heard().is_empty());
 }

@@ -24,11 +24,16 @@ fn sweep(count: u32) -> impl Iterator<Item = Vec<u8>> {
     (0..count).map(|number| register(&format!("{}", 5000 + number), number, "Yealink"))
 }
 
-/// The same as a call for help.
-fn help(number: u32) -> Vec<u8> {
-    let register = String::from_utf8(register("1001", number, "Yealink")).expect("text");
-    let invite = register.replace("REGISTER sip:demo.hotdesk", "INVITE sip:112@demo.hotdesk");
+/// The same as a call of `user` to somebody.
+fn invite(user: &str, called: &str, number: u32, user_agent: &str) -> Vec<u8> {
+    let register = String::from_utf8(register(user, number, user_agent)).expect("text");
+    let invite = register.replace("REGISTER sip:demo.hotdesk", &format!("INVITE sip:{called}@demo.hotdesk"));
+    let invite = invite.replace(&format!("To: <sip:{user}@"), &format!("To: <sip:{called}@"));
     invite.replace("1 REGISTER", "1 INVITE").into_bytes()
+}
+
+fn help(number: u32) -> Vec<u8> {
+    invite("1001", "112", number, "Yealink")
 }
 
 /// What `peer` is asked for when it sends `question`.
@@ -93,6 +98,8 @@ fn known_scanner_is_not_answered_once_and_over_a_connection_not_heard_again() {
 
     assert!(["tool", "stream", "other-port"].iter().all(|name| office[*name].heard().is_empty()));
     assert_eq!(bans(&office), [("198.51.100.66".to_owned(), None, Offence::Scanner)]);
+    let counters = office.counters();
+    assert_eq!((counters.slowed, counters.bans), (1, 1));
     let shown = office.tables().bans.list(office.now().mono);
     assert_eq!((shown.len(), shown[0].until.since(office.now().mono) > seconds(590)), (1, true));
 }
@@ -369,4 +376,114 @@ fn ban_for_what_came_in_datagrams_is_of_no_connection() {
     office.throw("tool", &register("100", 2, "friendly-scanner"));
     office.throw("stranger", &register("1001", 3, "Yealink"));
     assert!(office["stranger"].heard().is_empty(), "whoever scans over a connection is there");
+}
+
+#[test]
+fn scanner_that_calls_is_one_too() {
+    let mut office = three_desks();
+    office.unbox("tool", "1001").over_tls("tool", "sip").seen_at("tool", "198.51.100.66:6000");
+
+    office.throw("tool", &invite("100", "101", 1, "friendly-scanner"));
+
+    assert!(office["tool"].heard().is_empty());
+    assert_eq!(bans(&office), [("198.51.100.66".to_owned(), None, Offence::Scanner)]);
+}
+
+#[test]
+fn sweep_by_calls_is_told_by_who_calls_and_not_by_who_is_called() {
+    let as_many: fn(u32) -> Vec<u8> =
+        |number| invite(&format!("{}", 5000 + number), "1001", number, "Yealink");
+    let to_many: fn(u32) -> Vec<u8> =
+        |number| invite("1001", &format!("{}", 5000 + number), number, "Yealink");
+    let for_help: fn(u32) -> Vec<u8> =
+        |number| invite(&format!("{}", 5000 + number), "112", number, "Yealink");
+    for (call, is_sweep) in [(as_many, true), (to_many, false), (for_help, false)] {
+        let mut office = three_desks();
+        office.unbox("tool", "1001").over_tls("tool", "sip").seen_at("tool", "198.51.100.66:6000");
+
+        for number in 0..60 {
+            office.throw("tool", &call(number));
+            office.advance(seconds(1));
+        }
+
+        let ban = ("198.51.100.66".to_owned(), None, Offence::Sweep);
+        assert_eq!(bans(&office), Vec::from_iter(is_sweep.then_some(ban)));
+        let asked = office["tool"].responses_to("INVITE").len();
+        assert_eq!(asked == 60, !is_sweep, "{asked}");
+    }
+}
+
+#[test]
+fn whoever_guesses_all_the_time_is_down_to_four_tries_a_second() {
+    let mut office = Office::with(SEED, |blueprint| blueprint.admission.wrong_digests_max = 10_000);
+    office.peer("tool", "198.51.100.66:5060");
+    let question = register("1001", 1, "Yealink");
+    let nonce = nonce(&mut office, "tool", &question);
+    let tried = |office: &mut Office, count: u32| {
+        let before = office.counters().digests_refused;
+        office
+            .throw_all("tool", (0..count).map(|number| guess(&question, "sip:demo.hotdesk", &nonce, number)));
+        office.counters().digests_refused - before
+    };
+
+    let at_once = tried(&mut office, 400);
+    assert!((19..=22).contains(&at_once), "{at_once}");
+    let slowly: u64 = (0..25)
+        .map(|_| {
+            office.advance(seconds(1));
+            tried(&mut office, 100)
+        })
+        .sum();
+
+    assert!((95..=105).contains(&slowly), "{slowly} in 25 s");
+}
+
+#[test]
+fn guesses_from_all_ports_of_an_address_count_together_unless_phones_are_behind_it() {
+    for is_office in [false, true] {
+        let mut office = three_desks();
+        if is_office {
+            office.seen_at("desk-1", "198.51.100.66:5060");
+            assert_eq!(office.register("desk-1"), Some(200));
+        }
+        let question = register("1001", 1, "Yealink");
+
+        for port in 0..4 {
+            let name = format!("port-{port}");
+            office.peer(&name, &format!("198.51.100.66:{}", 20_000 + port));
+            let nonce = nonce(&mut office, &name, &question);
+            for number in 0..9 {
+                office.throw(&name, &guess(&question, "sip:demo.hotdesk", &nonce, 10 * port + number));
+                office.advance(seconds(1));
+            }
+        }
+
+        let ban = ("198.51.100.66".to_owned(), None, Offence::Guesses);
+        assert_eq!(bans(&office), Vec::from_iter((!is_office).then_some(ban)));
+    }
+}
+
+#[test]
+fn registered_phone_that_guesses_is_not_banned_nor_anybody_where_nobody_is() {
+    for nobody_is in [false, true] {
+        let mut office = Office::with(SEED, |blueprint| {
+            if nobody_is {
+                blueprint.admission.ban = seconds(0);
+            }
+        });
+        office.unbox("soft-1", "1001");
+        if !nobody_is {
+            assert_eq!(office.register("soft-1"), Some(200));
+        }
+        office["soft-1"].wrong_password = Some("guess".into());
+
+        for _ in 0..40 {
+            office.call("soft-1", "1002");
+            office.advance(seconds(1));
+        }
+
+        assert_eq!(bans(&office), []);
+        office["soft-1"].wrong_password = None;
+        assert_eq!(office.register("soft-1"), Some(200));
+    }
 }

@@ -320,3 +320,72 @@ fn seat_whose_device_is_gone_does_not_come_back_with_a_restart() {
     assert_eq!(office.device_of("1001"), None);
     assert!(office.store.seat_at("demo", "desk-1").is_none());
 }
+
+#[test]
+fn refresh_waits_for_no_store() {
+    let mut office = three_desks();
+    office.store.mood = StoreMood::Holds;
+
+    assert_eq!(office.register("desk-1"), Some(200));
+
+    assert_eq!(office.store.held(), 0, "what is refreshed is written when there is time");
+}
+
+#[test]
+fn log_in_that_waits_too_long_for_another_is_refused() {
+    let mut office = three_desks();
+    office.store.mood = StoreMood::Holds;
+    let first = office.call("desk-1", "*11*1001*7738");
+    let second = office.call("desk-2", "*11*1001*7738");
+
+    office.advance(seconds(3));
+
+    assert_eq!((office.outcome(first), office.outcome(second)), (None, Some(603)));
+    office.release_store();
+    assert_eq!(office.outcome(first), Some(200));
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
+}
+
+#[test]
+fn log_in_whose_answer_from_the_store_is_lost_is_written_again_and_stands() {
+    let mut office = three_desks();
+    office.store.mood = StoreMood::Holds;
+    let call = office.call("desk-1", "*11*1001*7738");
+    office.store.mood = StoreMood::Writes(Duration::from_millis(1));
+
+    office.advance(seconds(32));
+
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
+    assert!(office.store.seat_at("demo", "desk-1").is_some());
+    office.release_store();
+    assert_eq!(office.outcome(call), Some(200), "the answer was but late");
+    assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
+}
+
+#[test]
+fn edge_is_not_quiet_while_the_store_is_asked_or_somebody_talks_to_it() {
+    let mut office = three_desks();
+    assert!(office.is_quiet());
+
+    let call = office.talk("desk-1", "*11");
+    office.advance(seconds(1));
+    assert!(!office.is_quiet());
+    office.hang_up(call);
+    office.advance(seconds(40));
+    assert!(office.is_quiet());
+
+    office.store.mood = StoreMood::Holds;
+    let order = Command::LogIn {
+        tenant: "demo".into(),
+        device: "desk-1".into(),
+        extension: "1001".into(),
+        extension_tenant: None,
+        force: false,
+        until: None,
+    };
+    assert_eq!(office.command(order), None);
+    assert!(!office.is_quiet());
+    office.release_store();
+    office.advance(seconds(40));
+    assert!(office.is_quiet());
+}

@@ -26,6 +26,20 @@ fn toggle_code_logs_in_where_nobody_sits_and_out_where_somebody_does() {
 }
 
 #[test]
+fn codes_with_a_number_need_no_word_where_nothing_is_to_be_asked() {
+    let mut office = three_desks();
+    office.log_in("1001", "desk-1");
+
+    let toggled = office.call("desk-1", "*10*1002*2468");
+    assert_eq!(office.outcome(toggled), Some(200));
+    assert_eq!(office.device_of("1002").as_deref(), Some("desk-1"), "the number that was dialled takes over");
+
+    let left = office.call("desk-1", "*12*1002");
+    assert_eq!(office.outcome(left), Some(200));
+    assert_eq!((office.device_of("1002"), office.open_sessions()), (None, 0));
+}
+
+#[test]
 fn who_sits_here_is_said_and_changes_nothing() {
     let mut office = three_desks();
     office.talk("desk-1", "*13");
@@ -118,6 +132,8 @@ fn ordinary_phone_takes_no_seat_whatever_it_dials() {
 
         let expected = if from == CodesFrom::Any { 200 } else { 403 };
         assert_eq!(office.outcome(toggle), Some(expected));
+        let another_pin = office.talk("soft-1", "*14");
+        assert_eq!(office.outcome(another_pin), Some(expected));
         assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
     }
 }

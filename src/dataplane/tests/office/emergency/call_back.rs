@@ -303,6 +303,7 @@ fn nobody_else_outside_reaches_a_phone_by_its_emergency_number_and_a_colleague_d
     assert_eq!(office.outcome(stranger), Some(407));
     assert_eq!(office.outcome(colleague), Some(200));
     assert_eq!(office["desk-1"].requests("INVITE").len(), 1);
+    assert_eq!(office.ask("soft-2", "MESSAGE", "+12125550100", |_| {}), Some(404), "it is no call");
 }
 
 #[test]
@@ -312,6 +313,22 @@ fn phone_that_registered_nothing_is_called_back_the_way_it_called() {
     let call = office.call("inside", "112");
     assert_eq!(office.outcome(call), Some(200));
     office.hang_up(call);
+
+    let back = office.call("psap", "+12125550100");
+
+    assert_eq!(office.outcome(back), Some(200));
+    assert_eq!(office["inside"].requests("INVITE").len(), 1);
+}
+
+#[test]
+fn phone_that_called_twice_is_rung_once() {
+    let mut office = office_with_two_routes();
+    office.unbox("inside", "1003").seen_at("inside", "10.2.7.7:5060");
+    for _ in 0..2 {
+        let call = office.call("inside", "112");
+        assert_eq!(office.outcome(call), Some(200));
+        office.hang_up(call);
+    }
 
     let back = office.call("psap", "+12125550100");
 

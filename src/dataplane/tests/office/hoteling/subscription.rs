@@ -150,6 +150,10 @@ fn only_a_shared_phone_that_proves_itself_has_a_guest_key() {
         last_answer(&office, "desk-1", "SUBSCRIBE").header("Allow-Events"),
         Some("x-broadworks-hoteling, message-summary")
     );
+    let in_the_name_of_another = office.ask("desk-1", "SUBSCRIBE", "desk-2", |it| {
+        it.set("From", "<sip:desk-2@demo.hotdesk>;tag=9").add("Event", "x-broadworks-hoteling");
+    });
+    assert_eq!(in_the_name_of_another, Some(403));
     office["desk-2"].wrong_password = Some("guessed".into());
     assert_eq!(answer(&mut office, "desk-2", "x-broadworks-hoteling", "desk-2"), Some(401));
     assert!(office["desk-2"].requests("NOTIFY").is_empty());

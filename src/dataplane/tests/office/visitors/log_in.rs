@@ -6,13 +6,13 @@ use dataplane::input::Command;
 use dataplane::output::Done;
 use dataplane::refusal::Refusal;
 use dataplane::settings::{Codes, HotelingPolicy, OnLimit, OnOccupied};
-use dataplane::testing::Blueprint;
+use dataplane::testing::{Blueprint, Office};
 
 use super::{
-    LOG_IN, dial, last_refusal, office, office_that, places_of_wanda, visit_natively, wanda, who_at,
+    LOG_IN, dial, last_refusal, office, office_that, places_of_wanda, plan, visit_natively, wanda, who_at,
 };
 use crate::hoteling::GuestKey;
-use crate::{last_answer, last_heard, seconds};
+use crate::{SEED, last_answer, last_heard, seconds};
 
 #[test]
 fn number_of_the_visited_tenant_comes_first_and_the_prefix_leads_to_the_visitor() {
@@ -203,6 +203,17 @@ fn codes_are_those_of_the_device() {
     assert_eq!(who_at(&office, "desk-1"), None);
 }
 
+#[test]
+fn visitor_whose_account_is_in_the_phone_dials_the_codes_of_the_place() {
+    let mut office = office_that(|it| it.tenants[1].codes.logout = "*92".into());
+    assert_eq!(visit_natively(&mut office), Some(200));
+
+    assert_eq!(dial(&mut office, "desk-1", "*92"), Some(404), "a code of home");
+    assert_eq!(dial(&mut office, "desk-1", "*12"), Some(200));
+
+    assert_eq!(who_at(&office, "desk-1"), None);
+}
+
 // ---- the phone's own wizard -------------------------------------------------------------------------------
 
 #[test]
@@ -233,6 +244,19 @@ fn wizard_of_a_phone_that_is_known_by_its_flow_takes_the_visitor_in_and_out() {
     assert_eq!(who_at(&office, "desk-1"), wanda());
     office.unregister("desk-1");
     assert_eq!(who_at(&office, "desk-1"), None, "its own un-REGISTER is the log-out");
+}
+
+#[test]
+fn wizard_takes_a_visitor_whose_tenant_has_no_shared_phones() {
+    let mut office = Office::with(SEED, |it| {
+        plan(it);
+        it.tenants[1].devices.clear();
+    });
+    office.plug_in("desk-1");
+
+    assert_eq!(visit_natively(&mut office), Some(200));
+
+    assert_eq!(who_at(&office, "desk-1"), wanda());
 }
 
 #[test]
