@@ -61,11 +61,9 @@ impl Bans {
         self.lock().values().filter(|ban| ban.until > now).copied().collect()
     }
 
-    pub(super) fn insert(&self, ban: Ban, now: Mono) {
+    pub(super) fn insert(&self, ban: Ban) {
         let mut bans = self.lock();
-        if bans.len() >= BANS_MAX {
-            bans.retain(|_, ban| ban.until > now);
-        }
+        // Those that are over end first.
         if bans.len() >= BANS_MAX
             && let Some(first) = bans.iter().min_by_key(|(_, ban)| ban.until).map(|(who, _)| *who)
         {
@@ -99,7 +97,7 @@ mod tests {
             until: Mono::from_seconds(second),
         };
         for number in 0..=BANS_MAX as u32 {
-            bans.insert(ban(number, 100 + number), Mono::from_seconds(1));
+            bans.insert(ban(number, 100 + number));
         }
 
         let all = bans.list(Mono::from_seconds(99));

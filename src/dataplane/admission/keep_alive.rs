@@ -26,9 +26,9 @@ pub(crate) fn answer_keep_alive(work: &mut Work<'_>, flow: &Flow, bytes: &[u8]) 
         Some(b'\r' | b'\n') => {}
         Some(_) => return false,
     }
-    // A keep-alive is a handful of octets; longer runs of line ends are only skipped (§7.5).
-    if bytes.len() > 8 || bytes.iter().any(|byte| !matches!(byte, b'\r' | b'\n' | 0)) {
-        return bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
+    // Line ends ahead of a message are the parser's to skip (RFC 3261 §7.5); some phones end their keep-alives with a zero.
+    if bytes.iter().any(|byte| !matches!(byte, b'\r' | b'\n' | 0)) {
+        return false;
     }
     if bytes == b"\r\n\r\n" {
         work.ctx.counters.keep_alives += 1;
@@ -97,10 +97,17 @@ mod tests {
     }
 
     #[test]
-    fn malformed_stun_is_no_request() {
-        for bytes in [&b"\x00\x01"[..], b"\x00\x01\x00\x05\x21\x12\xa4\x42transaction!x", &[0; 20], &[0; 24]]
-        {
-            assert!(binding_request(bytes).is_none());
+    fn nothing_else_of_stun_is_a_request() {
+        for bytes in [
+            &b"\x00\x01"[..],
+            b"\x00\x01\x00\x05\x21\x12\xa4\x42transaction!x",
+            b"\x00\x01\x00\x00\x00\x00\x00\x00transaction!", // of RFC 3489
+            b"\x00\x11\x00\x00\x21\x12\xa4\x42transaction!", // an indication
+            b"\x01\x01\x00\x00\x21\x12\xa4\x42transaction!", // an answer, which two edges would send to and fro
+            &[0; 20],
+            &[0; 24],
+        ] {
+            assert!(binding_request(bytes).is_none(), "{bytes:?}");
         }
     }
 }

@@ -123,7 +123,7 @@ fn is_too_much(work: &mut Work<'_>, flow: &Flow, tenant: Option<&Tenant>, fault:
     let is_news = sources.ban(now.mono, &ban);
     counters.bans += u64::from(is_news);
     if is_news && sources.may_tell(now.mono) {
-        tables.bans.insert(ban, now.mono);
+        tables.bans.insert(ban);
         work.out.push(Output::Report(Report::Banned(ban, policy.ban)));
         // A port is always seen by the same worker.
         if port.is_none() {

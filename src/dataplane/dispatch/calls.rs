@@ -201,13 +201,11 @@ impl Rooms {
         };
         let sitting =
             seat.as_ref().and_then(|seat| Some((home.extension(seat.extension.name())?, seat.epoch)));
-        let base = match account {
-            Account::Device(index) if seat.is_none() => {
-                tenant.base_extension(&tenant.devices[index as usize])
-            }
-            _ => None,
+        let base = || match account {
+            Account::Device(index) => tenant.base_extension(&tenant.devices[index as usize]),
+            Account::Extension(_) => None,
         };
-        let sitting = sitting.or(base.filter(|base| base.enabled).map(|base| (base, 0)));
+        let sitting = sitting.or_else(|| base().filter(|base| base.enabled).map(|base| (base, 0)));
         let invite = request.method() == Some(sip::Method::Invite);
         if matches!(account, Account::Device(_))
             && sitting.is_none()

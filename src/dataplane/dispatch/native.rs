@@ -34,10 +34,6 @@ impl Rooms {
     ) {
         let Registrant { tenant, user, .. } = *registrant;
         let (request, flow) = (register.message, &register.flow);
-        // What the registrar would refuse is refused before anybody is put out for it.
-        if let Err(refused) = register.check(tenant) {
-            return work.answer(flow, request, refused.answer());
-        }
         if admission::sheds_log_in(work) {
             // Its proof is used up, as that of any other that is refused.
             return match spend(work, register, registrant) {

@@ -130,15 +130,6 @@ impl<'a> Register<'a> {
         Self { message, headers, flow, print, contacts }
     }
 
-    /// Finds what will be refused whatever the record says, before anything is done for the REGISTER.
-    pub(crate) fn check(&self, tenant: &Tenant) -> Result<(), Refused> {
-        match &self.contacts {
-            Err(refused) => Err(refused.clone()),
-            Ok(Contacts::All) => Ok(()),
-            Ok(Contacts::Each(wanted)) => wanted.iter().try_for_each(|contact| contact.vet(self, tenant)),
-        }
-    }
-
     /// What it wants, as far as that matters to the seats. Contacts that cannot be read are bindings it would like to
     /// have.
     pub(crate) fn wish(&self) -> Wish {
