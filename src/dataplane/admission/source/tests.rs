@@ -123,3 +123,16 @@ fn nobody_can_choose_to_be_remembered_beside_another_of_his_network() {
 
     assert!(apart.len() > 200, "{} distances of two neighbours under 256 secrets", apart.len());
 }
+
+#[test]
+fn whoever_is_pardoned_has_proved_himself_no_less() {
+    let mut sources = Sources::new([7; 16]);
+    let (now, rate) = (Mono::from_seconds(100), Rate::per_second(20));
+    sources.charge(now, &datagrams(), rate, rate);
+    sources.proved(now, 60);
+
+    sources.pardon(now, datagrams().remote.ip(), Some(datagrams().remote.port()));
+
+    sources.charge(now, &datagrams(), rate, rate);
+    assert!(sources.is_proved(now));
+}

@@ -435,43 +435,6 @@ fn each_role_sees_and_touches_its_own() {
 }
 
 #[test]
-fn contacts_are_bounded() {
-    let mut desk = Desk::ordinary();
-    assert_eq!(desk.send("a", 1, &format!("{A}{B}")), granted(2, 0, 0));
-    let third = "Contact: <sip:1001@10.0.0.3>\r\n";
-    // The oldest that came from the same address makes room: phones come back under other ports.
-    assert_eq!(desk.send("c", 1, third), granted(1, 0, 1));
-    assert_eq!(desk.contacts().len(), 2);
-    assert_eq!(desk.send("c", 2, third), granted(0, 1, 0));
-    let elsewhere = std::mem::replace(
-        &mut desk.flow,
-        Flow::datagram(ListenerId(0), "203.0.113.99:5060".parse().unwrap()),
-    );
-    let fourth = "Contact: <sip:1001@10.0.0.4>\r\n";
-    assert_eq!(desk.send("f", 1, fourth), refused(Refused::TooMany));
-    // What it removes in the same request makes room.
-    assert_eq!(
-        desk.send("f", 2, &format!("{fourth}{}", third.replace("\r\n", ";expires=0\r\n"))),
-        granted(1, 0, 1)
-    );
-    desk.flow = elsewhere;
-
-    let thousand: String =
-        (0..1000).map(|port| format!("Contact: <sip:a@10.0.0.1:{}>\r\n", port + 1)).collect();
-    assert!(sip::Message::parse(&message("d", 1, &thousand), &sip::Limits::default()).is_err());
-    let many = |count: u32| {
-        let contacts = (0..count).map(|port| format!("<sip:a@10.0.0.1:{}>", port + 1));
-        format!("Contact: {}\r\n", contacts.collect::<Vec<_>>().join(", "))
-    };
-    assert_eq!(desk.send("d", 1, &many(1000)), refused(Refused::TooMany));
-    let mut device = Desk::new(Role::Device);
-    assert_eq!(device.send("d", 1, &many(8)), granted(8, 0, 0));
-    assert_eq!(device.send("e", 1, &many(9)), refused(Refused::TooMany));
-    assert_eq!(device.send("e", 2, "Contact: <sip:1001@10.0.0.9>\r\n"), granted(1, 0, 1));
-    assert_eq!(device.contacts().len(), 8);
-}
-
-#[test]
 fn a_phone_is_known_by_its_instance_else_by_its_uri() {
     let mut desk = Desk::ordinary();
     let with =

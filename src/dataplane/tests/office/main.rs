@@ -18,6 +18,7 @@ mod last_desk;
 mod last_user;
 mod log_in;
 mod long_requests;
+mod losers;
 mod message_summary;
 mod moves;
 mod native;

@@ -177,6 +177,19 @@ fn call_from_a_peer_rings_whoever_has_the_number_where_that_person_sits() {
 }
 
 #[test]
+fn call_from_a_peer_that_rings_follows_the_person_to_another_desk() {
+    let mut office = office_with(|_| {});
+    office["desk-1"].manner = Manner::Rings;
+    office.dial("first", "+12125551001");
+    office.settle();
+    assert_eq!(office["desk-1"].ringing(), 1);
+
+    office.log_in("1001", "desk-2");
+
+    assert_eq!((office["desk-1"].ringing(), office["desk-2"].up()), (0, 1));
+}
+
+#[test]
 fn identity_a_peer_asserts_reaches_no_phone() {
     let mut office = office_with(|_| {});
 

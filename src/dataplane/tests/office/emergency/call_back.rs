@@ -324,7 +324,10 @@ fn phone_that_registered_nothing_is_called_back_the_way_it_called() {
 fn phone_that_called_twice_is_rung_once() {
     let mut office = office_with_two_routes();
     office.unbox("inside", "1003").seen_at("inside", "10.2.7.7:5060");
-    for _ in 0..2 {
+    for is_known in [false, false, true] {
+        if is_known {
+            assert_eq!(office.register("inside"), Some(200));
+        }
         let call = office.call("inside", "112");
         assert_eq!(office.outcome(call), Some(200));
         office.hang_up(call);
