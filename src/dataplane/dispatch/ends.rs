@@ -54,9 +54,9 @@ impl Rooms {
         self.looks_left = LOOKS_A_SECOND;
         let step = wall_ahead(work.now).wrapping_sub(self.wall_ahead).cast_signed().unsigned_abs();
         if step >= STEP_MIN {
-            // Durations have not changed, so one plan for both is no loss.
-            let reloaded = !self.planning.0.is_empty() && self.planning.1 == Occasion::Reloaded;
-            let occasion = if reloaded { Occasion::Reloaded } else { Occasion::Stands };
+            // Durations have not changed, so one plan is no loss for this and for what is not planned to the end.
+            let (seats, occasion) = &self.planning;
+            let occasion = if seats.is_empty() { Occasion::Stands } else { *occasion };
             self.plan_all(work.ctx, occasion, work.now);
         }
         if self.plan_again.is_some_and(|at| at <= work.now.mono) {
