@@ -26,7 +26,7 @@ pub(crate) fn answer_keep_alive(work: &mut Work<'_>, flow: &Flow, bytes: &[u8]) 
         Some(b'\r' | b'\n') => {}
         Some(_) => return false,
     }
-    // Line ends ahead of a message are the parser's to skip (RFC 3261 §7.5); some phones end their keep-alives with a zero.
+    // Line ends ahead of a message are the parser's to skip (RFC 3261 §7.5). Zeros among them do no harm.
     if bytes.iter().any(|byte| !matches!(byte, b'\r' | b'\n' | 0)) {
         return false;
     }

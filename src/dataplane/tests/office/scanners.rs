@@ -24,7 +24,7 @@ fn sweep(count: u32) -> impl Iterator<Item = Vec<u8>> {
     (0..count).map(|number| register(&format!("{}", 5000 + number), number, "Yealink"))
 }
 
-/// The same as a call of `user` to somebody.
+/// A call of `user` to somebody, of the same kind.
 fn invite(user: &str, called: &str, number: u32, user_agent: &str) -> Vec<u8> {
     let register = String::from_utf8(register(user, number, user_agent)).expect("text");
     let invite = register.replace("REGISTER sip:demo.hotdesk", &format!("INVITE sip:{called}@demo.hotdesk"));
@@ -32,6 +32,7 @@ fn invite(user: &str, called: &str, number: u32, user_agent: &str) -> Vec<u8> {
     invite.replace("1 REGISTER", "1 INVITE").into_bytes()
 }
 
+/// One for help.
 fn help(number: u32) -> Vec<u8> {
     invite("1001", "112", number, "Yealink")
 }
