@@ -1,7 +1,7 @@
 //! Input that was made to harm: what it must not reach, remove or cost. What needs real sockets for it is in
 //! `tests/blackbox/hostile.rs`; who may do what is in `strangers.rs`.
 
-use dataplane::testing::{Heard, Manner, Office};
+use dataplane::testing::{Heard, Manner, Office, StoreMood};
 
 use crate::{SEED, last_answer, last_heard, seconds, three_desks};
 
@@ -102,6 +102,54 @@ fn a_thousand_contacts_are_refused_and_change_nothing() {
 
     assert_eq!([in_a_line, line_by_line], [Some(403); 2]);
     assert_eq!(office.tables().location.census().bindings, 1);
+}
+
+/// What a wizard may want to bind, and what it hears: no SIP URI, half of one, a `*` among others, a wish too short, and an
+/// address that is not the phone's.
+const NOT_TO_BE_BOUND: [(&str, u16); 5] = [
+    ("<tel:+12125550100>", 400),
+    ("<sip:1001@192.168.1.9", 400),
+    ("*, <sip:1001@192.168.1.9>", 400),
+    ("<sip:1001@192.168.1.9>;expires=1", 423),
+    ("<sip:1001@203.0.113.99>", 403),
+];
+
+#[test]
+fn log_in_with_a_contact_that_cannot_be_bound_puts_nobody_out() {
+    for (contact, code) in NOT_TO_BE_BOUND {
+        let mut office = three_desks();
+        office.log_in("1001", "desk-2");
+        office.switch_account("desk-1", "1001");
+
+        let refused = office.register_with("desk-1", |register| {
+            register.set("Contact", contact);
+        });
+
+        assert_eq!((refused, office.device_of("1001").as_deref()), (Some(code), Some("desk-2")), "{contact}");
+        assert_eq!(office.register("desk-1"), Some(200), "nothing is left of it that would be in the way");
+        assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
+    }
+}
+
+#[test]
+fn nor_does_one_that_had_to_wait_for_another_change() {
+    for (contact, code) in NOT_TO_BE_BOUND {
+        let mut office = three_desks();
+        office.switch_account("desk-1", "1001");
+        office.store.mood = StoreMood::Holds;
+        office.call("desk-2", "*11*1001*7738");
+
+        let waiting = office.register_with("desk-1", |register| {
+            register.set("Contact", contact);
+        });
+        assert_eq!(waiting, None, "{contact}");
+        office.release_store();
+
+        assert_eq!(last_answer(&office, "desk-1", "REGISTER").status(), Some(code), "{contact}");
+        assert_eq!(office.device_of("1001").as_deref(), Some("desk-2"));
+        assert_eq!(office.register("desk-1"), Some(200));
+        assert_eq!(office.device_of("1001").as_deref(), Some("desk-1"));
+    }
 }
 
 #[test]
