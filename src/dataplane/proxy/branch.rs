@@ -140,7 +140,12 @@ pub(super) fn start_branch(
     if call.branches.len() >= BRANCHES_MAX {
         return false;
     }
-    while !sips::may_go(work.ctx, &call.plan, request.request_uri(), &target) {
+    // A connection that has failed one contact leads to no other.
+    let is_lost = |flow: Flow| {
+        flow.connection.is_some()
+            && call.branches.iter().any(|branch| branch.lost && branch.target.flow == flow)
+    };
+    while is_lost(target.flow) || !sips::may_go(work.ctx, &call.plan, request.request_uri(), &target) {
         let Some(next) = target.next_flow() else { return false };
         target = next;
     }
@@ -155,7 +160,16 @@ pub(super) fn start_branch(
         work.ctx.tables.call_began(device, call.dialog, work.now.mono, plan.emergency.is_some());
     }
     let began = work.now.mono;
-    call.branches.push(Branch { client, target, attempt, began, streamed, ended: false, left: false });
+    call.branches.push(Branch {
+        client,
+        target,
+        attempt,
+        began,
+        streamed,
+        ended: false,
+        left: false,
+        lost: false,
+    });
     true
 }
 

@@ -94,6 +94,8 @@ struct Branch {
     ended: bool,
     /// Its device lost the seat: only a 200 that crossed counts.
     left: bool,
+    /// Nothing more came over its connection.
+    lost: bool,
 }
 
 /// The forwarded requests of one worker.

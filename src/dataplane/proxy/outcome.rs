@@ -213,6 +213,7 @@ impl Proxy {
         if std::mem::replace(&mut call.branches[index].ended, true) {
             return;
         }
+        call.branches[index].lost = matches!(event, Event::ClientLost { .. });
         if call.branches[index].streamed && code == 408 && !call.closed {
             // Whoever takes a connection and never says a word may be no SIP server, and one may be there for datagrams.
             let target = &call.branches[index].target;

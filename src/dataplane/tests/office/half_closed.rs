@@ -41,6 +41,24 @@ fn phone_that_finishes_while_it_rings_is_given_up_at_once_on_whichever_worker() 
     assert_eq!(office.outcome(call), Some(480));
 }
 
+#[test]
+fn less_preferred_contact_over_the_same_connection_is_not_tried() {
+    let mut office = office();
+    office.unbox("own", "1003").over_tls("own", "sip");
+    let contact = office["own"].contact("1003");
+    let outcome = office.register_with("own", |register| {
+        register.set("Contact", &format!("<{contact};line=1>;q=1.0, <{contact};line=2>;q=0.5"));
+    });
+    assert_eq!(outcome, Some(200));
+    office["own"].manner = Manner::Rings;
+    let call = office.call("caller", "1003");
+
+    office.finish("own");
+
+    assert_eq!(office.outcome(call), Some(480));
+    assert_eq!(office["own"].requests("INVITE").len(), 1);
+}
+
 /// A phone of 1001 with two flows, of which the first is over a connection, and `caller`, of 1002.
 fn two_flows() -> Office {
     let mut office = Office::new(SEED);
