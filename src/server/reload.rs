@@ -34,8 +34,8 @@ pub struct Changes {
     pub devices: Change,
     /// Extensions of all tenants.
     pub extensions: Change,
-    /// True if anything else differs: SIP timers, listeners, certificates, admission, tokens, the pepper, the order of the
-    /// tenants.
+    /// True if anything else differs: SIP timers, listeners, certificates, admission, tokens, the pepper, the order in
+    /// which something stands.
     pub edge: bool,
 }
 

@@ -29,7 +29,7 @@ pub fn to_stderr(log: Log) {
 }
 
 /// The fields of a line for people: the message as it is, then `name=value` each. A value is in quotes where it holds a
-/// space or what is escaped there, a quote, a backslash or a control character, and never else. So a line stays one line,
+/// space or what is escaped there, a quote, a backslash or what does not print by itself, and never else. So a line stays one line,
 /// and no value passes for a second field, whatever a peer has put into it.
 struct Text;
 
