@@ -14,7 +14,7 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use crate::transport::connections::{Connections, Full, Shares};
+use crate::transport::connections::{Connections, Full, Shares, source};
 use crate::transport::stream::Piece;
 use crate::transport::tcp::{self, Connection, Limits, Overdue, Reading, Writing};
 use crate::transport::tls::{Acceptor, Handshake, Session};
@@ -128,7 +128,8 @@ impl Streams {
 
     /// Takes in what was accepted, to be spoken on in `tls`, if any, unless its source, which may have
     /// `more` than others, has its share. A full table lets
-    /// its stalest connection go, and too many handshakes the one that was heard of least lately.
+    /// its stalest connection go, a source one of which the peer has ended its side, and too many handshakes the one that was
+    /// heard of least lately.
     pub(super) fn admit(
         &mut self,
         now: Mono,
@@ -154,8 +155,10 @@ impl Streams {
             }
         };
         let is_half_open = tls.is_some();
-        if self.connections.room_for(remote.ip(), more) == Err(Full::Table) {
-            self.evict(counters);
+        match self.connections.room_for(remote.ip(), more) {
+            Err(Full::Table) => self.evict(counters),
+            Err(Full::Source) => self.evict_finished(remote.ip(), counters),
+            Ok(()) => {}
         }
         let admitted = self.connections.insert(remote.ip(), more, |id| {
             let flow = Flow { listener, remote, connection: Some(id) };
@@ -319,6 +322,18 @@ impl Streams {
     pub(super) fn evict(&mut self, counters: &mut Counters) {
         if let Some(id) = self.connections.stalest(|connection| Some(connection.worth())) {
             counters.connections_evicted += 1;
+            self.remove(id, counters);
+        }
+    }
+
+    /// Lets a connection of this source go that its peer has ended its side of: phones that all connect anew would else wait
+    /// for those they had.
+    fn evict_finished(&mut self, address: IpAddr, counters: &mut Counters) {
+        let worth = |connection: &Connection| {
+            let is_of_source = source(connection.flow().remote.ip()) == source(address);
+            (connection.is_finished() && is_of_source).then(|| connection.worth())
+        };
+        if let Some(id) = self.connections.stalest(worth) {
             self.remove(id, counters);
         }
     }

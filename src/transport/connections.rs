@@ -261,7 +261,7 @@ impl Shares {
 }
 
 /// Whom an address counts for: itself, for IPv6 its /64, of which every host has as many addresses as it likes.
-fn source(address: IpAddr) -> IpAddr {
+pub fn source(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),

@@ -190,6 +190,27 @@ fn a_peer_that_has_finished_is_told_of_whenever_something_is_sent_there_and_lost
 }
 
 #[test]
+fn peers_that_have_finished_make_room_for_their_source() {
+    run(async {
+        let mut desk = Desk::new(10, 2);
+        let (_first, one) = desk.connect(NOW).await;
+        let (mut second, two) = desk.connect(NOW + Duration::from_secs(1)).await;
+        let (_third, three) = desk.connect(NOW).await;
+        assert_eq!(three, None, "it has its share");
+
+        second.shutdown().await.unwrap();
+        desk.drive(NOW, two.unwrap()).await;
+        let (_fourth, four) = desk.connect(NOW).await;
+        let (_fifth, five) = desk.connect(NOW).await;
+
+        assert!(four.is_some() && five.is_none());
+        let lost = desk.streams.lost.iter().filter_map(|flow| flow.connection);
+        assert_eq!(lost.collect::<Vec<_>>(), [two.unwrap()]);
+        assert!(desk.streams.is_usable(one.unwrap()));
+    });
+}
+
+#[test]
 fn a_peer_that_finishes_before_its_handshake_is_gone() {
     run(async {
         let mut desk = Desk::new(10, 10);
