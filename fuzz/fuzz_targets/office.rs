@@ -25,7 +25,7 @@ fn one_place_each(office: &Office) {
 
 fuzz_target!(|octets: &[u8]| {
     let mut office = Office::new(1);
-    office.plug_in("desk-1").plug_in("desk-2").plug_in("desk-3").own_phone("soft", "1003");
+    office.plug_in("desk-1").plug_in("desk-2").plug_in_stream("desk-3").own_phone("soft", "1003");
     office.always = Some(one_place_each);
 
     let mut left = octets;
@@ -41,7 +41,11 @@ fuzz_target!(|octets: &[u8]| {
             4 => drop(office.unregister(desk)),
             5 => drop(office.call(desk, person)),
             6 => drop(office.dial("soft", person)),
-            7 => drop(office.reboot(desk)),
+            7 => match which >> 4 & 3 {
+                2 => office.finish("desk-3"),
+                3 => office.lose("desk-3"),
+                _ => drop(office.reboot(desk)),
+            },
             8 => drop(office.force_out(desk, which & 16 == 0)),
             9 => office.advance(Duration::from_secs(u64::from(*which) * 20)),
             10 => office.step_wall(i64::from(*which as i8) * 60_000),
