@@ -90,13 +90,9 @@ impl<'a> Answer<'a> {
 const LISTENER_IS_THERE: &str = "a flow names a listener of this edge";
 
 impl Context {
-    /// The tenant a request is for: that of the domain of `uri`, else the listener's: phones are pointed at an edge by
-    /// all sorts of names. Nothing is ever sent to the host of a Request-URI, so this opens no relay.
+    /// See [`Settings::tenant_of`].
     pub(crate) fn tenant_of(&self, uri: &sip::Uri<'_>, flow: &Flow) -> Option<Arc<Tenant>> {
-        self.settings
-            .tenant_of_domain(uri.host.raw())
-            .or_else(|| self.settings.tenant_of_listener(flow.listener))
-            .cloned()
+        self.settings.tenant_of(uri, flow).cloned()
     }
 
     /// True if `uri` names a domain of `tenant`, or this edge by its address.

@@ -36,13 +36,21 @@ pub(crate) fn emergency_number(emergency: &Emergency, uri: &sip::Uri<'_>) -> Opt
 /// True if an INVITE to `uri` may be a call for help: its number is one in the tenant that is called, or in one of its
 /// customer's where the phone may stand.
 pub(crate) fn asks_for_help(ctx: &Context, flow: &Flow, uri: &sip::Uri<'_>) -> bool {
-    ctx.tenant_of(uri, flow).is_some_and(|home| may_be_for_help(ctx, &home, uri))
+    ctx.settings.tenant_of(uri, flow).is_some_and(|home| may_be_for_help(ctx, home, uri))
 }
 
 /// The same where the tenant that is called is known. Of a visitor, who knows the numbers of where he is at home and reads
 /// those of where he is on the wall, it takes a search to say which of them counts.
 pub(crate) fn may_be_for_help(ctx: &Context, home: &Tenant, uri: &sip::Uri<'_>) -> bool {
     ctx.settings.emergencies_of_customer(home).any(|emergency| emergency_number(emergency, uri).is_some())
+}
+
+/// What an INVITE may want.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    Help,
+    Code(Code),
+    Call,
 }
 
 /// A code that a call may be to.
@@ -54,14 +62,21 @@ pub(crate) enum Code {
     Other,
 }
 
+/// What an INVITE to `uri` may want of the tenant that is called.
+pub(crate) fn wish(ctx: &Context, home: &Tenant, uri: &sip::Uri<'_>) -> Wish {
+    if may_be_for_help(ctx, home, uri) {
+        return Wish::Help;
+    }
+    code(home, uri).map_or(Wish::Call, Wish::Code)
+}
+
 /// The code that a call to `uri` may be to: one of the tenant that is called, or what begins as those do that a site or a
 /// device may have of its own.
-pub(crate) fn code(ctx: &Context, flow: &Flow, uri: &sip::Uri<'_>) -> Option<Code> {
+pub(crate) fn code(home: &Tenant, uri: &sip::Uri<'_>) -> Option<Code> {
     let user = uri.user_unescaped();
-    let tenant = ctx.tenant_of(uri, flow)?;
-    match hotdesk::dialled(&user, tenant.codes_at(None)) {
+    match hotdesk::dialled(&user, home.codes_at(None)) {
         Dialled::LogIn(_) | Dialled::Toggle(_) => Some(Code::LogIn),
-        Dialled::NotACode => (tenant.codes_vary() && user.first() == Some(&b'*')).then_some(Code::Other),
+        Dialled::NotACode => (home.codes_vary() && user.first() == Some(&b'*')).then_some(Code::Other),
         _ => Some(Code::Other),
     }
 }

@@ -272,6 +272,12 @@ impl Settings {
         self.faces.iter().filter_map(behind).find(|behind| behind.first() == Some(&b';'))
     }
 
+    /// The tenant a request is for: that of the domain of `uri`, else the listener's: phones are pointed at an edge by
+    /// all sorts of names. Nothing is ever sent to the host of a Request-URI, so this opens no relay.
+    pub(crate) fn tenant_of(&self, uri: &sip::Uri<'_>, flow: &Flow) -> Option<&Arc<Tenant>> {
+        self.tenant_of_domain(uri.host.raw()).or_else(|| self.tenant_of_listener(flow.listener))
+    }
+
     /// The tenant a listener serves where a request names no domain of ours.
     pub fn tenant_of_listener(&self, id: ListenerId) -> Option<&Arc<Tenant>> {
         self.tenant(self.listener(id)?.tenant.as_deref()?)

@@ -3,7 +3,7 @@
 use std::hash::Hasher as _;
 use std::time::Duration;
 
-use memchr::memchr_iter;
+use memchr::memchr;
 use siphasher::sip::SipHasher13;
 
 use super::is_within_call;
@@ -11,7 +11,7 @@ use super::load::Class;
 use crate::context::{Answer, Context, Work};
 use crate::flow::Flow;
 use crate::now::{Mono, Now};
-use crate::request_uri::{self, Code};
+use crate::request_uri::{self, Code, Wish};
 
 /// Seconds after which whoever is refused may come again: at random, so that not all of them do at once.
 const RETRY_AFTER: std::ops::Range<u32> = 5..60;
@@ -25,10 +25,9 @@ pub(super) fn is_shed(ctx: &mut Context, now: Now, flow: &Flow, bytes: &[u8]) ->
     if !is_request || is_within_call(bytes) {
         return false;
     }
-    // What decides over a REGISTER is its sender, or its credentials.
-    let head = if bytes.starts_with(REGISTER) { Head::default() } else { Head::of(bytes) };
-    let Some(class) = class_of(ctx, now, flow, bytes, head.to) else { return false };
-    let call_id = head.call_id.filter(|_| class == Class::Call);
+    let mut head = Head::of(bytes);
+    let Some(class) = class_of(ctx, now, flow, bytes, &mut head) else { return false };
+    let call_id = if class == Class::Call { head.call_id() } else { None };
     let lot = call_id.map(|call_id| lot_of_call(&ctx.tables.source_key, now.mono, call_id));
     refuses(ctx, class, lot)
 }
@@ -57,31 +56,33 @@ fn refuses(ctx: &mut Context, class: Class, lot: Option<u32>) -> bool {
 }
 
 /// What may be refused of it; `None`: it belongs to a dialog or to a call for help, or is something else.
-fn class_of(ctx: &Context, now: Now, flow: &Flow, bytes: &[u8], to: Option<&[u8]>) -> Option<Class> {
+fn class_of(ctx: &Context, now: Now, flow: &Flow, bytes: &[u8], head: &mut Head<'_>) -> Option<Class> {
     if bytes.starts_with(REGISTER) {
-        let is_begun = ctx.sources.is_proved(now.mono) || shows_proof(bytes);
+        let is_begun = ctx.sources.is_proved(now.mono) || head.shows_proof();
         return Some(if is_begun { Class::Refresh } else { Class::NewRegistration });
     }
-    if to.is_some_and(is_tagged) {
+    if head.to().is_some_and(is_tagged) {
         return None;
     }
     if bytes.starts_with(b"SUBSCRIBE ") {
         return Some(Class::LogIn);
     }
-    let of_stranger = || (is_stranger(ctx, now, flow) && !shows_proof(bytes)).then_some(Class::LogIn);
+    let mut of_stranger = || (is_stranger(ctx, now, flow) && !head.shows_proof()).then_some(Class::LogIn);
     if !bytes.starts_with(b"INVITE ") {
         return of_stranger();
     }
-    let is_of_service = ctx.settings.tenants_of_emergency_service(flow.remote.ip()).next().is_some();
-    let uri = request_uri::of_invite(bytes);
-    if is_of_service || uri.as_ref().is_some_and(|uri| request_uri::asks_for_help(ctx, flow, uri)) {
+    if ctx.settings.tenants_of_emergency_service(flow.remote.ip()).next().is_some() {
         return None;
     }
-    match uri.and_then(|uri| request_uri::code(ctx, flow, &uri)) {
+    let uri = request_uri::of_invite(bytes);
+    let home = uri.as_ref().and_then(|uri| ctx.settings.tenant_of(uri, flow));
+    let wish = home.zip(uri.as_ref()).map(|(home, uri)| request_uri::wish(ctx, home, uri));
+    match wish {
+        Some(Wish::Help) => None,
         // With the proof it may be refused as well, when that has been looked at.
-        Some(Code::LogIn) => (!shows_proof(bytes)).then_some(Class::LogIn),
-        Some(Code::Other) => of_stranger(),
-        None => of_stranger().or(Some(Class::Call)),
+        Some(Wish::Code(Code::LogIn)) => (!head.shows_proof()).then_some(Class::LogIn),
+        Some(Wish::Code(Code::Other)) => of_stranger(),
+        Some(Wish::Call) | None => of_stranger().or(Some(Class::Call)),
     }
 }
 
@@ -100,66 +101,76 @@ fn is_tagged(to: &[u8]) -> bool {
     })
 }
 
-/// What the head of a message says of it before it is read: the first of each of these headers, as it stands there.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// What the head of a message says of it before it is read: the first of each of these headers, as it stands there, with the
+/// lines it is folded over. It is walked once, and no further than to what is asked for; most lines are passed over by their
+/// first letter.
 struct Head<'b> {
+    /// What has not been looked at.
+    rest: &'b [u8],
     to: Option<&'b [u8]>,
     call_id: Option<&'b [u8]>,
+    shows_proof: bool,
 }
 
 impl<'b> Head<'b> {
-    /// Looks no further than to the second of them.
     fn of(bytes: &'b [u8]) -> Self {
-        let mut head = Self::default();
-        for (name, value) in headers_beginning_with(bytes, b"tci") {
-            if is_name(name, b"to", b"t") {
-                head.to.get_or_insert(value);
-            } else if is_name(name, b"call-id", b"i") {
-                head.call_id.get_or_insert(value.trim_ascii());
-            }
-            if head.to.is_some() && head.call_id.is_some() {
-                break;
-            }
-        }
+        let mut head = Self { rest: bytes, to: None, call_id: None, shows_proof: false };
+        head.pass_line();
         head
+    }
+
+    fn to(&mut self) -> Option<&'b [u8]> {
+        while self.to.is_none() && self.go_on() {}
+        self.to
+    }
+
+    fn call_id(&mut self) -> Option<&'b [u8]> {
+        while self.call_id.is_none() && self.go_on() {}
+        self.call_id.map(<[u8]>::trim_ascii)
+    }
+
+    /// True if there are credentials, good or not.
+    fn shows_proof(&mut self) -> bool {
+        while !self.shows_proof && self.go_on() {}
+        self.shows_proof
+    }
+
+    /// Looks at one more header. False: there is none.
+    fn go_on(&mut self) -> bool {
+        let line = self.rest;
+        let first = match line.first() {
+            None | Some(b'\r' | b'\n') => {
+                self.rest = &[];
+                return false;
+            }
+            Some(first) => first.to_ascii_lowercase(),
+        };
+        self.pass_line();
+        while matches!(self.rest.first(), Some(b' ' | b'\t')) {
+            self.pass_line();
+        }
+        let header = &line[..line.len() - self.rest.len()];
+        let value = |names: [&str; 2]| names.into_iter().find_map(|name| value_of(header, name));
+        match first {
+            b't' => self.to = self.to.or_else(|| value(["to", "t"])),
+            b'c' | b'i' => self.call_id = self.call_id.or_else(|| value(["call-id", "i"])),
+            b'a' | b'p' => self.shows_proof |= value(["authorization", "proxy-authorization"]).is_some(),
+            _ => {}
+        }
+        true
+    }
+
+    fn pass_line(&mut self) {
+        let end = memchr(b'\n', self.rest).map_or(self.rest.len(), |end| end + 1);
+        self.rest = &self.rest[end..];
     }
 }
 
-/// True if there are credentials, good or not.
-fn shows_proof(bytes: &[u8]) -> bool {
-    headers_beginning_with(bytes, b"ap")
-        .any(|(name, _)| is_name(name, b"authorization", b"proxy-authorization"))
-}
-
-fn is_name(name: &[u8], one: &[u8], other: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(one) || name.eq_ignore_ascii_case(other)
-}
-
-/// Name and value of each header whose name begins with one of `letters`, the value as it stands there with the lines it is folded
-/// over. Most lines are passed over by their first letter.
-fn headers_beginning_with<'b>(bytes: &'b [u8], letters: &[u8]) -> impl Iterator<Item = (&'b [u8], &'b [u8])> {
-    let mut starts = memchr_iter(b'\n', bytes).map(|end| end + 1);
-    let mut next = starts.next();
-    std::iter::from_fn(move || {
-        while let Some(start) = next {
-            let first = bytes.get(start).map(u8::to_ascii_lowercase)?;
-            if matches!(first, b'\r' | b'\n') {
-                return None;
-            }
-            next = starts.next();
-            if !letters.contains(&first) {
-                continue;
-            }
-            let mut end = next.unwrap_or(bytes.len());
-            let Some(colon) = bytes[start..end].iter().position(|octet| *octet == b':') else { continue };
-            while matches!(bytes.get(end), Some(b' ' | b'\t')) {
-                next = starts.next();
-                end = next.unwrap_or(bytes.len());
-            }
-            return Some((bytes[start..start + colon].trim_ascii_end(), &bytes[start + colon + 1..end]));
-        }
-        None
-    })
+/// What stands behind the colon of a header of this name.
+fn value_of<'b>(header: &'b [u8], name: &str) -> Option<&'b [u8]> {
+    let (written, rest) = header.split_at_checked(name.len())?;
+    let value = rest.trim_ascii_start().strip_prefix(b":")?;
+    written.eq_ignore_ascii_case(name.as_bytes()).then_some(value)
 }
 
 /// True if a log-in is refused now; the caller says so.
@@ -176,8 +187,11 @@ pub(crate) fn refuse(work: &mut Work<'_>, flow: &Flow, bytes: &[u8]) {
     }
     let Ok(message) = sip::Message::parse(bytes, &sip::Limits::default()) else { return };
     let Ok(headers) = message.validate() else { return };
-    let code = headers.request_uri.and_then(|uri| request_uri::code(work.ctx, flow, &uri));
-    if code.is_some() && message.method() == Some(sip::Method::Invite) {
+    let asks_for_code = headers.request_uri.is_some_and(|uri| {
+        let home = work.ctx.settings.tenant_of(&uri, flow);
+        home.is_some_and(|home| request_uri::code(home, &uri).is_some())
+    });
+    if asks_for_code && message.method() == Some(sip::Method::Invite) {
         refuse_code(work, flow, &message);
     } else if message.is_request() {
         tell_busy(work, flow, &message);
@@ -227,39 +241,42 @@ mod tests {
 
     #[test]
     fn headers_are_found_however_they_are_written() {
-        let found = |to: &'static str, call_id: &'static str| Head {
-            to: (!to.is_empty()).then_some(to.as_bytes()),
-            call_id: (!call_id.is_empty()).then_some(call_id.as_bytes()),
-        };
-        for (message, head, proof) in [
+        for (message, to, call_id, proof) in [
             (
                 "INVITE x SIP/2.0\r\nTo: <sip:a@b>;tag=1\r\nCall-ID: one\r\nAuthorization: Digest\r\n\r\n",
-                found(" <sip:a@b>;tag=1\r\n", "one"),
+                Some(" <sip:a@b>;tag=1\r\n"),
+                Some("one"),
                 true,
             ),
             (
                 "INVITE x SIP/2.0\nVia: y\nt :<sip:a@b>\n ;tag=1\nFrom: x\ni:\n\tone\nPROXY-Authorization:\n\n",
-                found("<sip:a@b>\n ;tag=1\n", "one"),
+                Some("<sip:a@b>\n ;tag=1\n"),
+                Some("one"),
                 true,
             ),
             (
                 "INVITE x SIP/2.0\r\nTo: 1\r\nto: 2\r\ni: one\r\nCall-ID: two\r\n",
-                found(" 1\r\n", "one"),
+                Some(" 1\r\n"),
+                Some("one"),
                 false,
             ),
             (
-                "INVITE x SIP/2.0\r\nTop: 1\r\n\r\nTo: of a body\r\ni: 1\r\nAuthorization: x",
-                found("", ""),
+                "INVITE x SIP/2.0\r\nTop: 1\r\nAllow: Authorization:\r\n\r\nTo: of a body\r\ni: 1\r\nAuthorization: x",
+                None,
+                None,
                 false,
             ),
-            ("INVITE x SIP/2.0\r\nTo", found("", ""), false),
-            ("INVITE x SIP/2.0\r\nTo:", Head { to: Some(b""), ..Head::default() }, false),
-            ("INVITE x SIP/2.0\r\nTo: 1\r\n", found(" 1\r\n", ""), false),
-            ("INVITE x SIP/2.0\r\n", found("", ""), false),
-            ("", found("", ""), false),
+            ("INVITE x SIP/2.0\r\nAuthorization: Digest\r\nTo: 1\r\n", Some(" 1\r\n"), None, true),
+            ("INVITE x SIP/2.0\r\nTo", None, None, false),
+            ("INVITE x SIP/2.0\r\nTo:", Some(""), None, false),
+            ("INVITE x SIP/2.0\r\n", None, None, false),
+            ("", None, None, false),
         ] {
-            assert_eq!(Head::of(message.as_bytes()), head, "{message}");
-            assert_eq!(shows_proof(message.as_bytes()), proof, "{message}");
+            let mut head = Head::of(message.as_bytes());
+
+            assert_eq!(head.to(), to.map(str::as_bytes), "{message}");
+            assert_eq!(head.call_id(), call_id.map(str::as_bytes), "{message}");
+            assert_eq!(head.shows_proof(), proof, "{message}");
         }
     }
 }
