@@ -3,10 +3,10 @@
 //! One processor makes messages hardly faster than the edge handles them on another. So that ten times as many can be offered, the
 //! edge is given a part of its processor alone.
 //!
-//! Each round finds the capacity anew, in a closed loop, and then offers multiples of it in an open one, at random times and
-//! to an edge that was just started: whatever else the machine does, a share is of its own round. Phones send nothing
-//! again, so that what they ask for is what was meant; a unit counts if all of it went well, each answer within
-//! [`PATIENCE`].
+//! The capacity is found anew, in a closed loop, before and after each multiple of it is offered in an open one, at random times
+//! and to an edge that was just started; of the two the mean counts, since the machine does other things as well. Phones
+//! send nothing again, so that what they ask for is what was meant; a unit counts if all of it went well, each answer
+//! within [`PATIENCE`].
 
 use std::fs;
 
@@ -37,6 +37,8 @@ struct Load {
     phones: u32,
     /// See [`Setup`].
     slowed: u32,
+    /// Units a second that no edge does, slowed so.
+    capacity_max: f64,
     /// Units under way in the closed loop: they keep a worker busy, and wait for less than it takes as overload.
     in_flight: &'static str,
     multiples: &'static [f64],
@@ -48,6 +50,7 @@ const LOADS: [Load; 2] = [
         play: &["call"],
         phones: 2,
         slowed: 4,
+        capacity_max: 4_000.0,
         in_flight: "24",
         multiples: &[1.0, 2.0, 5.0, 10.0],
     },
@@ -56,6 +59,7 @@ const LOADS: [Load; 2] = [
         play: &["register", "--kind", "digest"],
         phones: 1,
         slowed: 10,
+        capacity_max: 16_000.0,
         in_flight: "128",
         multiples: &[1.0, 2.0, 5.0, 10.0],
     },
@@ -105,17 +109,14 @@ impl Load {
         let mut capacities = Vec::new();
         let mut points: Vec<Vec<Point>> = self.multiples.iter().map(|_| Vec::new()).collect();
         for _ in 0..asked.rounds {
-            let figures = self.play(place, asked, 2_000, &["--in-flight", self.in_flight])?;
-            let capacity = number(&figures, "rate");
-            say(&format!("  capacity {capacity:.0} a second"));
-            capacities.push(capacity);
             for (multiple, points) in self.multiples.iter().zip(&mut points) {
-                let rate = multiple * capacity;
-                // A phone that gets no answer is not asked again before its patience is over.
-                let waiting = rate * f64::from(PATIENCE * self.phones) / 1e3;
-                let phones = (1.25 * waiting).clamp(10_000.0, 100_000.0) as u32;
-                let rate = rate.round().to_string();
+                let phones = self.phones_for(*multiple);
+                let before = self.capacity(place, asked, phones)?;
+                let rate = (multiple * before).round().to_string();
                 let figures = self.play(place, asked, phones, &["--rate", &rate, "--poisson"])?;
+                let after = self.capacity(place, asked, phones)?;
+                capacities.extend([before, after]);
+                let capacity = f64::midpoint(before, after);
                 let seconds = number(&figures, "seconds");
                 let point = Point {
                     offered: number(&figures, "begun") / seconds,
@@ -125,10 +126,11 @@ impl Load {
                     latency: number(&figures["latency_us"], "p50") / 1e3,
                 };
                 say(&format!(
-                    "  offered {:.1} times as much: {:.2} of it is done, in {:.1} ms; {:.0} a second get 503",
+                    "  offered {:.1} times as much: {:.2} of it is done, in {:.1} ms, by {:.3} of a processor; {:.0} a second get 503",
                     point.offered / capacity,
                     point.share,
                     point.latency,
+                    number(&figures["server"], "share"),
                     point.refused
                 ));
                 points.push(point);
@@ -148,6 +150,23 @@ impl Load {
             "name": self.name, "capacity": median(&capacities), "capacities": capacities,
             "points": points.collect::<Vec<_>>(),
         }))
+    }
+
+    /// A phone that gets no answer is not asked again before its patience is over.
+    fn phones_for(&self, multiple: f64) -> u32 {
+        let waiting = multiple * self.capacity_max * f64::from(PATIENCE * self.phones) / 1e3;
+        waiting.max(10_000.0) as u32
+    }
+
+    /// Units done a second in a closed loop, with as many phones: what more of them need in caches is not for an overload to pay.
+    fn capacity(&self, place: &Place, asked: &Asked, phones: u32) -> Result<f64, ComparisonError> {
+        let figures = self.play(place, asked, phones, &["--in-flight", self.in_flight])?;
+        let rate = number(&figures, "rate");
+        say(&format!(
+            "  capacity {rate:.0} a second, by {:.3} of a processor",
+            number(&figures["server"], "share")
+        ));
+        Ok(rate)
     }
 
     /// Once more where the phones could not all make ready, as on a machine that is busy elsewhere.
