@@ -36,6 +36,7 @@ counters! {
     shed_registrations: "REGISTER requests of new phones refused because of overload.",
     shed_refreshes: "REGISTER requests of known phones refused because of overload.",
     shed_calls: "Calls refused because of overload.",
+    shed_unread: "REGISTER requests that the system dropped unread because of overload, as far as can be told from those it did not.",
     shed_untold: "Requests refused because of overload that were not answered.",
     dropped_unreadable: "Datagrams dropped because they are no SIP message.",
     refused_malformed: "Requests answered 4xx or 5xx because they are malformed.",

@@ -30,7 +30,7 @@ pub enum Input<'a> {
         least: Duration,
         /// How many datagrams were taken.
         taken: u32,
-        /// How many the system lost because they were not taken in time and a socket was full.
+        /// How many the system dropped: a socket was full, or they were to be left unread.
         lost: u32,
     },
     /// A message that another worker received and that belongs to a transaction of this one.

@@ -158,7 +158,8 @@ impl Dataplane {
             }
             Input::Waited { least, taken, lost } => {
                 let t1 = work.ctx.settings.timers.t1;
-                work.ctx.load.waited(now.mono, Waiting { least, taken, lost }, t1);
+                let unread = work.ctx.load.waited(now.mono, Waiting { least, taken, lost }, t1);
+                work.ctx.counters.shed_unread += u64::from(unread);
             }
             Input::HandedOver { flow, bytes } => receive(rooms, &mut work, &flow, bytes, false),
             Input::Misframed { flow, head, kind } => {
@@ -267,6 +268,12 @@ impl Dataplane {
     /// What was counted since start.
     pub fn counters(&self) -> &Counters {
         &self.ctx.counters
+    }
+
+    /// The share of all REGISTER requests in datagrams, out of 2³², that is not to be read: there is too much to do. It changes with
+    /// [`Input::Waited`] alone.
+    pub fn left_unread(&self) -> u32 {
+        self.ctx.load.left_unread()
     }
 
     /// True if nobody waits for an answer, no call to a code and no question is under way: nothing is lost by stopping

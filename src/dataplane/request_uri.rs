@@ -4,7 +4,7 @@
 use crate::context::Context;
 use crate::flow::Flow;
 use crate::hotdesk::{self, Dialled};
-use crate::settings::{Emergency, Tenant};
+use crate::settings::{Emergency, Settings, Tenant};
 
 /// That of what begins as an INVITE.
 pub(crate) fn of_invite(bytes: &[u8]) -> Option<sip::Uri<'_>> {
@@ -14,6 +14,16 @@ pub(crate) fn of_invite(bytes: &[u8]) -> Option<sip::Uri<'_>> {
     let rest = &rest[..rest.len().min(URI_LENGTH_MAX)];
     let end = rest.iter().position(|octet| *octet == b' ')?;
     sip::Uri::parse(&rest[..end]).ok()
+}
+
+/// True for what begins as an INVITE to a number that no tenant takes for help or for a code. Most are, and no tenant has to
+/// be looked up to see it.
+pub(crate) fn is_plain_number(settings: &Settings, bytes: &[u8]) -> bool {
+    /// Those of E.164, and a prefix.
+    const DIGITS_MAX: usize = 24;
+    let Some(rest) = bytes.strip_prefix(b"INVITE sip:") else { return false };
+    let digits = rest.iter().take(DIGITS_MAX).take_while(|octet| octet.is_ascii_digit()).count();
+    digits > 0 && rest.get(digits) == Some(&b'@') && !settings.is_special(&rest[..digits])
 }
 
 /// True for `urn:service:sos` and its sub-services (RFC 5031 §4.2).
@@ -78,5 +88,75 @@ pub(crate) fn code(home: &Tenant, uri: &sip::Uri<'_>) -> Option<Code> {
         Dialled::LogIn(_) | Dialled::Toggle(_) => Some(Code::LogIn),
         Dialled::NotACode => (home.codes_vary() && user.first() == Some(&b'*')).then_some(Code::Other),
         _ => Some(Code::Other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::settings::{Codes, TenantParts, Timers};
+
+    fn settings() -> Settings {
+        let emergency = Emergency {
+            numbers: vec!["112".into(), "9999".into()],
+            prefixes: vec!["0".into()],
+            ..Emergency::default()
+        };
+        let codes = Codes { login: "*11".into(), who: "88".into(), ..Codes::default() };
+        let parts = TenantParts { id: "one".into(), emergency, codes, ..TenantParts::default() };
+        Settings::new(1, "edge", Vec::new(), vec![Arc::new(Tenant::new(parts))], Timers::default(), false)
+    }
+
+    #[test]
+    fn a_plain_number_is_digits_that_are_neither_for_help_nor_a_code() {
+        let settings = settings();
+        let is_plain = |uri: &str| is_plain_number(&settings, format!("INVITE {uri} SIP/2.0\r\n").as_bytes());
+
+        for uri in ["sip:1001@a", "sip:1@a", "sip:1120@a", "sip:00112@a", "sip:01129999@a", "sip:888@a"] {
+            assert!(is_plain(uri), "{uri}");
+        }
+        for uri in [
+            "sip:112@a",
+            "sip:0112@a",
+            "sip:9999@a",
+            "sip:09999@a",
+            "sip:88@a",
+            "sip:*11@a",
+            "sip:*11*1001*7738@a",
+            "sip:1-12@a",
+            "sip:%3112@a",
+            "sip:112;phone-context=x@a",
+            "sip:112#@a",
+            "sip:+112@a",
+            "sip:ann@a",
+            "sip:1001",
+            "sip:@a",
+            "sips:1001@a",
+            "tel:1001",
+            "urn:service:sos",
+            &format!("sip:{}@a", "1".repeat(25)),
+        ] {
+            assert!(!is_plain(uri), "{uri}");
+        }
+        assert!(!is_plain_number(&settings, b"INVITE sip:1001"));
+        assert!(!is_plain_number(&settings, b"MESSAGE sip:1001@a SIP/2.0"));
+    }
+
+    #[test]
+    fn no_plain_number_is_for_help_or_a_code_of_any_tenant() {
+        let settings = settings();
+        let tenant = &settings.tenants[0];
+        for number in 0..=99_999_u32 {
+            for dialled in [number.to_string(), format!("0{number}")] {
+                let invite = format!("INVITE sip:{dialled}@a SIP/2.0\r\n");
+                let uri = of_invite(invite.as_bytes()).unwrap();
+                let is_more =
+                    emergency_number(&tenant.emergency, &uri).is_some() || code(tenant, &uri).is_some();
+
+                assert_eq!(is_plain_number(&settings, invite.as_bytes()), !is_more, "{dialled}");
+            }
+        }
     }
 }

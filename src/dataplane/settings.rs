@@ -71,6 +71,8 @@ pub struct Settings {
     by_customer: HashMap<Box<str>, OfCustomer, NameHasher>,
     /// By [`device_hash`]: the tenant, and the index among its devices.
     by_device_hash: HashMap<u64, (TenantIndex, u32), BuildHasherDefault<Identity>>,
+    /// What some tenant dials for help or as a code.
+    specials: HashSet<Box<[u8]>, NameHasher>,
     /// The tenants whose routes lead to an address, in file order.
     by_peer: HashMap<SocketAddr, Vec<TenantIndex>>,
     /// The tenants whose emergency calls go to an address, in file order.
@@ -106,6 +108,7 @@ impl Settings {
         let mut by_customer: HashMap<Box<str>, OfCustomer, NameHasher> = HashMap::default();
         let mut by_device_hash: HashMap<_, _, BuildHasherDefault<Identity>> = HashMap::default();
         let mut emergencies = HashSet::new();
+        let mut specials = HashSet::default();
         let mut by_peer: HashMap<SocketAddr, Vec<TenantIndex>> = HashMap::new();
         let mut by_emergency_service: HashMap<IpAddr, Vec<TenantIndex>> = HashMap::new();
         let mut peer_accounts = PeerAccounts::default();
@@ -120,6 +123,7 @@ impl Settings {
             if emergencies.insert((&tenant.customer, &tenant.emergency.numbers, &tenant.emergency.prefixes)) {
                 of_customer.emergencies.push(index);
             }
+            specials.extend(tenant.emergency.dialled().chain(tenant.codes.dialled()));
             for (number, device) in tenant.devices.iter().enumerate() {
                 by_device_hash.entry(device_hash(&tenant.id, &device.id)).or_insert((index, number as u32));
             }
@@ -161,6 +165,7 @@ impl Settings {
             by_id,
             by_customer,
             by_device_hash,
+            specials,
             by_peer,
             by_emergency_service,
             by_stream,
@@ -187,6 +192,11 @@ impl Settings {
     /// The tenant called `id`.
     pub fn tenant(&self, id: &str) -> Option<&Arc<Tenant>> {
         self.tenants.get(self.by_id.get(id)?.0 as usize)
+    }
+
+    /// True if `dialled`, digits alone, is an emergency number or a code of any tenant.
+    pub(crate) fn is_special(&self, dialled: &[u8]) -> bool {
+        self.specials.contains(dialled)
     }
 
     /// The device with this [`device_hash`], and its tenant.

@@ -9,9 +9,10 @@ use std::time::Duration;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::Notify;
+use tracing::warn;
 
 use crate::transport::Counters;
-use crate::transport::udp::{BATCH_MAX, Sender};
+use crate::transport::udp::{BATCH_MAX, Sender, leave_unread};
 
 /// Datagrams that wait for the socket: a burst of sixteen full batches. What comes on top is dropped, as the
 /// network would.
@@ -23,6 +24,7 @@ const WRITABLE_WITHIN: Duration = Duration::from_millis(50);
 /// One socket and its way out.
 pub(super) struct Datagrams {
     socket: UdpSocket,
+    takes_filter: bool,
     waiting: RefCell<VecDeque<(SocketAddr, Box<[u8]>)>>,
     blocked: Notify,
 }
@@ -31,7 +33,19 @@ impl Datagrams {
     /// Registers `socket` with the worker's runtime. The socket stays open when this is dropped.
     pub(super) fn new(socket: &net::UdpSocket) -> io::Result<Self> {
         let socket = UdpSocket::from_std(socket.try_clone()?)?;
-        Ok(Self { socket, waiting: RefCell::default(), blocked: Notify::new() })
+        // What a worker before this one left unread is read again.
+        let takes_filter = leave_unread(&socket, 0)
+            .inspect_err(|error| warn!(%error, "the system takes no filter: in an overload a full socket drops whatever comes"));
+        let takes_filter = takes_filter.is_ok();
+        Ok(Self { socket, takes_filter, waiting: RefCell::default(), blocked: Notify::new() })
+    }
+
+    /// See [`leave_unread`].
+    pub(super) fn leave_unread(&self, share: u32) {
+        if self.takes_filter {
+            // What it cannot do once more is done the next time, within milliseconds.
+            let _ = leave_unread(&self.socket, share);
+        }
     }
 
     /// Waits until there is something to receive.

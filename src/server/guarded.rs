@@ -91,6 +91,11 @@ impl Guarded {
         self.dataplane.next_timeout()
     }
 
+    /// See [`Dataplane::left_unread`].
+    pub(super) fn left_unread(&self) -> u32 {
+        self.dataplane.left_unread()
+    }
+
     /// True if no transaction, call or question is under way.
     pub(super) fn is_quiet(&self) -> bool {
         self.dataplane.is_quiet()

@@ -36,7 +36,7 @@ impl Waits {
         Self { sockets: vec![Socket::default(); listeners], taken: 0, lost: 0 }
     }
 
-    /// A batch was taken off the socket of `listener` at `now`; says how many datagrams were lost before it.
+    /// A batch was taken off the socket of `listener` at `now`; says how many datagrams were dropped before it.
     pub(super) fn taken(&mut self, listener: ListenerId, now: Now, batch: &Batch<'_>) -> u32 {
         let Some(socket) = self.sockets.get_mut(usize::from(listener.0)) else { return 0 };
         let came_at = batch.came_at().unwrap_or(Duration::MAX);

@@ -89,6 +89,8 @@ pub(super) struct Worker {
     datagrams: Vec<Option<Rc<Datagrams>>>,
     receiver: Receiver,
     waits: Waits,
+    /// What the system was told last.
+    left_unread: u32,
     pub(super) sender: Sender,
     pub(super) streams: Streams,
     /// Connections of this worker on which others have sent: they are told when nothing more comes over one, and when it is lost.
@@ -133,6 +135,7 @@ impl Worker {
             datagrams: datagrams.collect::<io::Result<_>>()?,
             receiver: Receiver::new(),
             waits: Waits::new(shell.sockets.len()),
+            left_unread: 0,
             sender: Sender::new(),
             streams: Streams::new(id, u32::from_ne_bytes(random()), bounds),
             lent: HashSet::new(),
@@ -156,6 +159,8 @@ impl Worker {
         self.take_news(now);
         let batch = self.receiver.receive(socket)?;
         let count = batch.len();
+        #[cfg(feature = "planted-faults")]
+        crate::planted::slow_reading();
         self.counters.datagrams_received += count as u64;
         self.counters.datagrams_lost += u64::from(self.waits.taken(listener, now, &batch));
         let mut panics = 0;
@@ -237,6 +242,15 @@ impl Worker {
         let waited = self.waits.tell(turn);
         let panicked = self.guarded.handle(now, waited).is_err();
         self.forget_replies(usize::from(panicked));
+        self.leave_unread(self.guarded.left_unread());
+    }
+
+    /// Has the system drop this share of REGISTER requests, out of 2³², before they are read.
+    fn leave_unread(&mut self, share: u32) {
+        if share != self.left_unread {
+            self.left_unread = share;
+            self.datagrams.iter().flatten().for_each(|datagrams| datagrams.leave_unread(share));
+        }
     }
 
     pub(super) fn sweep(&mut self) {

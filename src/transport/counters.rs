@@ -3,7 +3,7 @@
 dataplane::counters! {
     /// What one worker's sockets count.
     datagrams_received: "Datagrams received.",
-    datagrams_lost: "Datagrams lost because the socket was full: the worker did not take them in time.",
+    datagrams_lost: "Datagrams that the system dropped: the socket was full, or they were to be left unread (shed_unread).",
     datagrams_sent: "Datagrams sent.",
     datagrams_refused: "Datagrams that the system would not send: no route, a firewall, too long.",
     datagrams_dropped: "Datagrams dropped because the socket stayed full.",

@@ -18,13 +18,18 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::Dscp;
 
+mod unread;
+
+pub use unread::leave_unread;
+
 /// Datagrams moved by one system call. At 64 the call itself is less than a fiftieth of the work; more would
 /// only make the first of a batch wait longer for the last.
 pub const BATCH_MAX: usize = 64;
 
 /// Room for one datagram. The payload of an IPv4 datagram has at most 65,507 octets and that of an IPv6 one at
-/// most 65,527 (without jumbograms), so nothing is ever cut off.
-pub const SLOT_OCTETS: usize = 64 * 1024;
+/// most 65,527 (without jumbograms), so nothing is ever cut off. The rest has each slot begin at another place of a page, or
+/// all would share the same few lines of a cache.
+pub const SLOT_OCTETS: usize = 64 * 1024 + 17 * 64;
 
 /// What the kernel is asked to hold for us: a storm of 5,000 phones with messages of 800 octets (which count
 /// double with their bookkeeping) while the worker is busy for a few milliseconds. The kernel grants at most

@@ -5,14 +5,18 @@
 //! repeat himself (T1), and so does the edge, so the goal is a small share of T1.
 //!
 //! ```text
-//!  pressure   0 ───────── 2 ───────────── 2.7 ───────── 3.4 ─────── 7.4
-//!  refused      log-ins     new REGISTER     refreshes      calls
+//!  pressure   0 ──────── 1 ─────────── 1.5 ───────── 1.7 ───────────── 3.7 ────── 8.7
+//!  refused      log-ins    new REGISTER   refreshes    REGISTER unread      calls
 //! ```
 //!
-//! Pressure counts how often that was halved which is let in, of one class after the other. It follows how far the
-//! wait is from its goal and how it changes (RFC 8033 §4.2), or how much is lost where the queue is full already. Because it is
-//! halvings, a step of it is the same share of what is done at twice what a worker can do and at ten times. Nothing is
-//! refused of a dialog, and no call for help.
+//! Pressure counts how often that was halved which is let in, of one class after the other, and before calls in half steps. It
+//! follows how far the wait is from its goal and how it changes (RFC 8033 §4.2), or how much is lost where the queue is
+//! full already. Because it is halvings, a step of it is the same share of what is done at twice what a worker can do and at
+//! ten times. Nothing is refused of a dialog, and no call for help.
+//!
+//! To read a REGISTER for nothing takes a fifth of what it takes to serve it. So of many times as many as can be served most
+//! are left to the system, which drops them unread, for nothing, and with nothing else: what a full socket drops may be
+//! a BYE, or a call for help.
 
 use std::time::Duration;
 
@@ -38,7 +42,7 @@ pub(crate) struct Waiting {
     pub(crate) least: Duration,
     /// Datagrams that were taken.
     pub(crate) taken: u32,
-    /// Datagrams for which there was no room.
+    /// Datagrams for which there was no room, or that were to be left unread: the system counts them as one.
     pub(crate) lost: u32,
 }
 
@@ -56,12 +60,21 @@ const BURST: Duration = Duration::from_millis(250);
 /// was let in has its answers and its BYE still to come.
 const GAIN: f64 = 0.25;
 
-/// What is refused of a class at twice the goal, in halvings a second; without any wait so much less is. So
-/// everything is taken again within eight seconds.
+/// What the pressure grows by a second at twice the goal.
 const PULL: f64 = 1.2;
 
 /// A wait beyond so many times the goal, less one, counts as so many.
 const FAR: f64 = 8.0;
+
+/// Hardly any wait counts as so many times the goal that are missing: what is left unread is missed only when the queue before
+/// it is done, and by then too much may be left. So a worker that has time takes everything again within two seconds.
+const IDLE: f64 = -4.0;
+
+/// What hardly any wait is, as a part of the goal.
+const IDLE_OF_GOAL: u32 = 5;
+
+/// So often in a row, since once may be chance.
+const IDLE_TIMES: u8 = 3;
 
 /// The pressure is set anew some forty times a second. Whoever is asked sooner or later than that is not believed
 /// more.
@@ -71,24 +84,57 @@ const SPAN: std::ops::RangeInclusive<f64> = 0.005..=0.25;
 /// hear nothing and try again by themselves.
 const TAKEN_FOR_AN_ANSWER: u32 = 256;
 
+/// What is done about it, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Measure {
+    RefuseLogIns,
+    RefuseNewRegistrations,
+    RefuseRefreshes,
+    /// Whose they are nobody knows before they are read.
+    LeaveRegistersUnread,
+    RefuseCalls,
+}
+
 /// What a worker refuses.
 #[derive(Debug, Default)]
 pub(crate) struct Load {
     /// Halvings.
     pressure: f64,
-    /// What is refused of each class, out of 2³².
-    shares: [u32; 4],
+    /// What is refused by each measure, out of 2³².
+    shares: [u32; Measure::ALL.len()],
     set_at: Mono,
     /// How long who came had waited, then.
     least: Duration,
+    /// How often hardly anybody had to.
+    idle: u8,
     /// It is too long since then.
     long_since: Option<Mono>,
     answers: u32,
+    /// The share that was left unread before it was set last.
+    left: f64,
+    /// REGISTER requests that were read since then.
+    registers: u32,
 }
 
 impl Load {
-    /// Sets the pressure anew by how long who came had to wait since it was set last.
-    pub(crate) fn waited(&mut self, now: Mono, waiting: Waiting, t1: Duration) {
+    /// Sets the pressure anew by how long who came had to wait since it was set last. Says how many were left unread.
+    pub(crate) fn waited(&mut self, now: Mono, mut waiting: Waiting, t1: Duration) -> u32 {
+        let unread = self.unread_of(waiting.lost);
+        waiting.lost -= unread;
+        self.set(now, waiting, t1);
+        unread
+    }
+
+    /// How many of those that were lost were to be left unread, by how many of their kind were not; more than that by three
+    /// standard deviations is no chance any more.
+    fn unread_of(&mut self, lost: u32) -> u32 {
+        let left = f64::from(self.left_unread()) / f64::from(u32::MAX);
+        let share = std::mem::replace(&mut self.left, left).max(left);
+        let registers = f64::from(std::mem::take(&mut self.registers));
+        lost.min(((registers + 3.0 * registers.sqrt()) * share / (1.0 - share)).round() as u32)
+    }
+
+    fn set(&mut self, now: Mono, waiting: Waiting, t1: Duration) {
         let span = now.since(self.set_at).as_secs_f64().clamp(*SPAN.start(), *SPAN.end());
         (self.set_at, self.answers) = (now, (waiting.taken / TAKEN_FOR_AN_ANSWER).max(1));
         let goal = (t1 / GOAL_OF_T1).max(GOAL_MIN);
@@ -108,28 +154,37 @@ impl Load {
         // twice as much.
         let taken = f64::from(waiting.taken.max(1));
         let came = (1.0 + grown / span) * (taken + f64::from(waiting.lost)) / taken;
-        let off = (least.as_secs_f64() / goal.as_secs_f64() - 1.0).min(FAR);
+        self.idle = if least < goal / IDLE_OF_GOAL { self.idle.saturating_add(1) } else { 0 };
+        let off = least.as_secs_f64() / goal.as_secs_f64() - 1.0;
+        let off = if self.idle < IDLE_TIMES { off.min(FAR) } else { IDLE };
         self.pressure += GAIN * came.clamp(0.25, 16.0).log2() + PULL * span * off;
         self.share_out();
     }
 
-    /// Says for each class what the pressure means, and bounds it by what all of them can bear.
+    /// Says for each measure what the pressure means, and bounds it by what all of them can bear.
     fn share_out(&mut self) {
         let mut left = self.pressure.max(0.0);
         self.pressure = 0.0;
-        for (class, share) in Class::ALL.into_iter().zip(&mut self.shares) {
-            let halvings = left.min(class.halvings());
-            let refused = if left < class.halvings() { 1.0 - (-halvings).exp2() } else { class.most() };
+        for (measure, share) in Measure::ALL.into_iter().zip(&mut self.shares) {
+            let taken = (left / measure.span()).min(1.0);
+            let refused =
+                if taken < 1.0 { 1.0 - (-taken * measure.halvings()).exp2() } else { measure.most() };
             *share = (refused * f64::from(u32::MAX)) as u32;
-            self.pressure += halvings;
-            left -= halvings;
+            self.pressure += taken * measure.span();
+            left -= taken * measure.span();
         }
     }
 
     /// True if one of `class` is to be refused. `lot` is any number; who has the same is treated alike.
-    pub(crate) fn refuses(&self, class: Class, lot: impl FnOnce() -> u32) -> bool {
-        let share = self.shares[class as usize];
+    pub(crate) fn refuses(&mut self, class: Class, lot: impl FnOnce() -> u32) -> bool {
+        self.registers += u32::from(matches!(class, Class::NewRegistration | Class::Refresh));
+        let share = self.shares[class.measure() as usize];
         share > 0 && lot() < share
+    }
+
+    /// The share of all REGISTER requests, out of 2³², that is to be dropped unread, or refused where they are read anyway.
+    pub(crate) fn left_unread(&self) -> u32 {
+        self.shares[Measure::LeaveRegistersUnread as usize]
     }
 
     /// True if there is time to tell somebody that he is refused.
@@ -146,24 +201,52 @@ impl Load {
 }
 
 impl Class {
-    const ALL: [Self; 4] = [Self::LogIn, Self::NewRegistration, Self::Refresh, Self::Call];
+    fn measure(self) -> Measure {
+        match self {
+            Self::LogIn => Measure::RefuseLogIns,
+            Self::NewRegistration => Measure::RefuseNewRegistrations,
+            Self::Refresh => Measure::RefuseRefreshes,
+            Self::Call => Measure::RefuseCalls,
+        }
+    }
+}
 
-    /// The largest share of them that is refused. To read one for nothing takes some fortieth of a call, and a fifth of
-    /// what a registration takes, and twice that where a full socket has long left the caches; if all were read, ten times as many
-    /// registrations as a worker can serve would leave it no time to serve any. What is not read the system drops.
+impl Measure {
+    const ALL: [Self; 5] = [
+        Self::RefuseLogIns,
+        Self::RefuseNewRegistrations,
+        Self::RefuseRefreshes,
+        Self::LeaveRegistersUnread,
+        Self::RefuseCalls,
+    ];
+
+    /// The largest share that is refused. To read one for nothing takes some fiftieth of a call, and a fifth of
+    /// what a registration takes: if all were read, ten times as many registrations as a worker can serve would leave it no
+    /// time to serve any.
     fn most(self) -> f64 {
         match self {
-            Self::LogIn => 1.0,
-            Self::NewRegistration | Self::Refresh => 3.0 / 8.0,
-            Self::Call => 15.0 / 16.0,
+            Self::RefuseLogIns => 1.0,
+            Self::RefuseNewRegistrations => 1.0 / 2.0,
+            Self::RefuseRefreshes => 1.0 / 4.0,
+            Self::LeaveRegistersUnread => 15.0 / 16.0,
+            Self::RefuseCalls => 31.0 / 32.0,
         }
     }
 
     /// How often they can be halved. Log-ins are all refused then.
     fn halvings(self) -> f64 {
         match self {
-            Self::LogIn => 2.0,
+            Self::RefuseLogIns => 2.0,
             _ => -(1.0 - self.most()).log2(),
+        }
+    }
+
+    /// What part of the pressure it takes. What stands before calls is passed twice as fast: where there are calls alone, it does
+    /// nothing but let them wait.
+    fn span(self) -> f64 {
+        match self {
+            Self::RefuseCalls => self.halvings(),
+            _ => self.halvings() / 2.0,
         }
     }
 }

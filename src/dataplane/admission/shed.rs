@@ -29,7 +29,7 @@ pub(super) fn is_shed(ctx: &mut Context, now: Now, flow: &Flow, bytes: &[u8]) ->
     let Some(class) = class_of(ctx, now, flow, bytes, &mut head) else { return false };
     let call_id = if class == Class::Call { head.call_id() } else { None };
     let lot = call_id.map(|call_id| lot_of_call(&ctx.tables.source_key, now.mono, call_id));
-    refuses(ctx, class, lot)
+    refuses(ctx, class, lot) || flow.is_reliable() && refuses_unread(ctx, class)
 }
 
 /// The same for all INVITEs of a call for half a minute: one that was let in and asked for its password is let in with it, and
@@ -43,8 +43,21 @@ fn lot_of_call(key: &[u8; 16], now: Mono, call_id: &[u8]) -> u32 {
 }
 
 fn refuses(ctx: &mut Context, class: Class, lot: Option<u32>) -> bool {
-    let Context { load, random, counters, .. } = ctx;
+    let Context { load, random, .. } = ctx;
     let is_refused = load.refuses(class, || lot.unwrap_or_else(|| u32::from_ne_bytes(random.bytes())));
+    count(ctx, class, is_refused)
+}
+
+/// The same for what would have been left unread as a datagram, and of a connection has been read.
+fn refuses_unread(ctx: &mut Context, class: Class) -> bool {
+    let is_register = matches!(class, Class::NewRegistration | Class::Refresh);
+    let share = if is_register { ctx.load.left_unread() } else { 0 };
+    let is_refused = share > 0 && u32::from_ne_bytes(ctx.random.bytes()) < share;
+    count(ctx, class, is_refused)
+}
+
+fn count(ctx: &mut Context, class: Class, is_refused: bool) -> bool {
+    let counters = &mut ctx.counters;
     let count = match class {
         Class::LogIn => &mut counters.shed_log_ins,
         Class::NewRegistration => &mut counters.shed_registrations,
@@ -74,10 +87,12 @@ fn class_of(ctx: &Context, now: Now, flow: &Flow, bytes: &[u8], head: &mut Head<
     if ctx.settings.tenants_of_emergency_service(flow.remote.ip()).next().is_some() {
         return None;
     }
-    let uri = request_uri::of_invite(bytes);
-    let home = uri.as_ref().and_then(|uri| ctx.settings.tenant_of(uri, flow));
-    let wish = home.zip(uri.as_ref()).map(|(home, uri)| request_uri::wish(ctx, home, uri));
-    match wish {
+    let wish = || {
+        let uri = request_uri::of_invite(bytes)?;
+        Some(request_uri::wish(ctx, ctx.settings.tenant_of(&uri, flow)?, &uri))
+    };
+    let is_plain = request_uri::is_plain_number(&ctx.settings, bytes);
+    match if is_plain { Some(Wish::Call) } else { wish() } {
         Some(Wish::Help) => None,
         // With the proof it may be refused as well, when that has been looked at.
         Some(Wish::Code(Code::LogIn)) => (!head.shows_proof()).then_some(Class::LogIn),

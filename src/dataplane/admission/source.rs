@@ -105,8 +105,6 @@ pub(crate) struct Sources {
 /// What is remembered of a source or an address.
 #[derive(Clone, Copy, Debug, Default)]
 struct Entry {
-    /// Hash of whom, 0: nobody.
-    key: u64,
     /// When it has paid.
     paid: u64,
     /// When it has paid for what it sent for help beyond that.
@@ -333,7 +331,7 @@ impl Sources {
     pub(crate) fn pardon(&mut self, now: Mono, ip: IpAddr, port: Option<u16>) {
         for is_stream in [false, true] {
             let entry = self.entry_of(now, (ip, is_stream), port);
-            *entry = Entry { key: entry.key, proved_until: entry.proved_until, ..Entry::default() };
+            *entry = Entry { proved_until: entry.proved_until, ..Entry::default() };
         }
     }
 
@@ -484,6 +482,8 @@ impl Entry {
 
 /// Entries by hash, in rows of [`WAYS`]; the one with the least debt makes room.
 struct Table {
+    /// Of each entry whose it is, a hash; 0: nobody's. Those of a row lie in one line of the cache.
+    keys: Box<[u64]>,
     entries: Box<[Entry]>,
 }
 
@@ -491,14 +491,14 @@ impl Table {
     /// `length` is a power of two.
     fn new(length: usize) -> Self {
         debug_assert!(length.is_power_of_two() && length >= WAYS);
-        Self { entries: vec![Entry::default(); length].into() }
+        Self { keys: vec![0; length].into(), entries: vec![Entry::default(); length].into() }
     }
 
     /// Where the entry of `key` lies; it is made if there is none.
     fn place(&mut self, key: u64, now: Mono) -> usize {
         let start = key as usize & (self.entries.len() - WAYS);
-        let row = &self.entries[start..start + WAYS];
-        match row.iter().position(|entry| entry.key == key) {
+        let row = &self.keys[start..start + WAYS];
+        match row.iter().position(|of_entry| *of_entry == key) {
             Some(way) => start + way,
             None => start + self.make_room(start, key, now),
         }
@@ -511,7 +511,8 @@ impl Table {
         // thousand by who writes made-up addresses into his datagrams.
         let rank = |entry: &Entry| (entry.is_over(now), entry.is_proved(now), entry.paid);
         let least = (0..WAYS).min_by_key(|way| rank(&row[*way])).expect("a row has ways");
-        row[least] = Entry { key, ..Entry::default() };
+        row[least] = Entry::default();
+        self.keys[start + least] = key;
         least
     }
 }

@@ -17,6 +17,15 @@ pub struct Codes {
     pub pin: Box<str>,
 }
 
+impl Codes {
+    /// All of them.
+    pub(super) fn dialled(&self) -> impl Iterator<Item = Box<[u8]>> {
+        [&self.login, &self.logout, &self.toggle, &self.who, &self.pin]
+            .map(|code| code.as_bytes().into())
+            .into_iter()
+    }
+}
+
 /// How the attendant talks to people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttendantPolicy {

@@ -49,6 +49,16 @@ pub enum Told {
     Peer(Peer),
 }
 
+impl Emergency {
+    /// All that is dialled for help: each number, and with each prefix before it.
+    pub(super) fn dialled(&self) -> impl Iterator<Item = Box<[u8]>> {
+        let prefixes = || std::iter::once("").chain(self.prefixes.iter().map(|prefix| &**prefix));
+        let with_each =
+            move |number| prefixes().map(move |prefix| [prefix, number].concat().into_bytes().into());
+        self.numbers.iter().flat_map(move |number| with_each(&**number))
+    }
+}
+
 impl Default for Emergency {
     fn default() -> Self {
         Self {

@@ -221,3 +221,78 @@ fn a_source_of_another_kind_is_no_address() {
     assert_eq!(Name::EMPTY.address(0), None);
     assert_eq!(Name::EMPTY.address(NAME_V4_OCTETS as libc::socklen_t), None);
 }
+
+/// What of these comes through to a socket that leaves this share of REGISTER requests unread; an `END` follows them all.
+fn passes(address: &str, share: u32, datagrams: &[&[u8]]) -> Vec<Vec<u8>> {
+    let edge = bind(address.parse().unwrap(), Dscp::CS3).unwrap();
+    leave_unread(&edge, share).unwrap();
+    let phone = bind(address.parse().unwrap(), Dscp::CS3).unwrap();
+    let mut receiver = Receiver::new();
+    let mut all: Vec<Vec<u8>> = Vec::new();
+    // No more at once than any socket holds.
+    for datagrams in datagrams.chunks(16) {
+        datagrams.iter().chain(&[&b"END"[..]]).for_each(|octets| {
+            phone.send_to(octets, edge.local_addr().unwrap()).unwrap();
+        });
+        loop {
+            await_readable(&edge);
+            let batch = receiver.receive(&edge).unwrap();
+            all.extend(batch.iter().map(|(_, octets)| octets.to_vec()));
+            if all.pop_if(|last| last == b"END").is_some() {
+                break;
+            }
+        }
+    }
+    all
+}
+
+#[test]
+fn nothing_but_register_is_left_unread() {
+    let others: [&[u8]; 9] = [
+        b"",
+        b"\0",
+        b"\r\n",
+        b"\r\n\r\n",
+        b"REGISTER",
+        b"REGISTERED sip:a SIP/2.0\r\n",
+        b"REGISTRY sip:a SIP/2.0\r\n",
+        b"INVITE sip:REGISTER@a SIP/2.0\r\n",
+        b"SIP/2.0 200 OK\r\n",
+    ];
+    let all = [&others[..], &[b"REGISTER sip:a SIP/2.0\r\n", b"REGISTER "]].concat();
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        assert_eq!(passes(address, u32::MAX, &all), others, "{address}");
+        assert_eq!(passes(address, 0, &all), all, "{address}");
+    }
+}
+
+#[test]
+fn of_register_so_many_are_left_unread_as_is_asked() {
+    let register: &[u8] = b"REGISTER sip:a SIP/2.0\r\n";
+
+    let quarter = passes("127.0.0.1:0", u32::MAX / 4 * 3, &[register; 1_000]).len();
+
+    assert!((150..350).contains(&quarter), "{quarter}");
+}
+
+#[test]
+fn socket_reads_all_again_and_says_how_many_were_left_unread() {
+    let (edge, phone) =
+        (bind("127.0.0.1:0".parse().unwrap(), Dscp::CS3).unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+    let send = |octets: &[u8]| phone.send_to(octets, edge.local_addr().unwrap()).unwrap();
+    let mut receiver = Receiver::new();
+    leave_unread(&edge, u32::MAX).unwrap();
+    leave_unread(&edge, u32::MAX - 1).unwrap();
+    for _ in 0..3 {
+        send(b"REGISTER sip:a SIP/2.0\r\n");
+    }
+    leave_unread(&edge, 0).unwrap();
+    leave_unread(&edge, 0).unwrap();
+    send(b"REGISTER sip:b SIP/2.0\r\n");
+
+    await_readable(&edge);
+    let batch = receiver.receive(&edge).unwrap();
+
+    assert_eq!(batch.iter().map(|(_, octets)| octets[13]).collect::<Vec<_>>(), b"b");
+    assert_eq!(batch.overflows(), 3);
+}

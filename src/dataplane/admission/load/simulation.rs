@@ -2,8 +2,8 @@
 //! it when [`Load`] decides. Everything it stands on is said here, and every run is the same.
 //!
 //! ```text
-//!  phones, at random ──► socket, bounded ──► worker ──► 1 ms later the next message of the call comes
-//!  (a Poisson process)                       refuses, or works for as long as the message costs
+//!  phones, at random ──► socket, bounded, ─────► worker ──► 1 ms later the next message of the call comes
+//!  (a Poisson process)   leaves some unread      refuses, or works for as long as the message costs
 //! ```
 
 use std::cmp::Reverse;
@@ -29,7 +29,7 @@ const BEGIN: f64 = 2.0;
 const END: f64 = 6.0;
 
 /// Datagrams that a socket holds where it may be large, and where it may not: then nobody ever waits for as long as the goal.
-const ROOMY: usize = 2_000;
+const ROOMY: usize = 3_600;
 const SMALL: usize = 100;
 
 /// What phones do: messages one after the other.
@@ -66,7 +66,7 @@ const REFRESH: Play = Play {
     class: Class::Refresh,
     costs: &[1.0],
     refusable: 1,
-    refusal: 0.3,
+    refusal: 0.2,
     takes: 1.0 / 10_000.0,
     rate: 0.0,
 };
@@ -96,8 +96,8 @@ struct Simulation<'a> {
 }
 
 impl Simulation<'_> {
-    /// What was done well a second of each play.
-    fn run(plays: &[Play], room: usize) -> Vec<f64> {
+    /// What was done well a second of each play. For `pause` seconds, halfway, the worker does nothing.
+    fn run(plays: &[Play], room: usize, pause: f64) -> Vec<f64> {
         let mut simulation = Simulation {
             plays,
             room,
@@ -112,9 +112,12 @@ impl Simulation<'_> {
         };
         let mut load = Load::default();
         let (mut done, mut in_batch) = (vec![0.0; plays.len()], 0);
-        let (mut now, mut tick) = (0.0, TICK);
+        let (mut now, mut tick, mut pause) = (0.0, TICK, Some(pause));
         while now < END {
-            simulation.arrive(now);
+            if now > (BEGIN + END) / 2.0 {
+                now += pause.take().unwrap_or_default();
+            }
+            simulation.arrive(now, load.left_unread());
             if now >= tick {
                 simulation.tell(&mut load, now);
                 tick = now + TICK;
@@ -145,8 +148,8 @@ impl Simulation<'_> {
         done.into_iter().map(|done| done / (END - BEGIN)).collect()
     }
 
-    /// What has come until now is in the socket, or lost.
-    fn arrive(&mut self, now: f64) {
+    /// What has come until now is in the socket, or lost, or of the share of REGISTER requests that is left unread.
+    fn arrive(&mut self, now: f64, unread: u32) {
         for index in 0..self.plays.len() {
             while self.next[index] <= now {
                 let lot = u32::from_ne_bytes(self.random.bytes());
@@ -158,6 +161,13 @@ impl Simulation<'_> {
         }
         while self.coming.peek().is_some_and(|Reverse((at, ..))| seconds(*at) <= now) {
             let Some(Reverse(message)) = self.coming.pop() else { return };
+            let (_, unit, step) = message;
+            let play = &self.plays[self.units[unit].play];
+            let is_register = step < play.refusable && play.class != Class::Call;
+            if is_register && u32::from_ne_bytes(self.random.bytes()) < unread {
+                self.lost += 1;
+                continue;
+            }
             if self.socket.len() < self.room {
                 self.socket.push_back(message);
             } else {
@@ -196,7 +206,7 @@ fn times(multiple: f64, play: Play) -> Play {
 
 /// What is done of one play, as a share of what the worker can do of it.
 fn share_done(multiple: f64, play: Play, room: usize) -> f64 {
-    Simulation::run(&[times(multiple, play)], room)[0] * play.takes
+    Simulation::run(&[times(multiple, play)], room, 0.0)[0] * play.takes
 }
 
 #[test]
@@ -239,12 +249,25 @@ fn four_fifths_of_the_refreshes_are_served_at_twice_as_many_and_at_ten_times() {
 }
 
 #[test]
+fn a_worker_that_stood_still_makes_up_for_it_within_a_second() {
+    for multiple in [2.0, 10.0] {
+        let share = Simulation::run(&[times(multiple, REFRESH)], ROOMY, 0.3)[0] * REFRESH.takes;
+
+        assert!(share > 0.7, "{multiple} times as many, over four seconds: {share:.2}");
+    }
+}
+
+#[test]
 fn calls_are_served_while_refreshes_are_what_is_too_much() {
-    let asked = [times(0.2, CALL), times(1.0, REFRESH)];
+    for (multiple, room) in [(1.0, ROOMY), (10.0, ROOMY), (10.0, SMALL)] {
+        let asked = [times(0.2, CALL), times(multiple, REFRESH)];
 
-    let done = Simulation::run(&asked, ROOMY);
+        let done = Simulation::run(&asked, room, 0.0);
 
-    let (calls, refreshes) = (done[0] * CALL.takes, done[1] * REFRESH.takes);
-    assert!(calls > 0.19, "{calls:.2} of what can be done in calls");
-    assert!(calls + refreshes > 0.8, "{calls:.2} and {refreshes:.2}");
+        // A socket without room loses datagrams by chance before anybody knows of it.
+        let least = if room == SMALL { 0.12 } else { 0.18 };
+        let (calls, refreshes) = (done[0] * CALL.takes, done[1] * REFRESH.takes);
+        assert!(calls > least, "{multiple} times as many: {calls:.2} of what can be done in calls");
+        assert!(calls + refreshes > 0.8, "{multiple} times as many: {calls:.2} and {refreshes:.2}");
+    }
 }

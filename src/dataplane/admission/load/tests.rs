@@ -21,12 +21,15 @@ fn wait_during(load: &mut Load, span: std::ops::Range<u64>, millis: u64) {
     span.step_by(25).for_each(|now| wait(load, now, millis));
 }
 
-/// How many of 1,024 of each class are refused.
-fn refused(load: &Load) -> [u32; 4] {
-    Class::ALL.map(|class| (0..1024).map(|lot| u32::from(load.refuses(class, || lot << 22))).sum())
+/// How many of 1,024 each measure concerns, in their order.
+fn refused(load: &mut Load) -> [u32; 5] {
+    let unread = load.left_unread().div_ceil(1 << 22);
+    let mut of = |class| (0..1024).map(|lot| u32::from(load.refuses(class, || lot << 22))).sum();
+    [of(Class::LogIn), of(Class::NewRegistration), of(Class::Refresh), unread, of(Class::Call)]
 }
 
-const MOST: [u32; 4] = [1024, 384, 384, 960];
+/// Log-ins, new REGISTER, refreshes, REGISTER unread, calls.
+const MOST: [u32; 5] = [1024, 512, 256, 960, 992];
 
 #[test]
 fn a_burst_has_nobody_refused_however_long_it_makes_him_wait() {
@@ -34,12 +37,12 @@ fn a_burst_has_nobody_refused_however_long_it_makes_him_wait() {
 
     wait_during(&mut load, 0..250, 20 * GOAL);
 
-    assert_eq!(refused(&load), [0; 4]);
+    assert_eq!(refused(&mut load), [0; 5]);
     wait_during(&mut load, 250..500, 0);
     wait_during(&mut load, 500..750, 20 * GOAL);
-    assert_eq!(refused(&load), [0; 4], "nor does the next");
+    assert_eq!(refused(&mut load), [0; 5], "nor does the next");
     wait_during(&mut load, 750..1_000, 20 * GOAL);
-    assert!(refused(&load)[0] > 0, "but this is none any more");
+    assert!(refused(&mut load)[0] > 0, "but this is none any more");
 }
 
 #[test]
@@ -54,12 +57,12 @@ fn who_waits_for_less_than_the_goal_is_never_refused() {
 #[test]
 fn classes_are_refused_in_their_order_and_none_wholly_but_log_ins() {
     let mut load = Load::default();
-    let mut before = [0; 4];
+    let mut before = [0; 5];
     for now in (0..12_000).step_by(25) {
         wait(&mut load, now, 2 * GOAL);
-        let refused = refused(&load);
+        let refused = refused(&mut load);
         assert!(refused.iter().zip(&before).all(|(now, before)| now >= before), "{before:?} {refused:?}");
-        for later in 1..4 {
+        for later in 1..5 {
             assert!(refused[later] == 0 || refused[later - 1] == MOST[later - 1], "{refused:?}");
         }
         before = refused;
@@ -68,18 +71,33 @@ fn classes_are_refused_in_their_order_and_none_wholly_but_log_ins() {
 }
 
 #[test]
-fn what_was_refused_last_is_taken_first_when_nobody_waits_any_more() {
+fn what_was_refused_last_is_taken_first_when_hardly_anybody_waits_any_more() {
     let mut load = Load::default();
     wait_during(&mut load, 0..5_000, 10 * GOAL);
-    assert_eq!(refused(&load), MOST);
+    assert_eq!(refused(&mut load), MOST);
 
-    wait_during(&mut load, 5_000..6_000, 0);
+    wait_during(&mut load, 5_000..5_500, 0);
 
-    let calmer = refused(&load);
-    assert!((1..960).contains(&calmer[3]) && calmer[2] == 384, "{calmer:?}");
-    wait_during(&mut load, 6_000..13_500, 0);
-    assert_eq!(refused(&load), [0; 4]);
+    let calmer = refused(&mut load);
+    assert!((1..992).contains(&calmer[4]) && calmer[3] == 960, "{calmer:?}");
+    wait_during(&mut load, 5_500..7_000, 0);
+    assert_eq!(refused(&mut load), [0; 5]);
     assert!(!load.is_high());
+}
+
+#[test]
+fn a_wait_short_of_the_goal_has_less_refused_slowly_and_none_at_all_fast() {
+    let after = |millis| {
+        let mut load = Load::default();
+        wait_during(&mut load, 0..5_000, 10 * GOAL);
+        wait(&mut load, 5_000, millis);
+        let before = load.pressure;
+        wait_during(&mut load, 5_025..5_125, millis);
+        before - load.pressure
+    };
+
+    assert!(after(GOAL / 2) > 0.0);
+    assert!(after(0) > 4.0 * after(GOAL / 2), "{} {}", after(0), after(GOAL / 2));
 }
 
 #[test]
@@ -106,10 +124,10 @@ fn losses_count_where_a_socket_is_too_small_for_anybody_to_wait() {
     };
 
     lose(&mut load, 0..250, 900);
-    assert_eq!(refused(&load), [0; 4], "a burst");
+    assert_eq!(refused(&mut load), [0; 5], "a burst");
     lose(&mut load, 250..600, 900);
 
-    assert_eq!(refused(&load), MOST, "ten times as many as were taken came");
+    assert_eq!(refused(&mut load), MOST, "ten times as many as were taken came");
     let mut other = Load::default();
     lose(&mut other, 0..600, 1);
     assert!(other.pressure > 0.0 && other.pressure < load.pressure / 4.0, "{}", other.pressure);
@@ -119,10 +137,10 @@ fn losses_count_where_a_socket_is_too_small_for_anybody_to_wait() {
 fn who_has_drawn_the_same_lot_is_treated_alike_while_the_pressure_rises() {
     let mut load = Load::default();
     wait_during(&mut load, 0..5_000, 10 * GOAL);
-    let refuses = |load: &Load, lot| load.refuses(Class::Call, || lot);
+    let mut refuses = |lot| load.refuses(Class::Call, || lot);
 
-    assert!(refuses(&load, 0) && refuses(&load, u32::MAX / 16 * 14));
-    assert!(!refuses(&load, u32::MAX));
+    assert!(refuses(0) && refuses(u32::MAX / 32 * 30));
+    assert!(!refuses(u32::MAX));
 }
 
 #[test]
@@ -135,4 +153,26 @@ fn refusals_are_told_to_a_share_of_those_who_came() {
     };
 
     assert_eq!((told(&mut load, 25_600), told(&mut load, 2_560), told(&mut load, 1)), (100, 10, 1));
+}
+
+#[test]
+fn what_was_to_be_left_unread_is_not_lost() {
+    let mut load = Load::default();
+    wait_during(&mut load, 0..5_000, 10 * GOAL);
+    let lose = |load: &mut Load, now, registers, lost| {
+        for _ in 0..registers {
+            load.refuses(Class::Refresh, || u32::MAX);
+        }
+        load.waited(at(now), Waiting { least: Duration::from_millis(GOAL), taken: 100, lost }, T1)
+    };
+    assert_eq!(refused(&mut load)[3], 960);
+
+    assert_eq!(lose(&mut load, 5_000, 100, 1_500), 1_500, "of sixteen one was read");
+    let before = load.pressure;
+    assert_eq!(lose(&mut load, 5_025, 100, 1_900), 1_900, "or by chance somewhat less");
+    assert!(load.pressure <= before);
+    assert_eq!(lose(&mut load, 5_050, 100, 5_000), 1_950, "but no more than by chance");
+    assert_eq!(lose(&mut load, 5_075, 0, 5_000), 0, "and none where none comes");
+    let mut calm = Load::default();
+    assert_eq!(lose(&mut calm, 0, 10, 150), 0);
 }

@@ -53,7 +53,7 @@ fn whoever_owes_too_much_or_has_proved_himself_is_forgotten_last() {
         table.entries[place].owe(now, Duration::from_secs(key));
     }
     let place = table.place(1, now);
-    table.entries[place] = Entry { key: 1, proved_until: 200, ..Entry::default() };
+    table.entries[place] = Entry { proved_until: 200, ..Entry::default() };
     let place = table.place(4, now);
     table.entries[place].owe(now, BURST);
 
