@@ -32,6 +32,8 @@ pub enum Input<'a> {
         taken: u32,
         /// How many the system dropped: a socket was full, or they were to be left unread.
         lost: u32,
+        /// The system drops what is to be left unread (`Dataplane::left_unread`).
+        filters: bool,
     },
     /// A message that another worker received and that belongs to a transaction of this one.
     HandedOver {

@@ -156,9 +156,9 @@ impl Dataplane {
                 }
                 self.ctx.sources.done();
             }
-            Input::Waited { least, taken, lost } => {
+            Input::Waited { least, taken, lost, filters } => {
                 let t1 = work.ctx.settings.timers.t1;
-                let unread = work.ctx.load.waited(now.mono, Waiting { least, taken, lost }, t1);
+                let unread = work.ctx.load.waited(now.mono, Waiting { least, taken, lost, filters }, t1);
                 work.ctx.counters.shed_unread += u64::from(unread);
             }
             Input::HandedOver { flow, bytes } => receive(rooms, &mut work, &flow, bytes, false),

@@ -16,7 +16,7 @@ pub(crate) fn of_invite(bytes: &[u8]) -> Option<sip::Uri<'_>> {
     sip::Uri::parse(&rest[..end]).ok()
 }
 
-/// True for what begins as an INVITE to a number that no tenant takes for help or for a code. Most are, and no tenant has to
+/// True for what begins as an INVITE to a number that no tenant takes for help or for a code of its own. Most are, and no tenant has to
 /// be looked up to see it.
 pub(crate) fn is_plain_number(settings: &Settings, bytes: &[u8]) -> bool {
     /// Those of E.164, and a prefix.

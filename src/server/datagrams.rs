@@ -1,6 +1,6 @@
 //! The datagrams of one worker and listener: its socket, and what the socket would not take at once.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::net::{self, SocketAddr};
@@ -25,6 +25,8 @@ const WRITABLE_WITHIN: Duration = Duration::from_millis(50);
 pub(super) struct Datagrams {
     socket: UdpSocket,
     takes_filter: bool,
+    /// The share that the system was told last.
+    left_unread: Cell<u32>,
     waiting: RefCell<VecDeque<(SocketAddr, Box<[u8]>)>>,
     blocked: Notify,
 }
@@ -34,17 +36,23 @@ impl Datagrams {
     pub(super) fn new(socket: &net::UdpSocket) -> io::Result<Self> {
         let socket = UdpSocket::from_std(socket.try_clone()?)?;
         // What a worker before this one left unread is read again.
-        let takes_filter = leave_unread(&socket, 0)
-            .inspect_err(|error| warn!(%error, "the system takes no filter: in an overload a full socket drops whatever comes"));
-        let takes_filter = takes_filter.is_ok();
-        Ok(Self { socket, takes_filter, waiting: RefCell::default(), blocked: Notify::new() })
+        let tried = leave_unread(&socket, u32::MAX).and_then(|()| leave_unread(&socket, 0));
+        if let Err(error) = &tried {
+            warn!(%error, "the system takes no filter: in an overload a full socket drops whatever comes");
+        }
+        let (takes_filter, left_unread) = (tried.is_ok(), Cell::new(0));
+        Ok(Self { socket, takes_filter, left_unread, waiting: RefCell::default(), blocked: Notify::new() })
     }
 
-    /// See [`leave_unread`].
+    /// True if the system drops what is to be left unread.
+    pub(super) fn takes_filter(&self) -> bool {
+        self.takes_filter
+    }
+
+    /// See [`leave_unread`]. What the system does not do now it is told again the next time.
     pub(super) fn leave_unread(&self, share: u32) {
-        if self.takes_filter {
-            // What it cannot do once more is done the next time, within milliseconds.
-            let _ = leave_unread(&self.socket, share);
+        if self.takes_filter && share != self.left_unread.get() && leave_unread(&self.socket, share).is_ok() {
+            self.left_unread.set(share);
         }
     }
 

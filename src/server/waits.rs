@@ -27,8 +27,8 @@ pub(super) struct Waits {
 struct Socket {
     /// Of the first of the batch that waited least; `None`: nothing came.
     least: Option<Duration>,
-    /// What the socket had lost since it was bound, when it was read last.
-    overflows: u32,
+    /// What the socket had lost since it was bound, when it was read last; it may have been read by a worker before this one.
+    overflows: Option<u32>,
 }
 
 impl Waits {
@@ -44,7 +44,7 @@ impl Waits {
         let waited = if waited > WAIT_MAX { Duration::ZERO } else { waited };
         socket.least = Some(socket.least.map_or(waited, |least| least.min(waited)));
         let overflows = batch.overflows();
-        let before = std::mem::replace(&mut socket.overflows, overflows);
+        let before = socket.overflows.replace(overflows).unwrap_or(overflows);
         // The count is told once it is no longer 0.
         let lost = if overflows == 0 { 0 } else { overflows.wrapping_sub(before) };
         self.taken = self.taken.saturating_add(batch.len() as u32);
@@ -52,10 +52,12 @@ impl Waits {
         lost
     }
 
-    /// What the dataplane is to be told, and begins anew. Whatever is ready, such as a connection, waits for `turn`.
-    pub(super) fn tell(&mut self, turn: Duration) -> Input<'static> {
+    /// What the dataplane is to be told, and begins anew. Whatever is ready, such as a connection, waits for `turn`; `filters`:
+    /// the sockets drop what is to be left unread.
+    pub(super) fn tell(&mut self, turn: Duration, filters: bool) -> Input<'static> {
         let least =
             self.sockets.iter_mut().filter_map(|socket| socket.least.take()).fold(turn, Duration::max);
-        Input::Waited { least, taken: std::mem::take(&mut self.taken), lost: std::mem::take(&mut self.lost) }
+        let (taken, lost) = (std::mem::take(&mut self.taken), std::mem::take(&mut self.lost));
+        Input::Waited { least, taken, lost, filters }
     }
 }

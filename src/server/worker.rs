@@ -89,8 +89,6 @@ pub(super) struct Worker {
     datagrams: Vec<Option<Rc<Datagrams>>>,
     receiver: Receiver,
     waits: Waits,
-    /// What the system was told last.
-    left_unread: u32,
     pub(super) sender: Sender,
     pub(super) streams: Streams,
     /// Connections of this worker on which others have sent: they are told when nothing more comes over one, and when it is lost.
@@ -135,7 +133,6 @@ impl Worker {
             datagrams: datagrams.collect::<io::Result<_>>()?,
             receiver: Receiver::new(),
             waits: Waits::new(shell.sockets.len()),
-            left_unread: 0,
             sender: Sender::new(),
             streams: Streams::new(id, u32::from_ne_bytes(random()), bounds),
             lent: HashSet::new(),
@@ -239,18 +236,12 @@ impl Worker {
     /// Tells the dataplane how long what comes has to wait; what is ready waits for `turn` until it is its turn.
     pub(super) fn tell_waits(&mut self, turn: Duration) {
         let now = self.shell.clock.now();
-        let waited = self.waits.tell(turn);
+        let filters = self.datagrams.iter().flatten().all(|datagrams| datagrams.takes_filter());
+        let waited = self.waits.tell(turn, filters);
         let panicked = self.guarded.handle(now, waited).is_err();
         self.forget_replies(usize::from(panicked));
-        self.leave_unread(self.guarded.left_unread());
-    }
-
-    /// Has the system drop this share of REGISTER requests, out of 2³², before they are read.
-    fn leave_unread(&mut self, share: u32) {
-        if share != self.left_unread {
-            self.left_unread = share;
-            self.datagrams.iter().flatten().for_each(|datagrams| datagrams.leave_unread(share));
-        }
+        let share = self.guarded.left_unread();
+        self.datagrams.iter().flatten().for_each(|datagrams| datagrams.leave_unread(share));
     }
 
     pub(super) fn sweep(&mut self) {

@@ -82,7 +82,7 @@ struct Point {
     offered: f64,
     /// Units that ended well a second.
     done: f64,
-    /// Of the capacity of its round.
+    /// Of the capacity before and after it.
     share: f64,
     /// 503, a second.
     refused: f64,

@@ -53,7 +53,7 @@ impl Edge {
         const TICK: Duration = Duration::from_millis(25);
         for _ in 0..400 {
             self.pass(TICK);
-            self.enter(Input::Waited { least: Duration::from_secs(1), taken: 1, lost: 1 });
+            self.enter(Input::Waited { least: Duration::from_secs(1), taken: 1, lost: 1, filters: false });
         }
     }
 

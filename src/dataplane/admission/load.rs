@@ -15,11 +15,12 @@
 //! ten times. Nothing is refused of a dialog, and no call for help.
 //!
 //! To read a REGISTER for nothing takes a fifth of what it takes to serve it. So of many times as many as can be served most
-//! are left to the system, which drops them unread, for nothing, and with nothing else: what a full socket drops may be
+//! are left to the system, which drops them unread, in no time of the worker and with nothing else: what a full socket drops may be
 //! a BYE, or a call for help.
 
 use std::time::Duration;
 
+use crate::flow::Flow;
 use crate::now::Mono;
 
 /// What can be refused, in the order in which it is.
@@ -44,6 +45,8 @@ pub(crate) struct Waiting {
     pub(crate) taken: u32,
     /// Datagrams for which there was no room, or that were to be left unread: the system counts them as one.
     pub(crate) lost: u32,
+    /// The system does leave them unread.
+    pub(crate) filters: bool,
 }
 
 /// The goal is T1 over this, 25 ms: a call waits in the queue three or four times before it is up, and an answer of the edge
@@ -67,7 +70,7 @@ const PULL: f64 = 1.2;
 const FAR: f64 = 8.0;
 
 /// Hardly any wait counts as so many times the goal that are missing: what is left unread is missed only when the queue before
-/// it is done, and by then too much may be left. So a worker that has time takes everything again within two seconds.
+/// it is done, and by then too much may be left. So a worker that has time takes everything again within three seconds.
 const IDLE: f64 = -4.0;
 
 /// What hardly any wait is, as a part of the goal.
@@ -75,6 +78,12 @@ const IDLE_OF_GOAL: u32 = 5;
 
 /// So often in a row, since once may be chance.
 const IDLE_TIMES: u8 = 3;
+
+/// Calls are refused when their turn comes, so too many hardly ever are; and those that were let in have yet to be answered.
+const IDLE_TIMES_OF_CALLS: u8 = 12;
+
+/// Whoever saw no REGISTER for so long has none left unread.
+const NONE_COMES: Duration = Duration::from_secs(1);
 
 /// The pressure is set anew some forty times a second. Whoever is asked sooner or later than that is not believed
 /// more.
@@ -112,26 +121,36 @@ pub(crate) struct Load {
     answers: u32,
     /// The share that was left unread before it was set last.
     left: f64,
-    /// REGISTER requests that were read since then.
+    /// The system drops that share.
+    filters: bool,
+    /// REGISTER requests that it did not drop since then.
     registers: u32,
+    /// When there was one of these last.
+    register_at: Mono,
 }
 
 impl Load {
     /// Sets the pressure anew by how long who came had to wait since it was set last. Says how many were left unread.
     pub(crate) fn waited(&mut self, now: Mono, mut waiting: Waiting, t1: Duration) -> u32 {
-        let unread = self.unread_of(waiting.lost);
+        let unread = if self.filters { self.unread_of(now, waiting.lost) } else { 0 };
+        self.filters = waiting.filters;
         waiting.lost -= unread;
         self.set(now, waiting, t1);
         unread
     }
 
-    /// How many of those that were lost were to be left unread, by how many of their kind were not; more than that by three
-    /// standard deviations is no chance any more.
-    fn unread_of(&mut self, lost: u32) -> u32 {
+    /// How many of those that were lost were to be left unread, by how many of their kind were not: as many as there can be by
+    /// chance, or a worker that has time would go on refusing for losses that are none.
+    fn unread_of(&mut self, now: Mono, lost: u32) -> u32 {
         let left = f64::from(self.left_unread()) / f64::from(u32::MAX);
         let share = std::mem::replace(&mut self.left, left).max(left);
         let registers = f64::from(std::mem::take(&mut self.registers));
-        lost.min(((registers + 3.0 * registers.sqrt()) * share / (1.0 - share)).round() as u32)
+        if registers > 0.0 {
+            self.register_at = now;
+        } else if now.since(self.register_at) > NONE_COMES {
+            return 0;
+        }
+        lost.min(((registers.sqrt() + 2.0).powi(2) * share / (1.0 - share)).round() as u32)
     }
 
     fn set(&mut self, now: Mono, waiting: Waiting, t1: Duration) {
@@ -156,7 +175,9 @@ impl Load {
         let came = (1.0 + grown / span) * (taken + f64::from(waiting.lost)) / taken;
         self.idle = if least < goal / IDLE_OF_GOAL { self.idle.saturating_add(1) } else { 0 };
         let off = least.as_secs_f64() / goal.as_secs_f64() - 1.0;
-        let off = if self.idle < IDLE_TIMES { off.min(FAR) } else { IDLE };
+        let refuses_calls = self.shares[Measure::RefuseCalls as usize] > 0;
+        let times = if refuses_calls { IDLE_TIMES_OF_CALLS } else { IDLE_TIMES };
+        let off = if self.idle < times { off.min(FAR) } else { IDLE };
         self.pressure += GAIN * came.clamp(0.25, 16.0).log2() + PULL * span * off;
         self.share_out();
     }
@@ -176,15 +197,23 @@ impl Load {
     }
 
     /// True if one of `class` is to be refused. `lot` is any number; who has the same is treated alike.
-    pub(crate) fn refuses(&mut self, class: Class, lot: impl FnOnce() -> u32) -> bool {
-        self.registers += u32::from(matches!(class, Class::NewRegistration | Class::Refresh));
+    pub(crate) fn refuses(&self, class: Class, lot: impl FnOnce() -> u32) -> bool {
         let share = self.shares[class.measure() as usize];
         share > 0 && lot() < share
     }
 
-    /// The share of all REGISTER requests, out of 2³², that is to be dropped unread, or refused where they are read anyway.
+    /// True for octets that the system might have left unread, and did not.
+    pub(crate) fn has_spared(&mut self, flow: &Flow, octets: &[u8]) -> bool {
+        let is_spared = self.filters && !flow.is_reliable() && octets.starts_with(b"REGISTER ");
+        self.registers += u32::from(is_spared);
+        is_spared
+    }
+
+    /// The share of all REGISTER requests, out of 2³², that is to be dropped unread, or refused where none is. It goes by steps
+    /// of a 64th, since the system takes its time for each.
     pub(crate) fn left_unread(&self) -> u32 {
-        self.shares[Measure::LeaveRegistersUnread as usize]
+        let share = self.shares[Measure::LeaveRegistersUnread as usize];
+        share.saturating_add(1 << 25) & !(u32::MAX >> 6)
     }
 
     /// True if there is time to tell somebody that he is refused.

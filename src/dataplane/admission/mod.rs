@@ -66,12 +66,13 @@ pub(crate) fn admit_connection(
 
 /// Whether anything of what a source sends is read.
 pub(crate) fn admit(work: &mut Work<'_>, flow: &Flow, bytes: &[u8]) -> Admission {
+    let was_spared = work.ctx.load.has_spared(flow, bytes);
     // Line breaks ahead of a message are none of it (RFC 3261 §7.5), so it is known by what follows them.
     let bytes = bytes.trim_ascii_start();
     if !may_speak(work, flow, bytes) {
         return Admission::Drop;
     }
-    if work.ctx.load.is_high() && shed::is_shed(work.ctx, work.now, flow, bytes) {
+    if work.ctx.load.is_high() && shed::is_shed(work.ctx, work.now, flow, bytes, was_spared) {
         return Admission::Refuse;
     }
     Admission::Read

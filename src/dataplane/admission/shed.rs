@@ -16,11 +16,10 @@ use crate::request_uri::{self, Code, Wish};
 /// Seconds after which whoever is refused may come again: at random, so that not all of them do at once.
 const RETRY_AFTER: std::ops::Range<u32> = 5..60;
 
-const REGISTER: &[u8] = b"REGISTER ";
-
 /// True if this message is refused because of what there is to do. All that it costs to refuse most of ten times what a worker can
 /// serve is spent here, so nothing is looked at twice.
-pub(super) fn is_shed(ctx: &mut Context, now: Now, flow: &Flow, bytes: &[u8]) -> bool {
+/// `was_spared`: it might have been left unread, and was not.
+pub(super) fn is_shed(ctx: &mut Context, now: Now, flow: &Flow, bytes: &[u8], was_spared: bool) -> bool {
     let is_request = bytes.first().is_some_and(u8::is_ascii_uppercase);
     if !is_request || is_within_call(bytes) {
         return false;
@@ -29,7 +28,11 @@ pub(super) fn is_shed(ctx: &mut Context, now: Now, flow: &Flow, bytes: &[u8]) ->
     let Some(class) = class_of(ctx, now, flow, bytes, &mut head) else { return false };
     let call_id = if class == Class::Call { head.call_id() } else { None };
     let lot = call_id.map(|call_id| lot_of_call(&ctx.tables.source_key, now.mono, call_id));
-    refuses(ctx, class, lot) || flow.is_reliable() && refuses_unread(ctx, class)
+    refuses(ctx, class, lot) || is_register(bytes) && !was_spared && refuses_unread(ctx, class)
+}
+
+fn is_register(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"REGISTER ")
 }
 
 /// The same for all INVITEs of a call for half a minute: one that was let in and asked for its password is let in with it, and
@@ -48,10 +51,9 @@ fn refuses(ctx: &mut Context, class: Class, lot: Option<u32>) -> bool {
     count(ctx, class, is_refused)
 }
 
-/// The same for what would have been left unread as a datagram, and of a connection has been read.
+/// The same for a REGISTER that came where none is left unread, as over a connection.
 fn refuses_unread(ctx: &mut Context, class: Class) -> bool {
-    let is_register = matches!(class, Class::NewRegistration | Class::Refresh);
-    let share = if is_register { ctx.load.left_unread() } else { 0 };
+    let share = ctx.load.left_unread();
     let is_refused = share > 0 && u32::from_ne_bytes(ctx.random.bytes()) < share;
     count(ctx, class, is_refused)
 }
@@ -70,7 +72,7 @@ fn count(ctx: &mut Context, class: Class, is_refused: bool) -> bool {
 
 /// What may be refused of it; `None`: it belongs to a dialog or to a call for help, or is something else.
 fn class_of(ctx: &Context, now: Now, flow: &Flow, bytes: &[u8], head: &mut Head<'_>) -> Option<Class> {
-    if bytes.starts_with(REGISTER) {
+    if is_register(bytes) {
         let is_begun = ctx.sources.is_proved(now.mono) || head.shows_proof();
         return Some(if is_begun { Class::Refresh } else { Class::NewRegistration });
     }

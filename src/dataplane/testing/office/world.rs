@@ -142,7 +142,7 @@ impl Office {
         for _ in 0..span.as_millis() / EVERY.as_millis() {
             for worker in 0..self.workers.len() {
                 let now = self.now();
-                let waited = Input::Waited { least, taken: 10_000, lost: 0 };
+                let waited = Input::Waited { least, taken: 10_000, lost: 0, filters: true };
                 self.workers[worker].handle(now, waited, &mut self.outbox);
             }
             self.advance(EVERY);
