@@ -4,7 +4,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct SlotKey(pub(crate) u64);
 
-/// Entries that stay where they are: a table that grew by moving all of them would keep everybody waiting meanwhile.
+/// Entries are added by so many, and stay where they are: a table that grew by moving all of them would keep everybody waiting
+/// meanwhile. So few that a table which is hardly used stays small.
 const CHUNK: usize = 64;
 
 /// Entries with keys that go stale instead of wrong. Slots are reused, the most recently freed first.

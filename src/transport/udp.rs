@@ -27,8 +27,8 @@ pub use unread::leave_unread;
 pub const BATCH_MAX: usize = 64;
 
 /// Room for one datagram. The payload of an IPv4 datagram has at most 65,507 octets and that of an IPv6 one at
-/// most 65,527 (without jumbograms), so nothing is ever cut off. The rest has each slot begin at another place of a page, or
-/// all would share the same few lines of a cache.
+/// most 65,527 (without jumbograms), so nothing is ever cut off. The rest, an odd number of cache lines, has each slot begin at
+/// another place of a page, or all would share the same few lines of a cache.
 pub const SLOT_OCTETS: usize = 64 * 1024 + 17 * 64;
 
 /// What the kernel is asked to hold for us: a storm of 5,000 phones with messages of 800 octets (which count
@@ -73,7 +73,7 @@ pub fn bind(address: SocketAddr, dscp: Dscp) -> io::Result<UdpSocket> {
     Ok(socket.into())
 }
 
-/// The receive slots of one worker, 4 MiB that are touched only as far as datagrams fill them.
+/// The receive slots of one worker, some 4 MiB that are touched only as far as datagrams fill them.
 pub struct Receiver {
     slots: Box<[[u8; SLOT_OCTETS]; BATCH_MAX]>,
     names: [Name; BATCH_MAX],

@@ -482,7 +482,7 @@ impl Entry {
 
 /// Entries by hash, in rows of [`WAYS`]; the one with the least debt makes room.
 struct Table {
-    /// Of each entry whose it is, a hash; 0: nobody's. Those of a row lie in one line of the cache.
+    /// Of each entry, in the same place, whose it is: a hash; 0: nobody's. Those of a row lie in one line of the cache, as a rule.
     keys: Box<[u64]>,
     entries: Box<[Entry]>,
 }
