@@ -8,7 +8,6 @@
 //! |---|---|---|
 //! | `wall-clock` | seconds, also negative | the wall clock is off by so much |
 //! | `store-slow` | milliseconds | a commit of the store takes so much longer |
-//! | `reading-slow` | milliseconds | a batch of datagrams takes so much longer |
 //! | `dataplane-panics` | octets | a message with these octets in it panics the dataplane |
 //! | `worker-panics` | octets | … panics the worker outside the dataplane |
 
@@ -37,16 +36,7 @@ pub(crate) fn wall_clock(time: Duration) -> Duration {
 
 /// Waits as long as a slow disk would.
 pub(crate) fn slow_commit() {
-    slow_down("store-slow");
-}
-
-/// Waits as long as a worker would that has too much to do.
-pub(crate) fn slow_reading() {
-    slow_down("reading-slow");
-}
-
-fn slow_down(fault: &str) {
-    if let Some(time) = number(fault).and_then(|time| u64::try_from(time).ok()) {
+    if let Some(time) = number("store-slow").and_then(|time| u64::try_from(time).ok()) {
         std::thread::sleep(Duration::from_millis(time));
     }
 }

@@ -156,8 +156,6 @@ impl Worker {
         self.take_news(now);
         let batch = self.receiver.receive(socket)?;
         let count = batch.len();
-        #[cfg(feature = "planted-faults")]
-        crate::planted::slow_reading();
         self.counters.datagrams_received += count as u64;
         self.counters.datagrams_lost += u64::from(self.waits.taken(listener, now, &batch));
         let mut panics = 0;

@@ -25,14 +25,14 @@ const LIMITS: &str = "[admission]\nsource_rate = 50\nphone_rate = 1000\n";
 const FLOOD: u32 = 4_000;
 
 /// How many REGISTERs were sent, and how many answered until when.
-pub(crate) struct Flood {
+struct Flood {
     sent: u32,
     answered: u32,
     lasted: Duration,
 }
 
 /// Floods until `is_over`, with REGISTERs of which each is another.
-pub(crate) fn flood(socket: &UdpSocket, edge: SocketAddr, is_over: &AtomicBool) -> Flood {
+fn flood(socket: &UdpSocket, edge: SocketAddr, is_over: &AtomicBool) -> Flood {
     let from = socket.local_addr().unwrap();
     socket.set_read_timeout(Some(PAUSE)).unwrap();
     let (begun, mut sent, mut answered) = (now(), 0, 0);
