@@ -36,7 +36,7 @@ impl Datagrams {
     pub(super) fn new(socket: &net::UdpSocket) -> io::Result<Self> {
         let socket = UdpSocket::from_std(socket.try_clone()?)?;
         // What a worker before this one left unread is read again.
-        let tried = leave_unread(&socket, u32::MAX).and_then(|()| leave_unread(&socket, 0));
+        let tried = leave_unread(&socket, 1).and_then(|()| leave_unread(&socket, 0));
         if let Err(error) = &tried {
             warn!(%error, "the system takes no filter: in an overload a full socket drops whatever comes");
         }
