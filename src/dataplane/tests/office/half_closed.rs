@@ -2,6 +2,7 @@
 
 use dataplane::testing::{CallState, Manner, Office, StoreMood};
 
+use crate::outbound::two_flows;
 use crate::{SEED, last_answer, seconds};
 
 /// `desk-1` over a connection of worker 0, where 1001 sits, and `caller`, of 1002, at worker 1.
@@ -57,21 +58,6 @@ fn less_preferred_contact_over_the_same_connection_is_not_tried() {
 
     assert_eq!(office.outcome(call), Some(480));
     assert_eq!(office["own"].requests("INVITE").len(), 1);
-}
-
-/// A phone of 1001 with two flows, of which the first is over a connection, and `caller`, of 1002.
-fn two_flows() -> Office {
-    let mut office = Office::new(SEED);
-    office
-        .unbox("flow-1", "1001")
-        .over_tls("flow-1", "sip")
-        .unbox("flow-2", "1001")
-        .own_phone("caller", "1002");
-    for (name, reg_id) in [("flow-1", 1), ("flow-2", 2)] {
-        office[name].show_flow("urn:uuid:00000000-0000-1000-8000-000a95a0e128", reg_id);
-        assert_eq!(office.register(name), Some(200));
-    }
-    office
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::{SEED, last_answer, last_heard, seconds, three_desks};
 const INSTANCE: &str = "urn:uuid:00000000-0000-1000-8000-000a95a0e128";
 
 /// A phone of 1001 with a flow over TLS (`flow-1`) and one over UDP (`flow-2`), and `caller`, of 1002.
-fn two_flows() -> Office {
+pub(crate) fn two_flows() -> Office {
     let mut office = Office::new(SEED);
     office
         .unbox("flow-1", "1001")
