@@ -16,11 +16,14 @@ struct Options {
     /// Loads whose names begin so: `calls`, `REGISTER`; all by default
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// How much is offered, in capacities
+    #[arg(long, value_delimiter = ',', default_values_t = [1.0, 2.0, 5.0, 10.0])]
+    multiples: Vec<f64>,
     /// Times that all of it is measured
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
     /// How long each is measured, in seconds
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=600))]
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=600))]
     seconds: u32,
     /// Where figures are written
     #[arg(long, default_value = "target/overload.json")]
@@ -58,7 +61,12 @@ fn measure(options: &Options) -> Result<(), ComparisonError> {
         swarm_cpu: options.run.swarm_cpu,
         favoured: options.run.favoured,
     };
-    let asked = Asked { only: options.only.clone(), rounds: options.rounds, seconds: options.seconds };
+    let asked = Asked {
+        only: options.only.clone(),
+        multiples: options.multiples.clone(),
+        rounds: options.rounds,
+        seconds: options.seconds,
+    };
     let figures = overload(&place, &asked)?;
     std::fs::write(&options.json, format!("{figures:#}\n")).map_err(system("--json"))
 }
