@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tracing::warn;
 
 use crate::transport::Counters;
-use crate::transport::udp::{BATCH_MAX, Sender, leave_unread};
+use crate::transport::udp::{self, BATCH_MAX, Sender, leave_unread};
 
 /// Datagrams that wait for the socket: a burst of sixteen full batches. What comes on top is dropped, as the
 /// network would.
@@ -54,6 +54,11 @@ impl Datagrams {
         if self.takes_filter && share != self.left_unread.get() && leave_unread(&self.socket, share).is_ok() {
             self.left_unread.set(share);
         }
+    }
+
+    /// See [`udp::dropped`].
+    pub(super) fn dropped(&self) -> io::Result<u32> {
+        udp::dropped(&self.socket)
     }
 
     /// Waits until there is something to receive.

@@ -9,8 +9,6 @@ use dataplane::flow::ListenerId;
 use dataplane::input::Input;
 use dataplane::now::Now;
 
-use crate::transport::udp::Batch;
-
 /// No socket holds what a worker needs longer for. More than that is a clock that was set.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
@@ -25,10 +23,10 @@ pub(super) struct Waits {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Socket {
-    /// Of the first of the batch that waited least; `None`: nothing came.
+    /// Of the last of the batch that waited least; `None`: nothing came.
     least: Option<Duration>,
-    /// What the socket had lost since it was bound, when it was read last; it may have been read by a worker before this one.
-    overflows: Option<u32>,
+    /// What the socket had dropped since it was bound, when it was asked last; it may have been read by a worker before this one.
+    dropped: Option<u32>,
 }
 
 impl Waits {
@@ -36,18 +34,21 @@ impl Waits {
         Self { sockets: vec![Socket::default(); listeners], taken: 0, lost: 0 }
     }
 
-    /// A batch was taken off the socket of `listener` at `now`; says how many datagrams were dropped before it.
-    pub(super) fn taken(&mut self, listener: ListenerId, now: Now, batch: &Batch<'_>) -> u32 {
-        let Some(socket) = self.sockets.get_mut(usize::from(listener.0)) else { return 0 };
-        let came_at = batch.came_at().unwrap_or(Duration::MAX);
-        let waited = Duration::from_millis(now.wall).saturating_sub(came_at);
+    /// A batch of `count` datagrams was taken off the socket of `listener` at `now`, of which the last came at `came_at`, by the wall
+    /// clock; `None`: the socket is empty, or the system does not say.
+    pub(super) fn taken(&mut self, listener: ListenerId, now: Now, count: usize, came_at: Option<Duration>) {
+        let Some(socket) = self.sockets.get_mut(usize::from(listener.0)) else { return };
+        let waited =
+            came_at.map_or(Duration::ZERO, |came| Duration::from_millis(now.wall).saturating_sub(came));
         let waited = if waited > WAIT_MAX { Duration::ZERO } else { waited };
         socket.least = Some(socket.least.map_or(waited, |least| least.min(waited)));
-        let overflows = batch.overflows();
-        let before = socket.overflows.replace(overflows).unwrap_or(overflows);
-        // The count is told once it is no longer 0.
-        let lost = if overflows == 0 { 0 } else { overflows.wrapping_sub(before) };
-        self.taken = self.taken.saturating_add(batch.len() as u32);
+        self.taken = self.taken.saturating_add(count as u32);
+    }
+
+    /// The socket of `listener` has dropped so many since it was bound; says how many of them are new.
+    pub(super) fn dropped(&mut self, listener: ListenerId, dropped: u32) -> u32 {
+        let Some(socket) = self.sockets.get_mut(usize::from(listener.0)) else { return 0 };
+        let lost = dropped.wrapping_sub(socket.dropped.replace(dropped).unwrap_or(dropped));
         self.lost = self.lost.saturating_add(lost);
         lost
     }

@@ -44,7 +44,7 @@ use crate::durations::Durations;
 use crate::media::Media;
 use crate::transport::Counters;
 use crate::transport::stream::Piece;
-use crate::transport::udp::{BATCH_MAX, Receiver, Sender};
+use crate::transport::udp::{BATCH_MAX, Receiver, Sender, last_came_at};
 
 /// Things taken off the ring in one batch; then sockets have their turn.
 const RING_BATCH_MAX: usize = 4 * BATCH_MAX;
@@ -157,7 +157,9 @@ impl Worker {
         let batch = self.receiver.receive(socket)?;
         let count = batch.len();
         self.counters.datagrams_received += count as u64;
-        self.counters.datagrams_lost += u64::from(self.waits.taken(listener, now, &batch));
+        // One that gave less than a batch is empty: nobody waits there.
+        let came_at = if batch.is_full() { last_came_at(socket) } else { None };
+        self.waits.taken(listener, now, count, came_at);
         let mut panics = 0;
         for (remote, bytes) in batch.iter() {
             #[cfg(feature = "planted-faults")]
@@ -234,6 +236,10 @@ impl Worker {
     /// Tells the dataplane how long what comes has to wait; what is ready waits for `turn` until it is its turn.
     pub(super) fn tell_waits(&mut self, turn: Duration) {
         let now = self.shell.clock.now();
+        for (index, datagrams) in (0_u8..).zip(&self.datagrams) {
+            let Some(Ok(dropped)) = datagrams.as_ref().map(|datagrams| datagrams.dropped()) else { continue };
+            self.counters.datagrams_lost += u64::from(self.waits.dropped(ListenerId(index), dropped));
+        }
         let filters = self.datagrams.iter().flatten().all(|datagrams| datagrams.takes_filter());
         let waited = self.waits.tell(turn, filters);
         let panicked = self.guarded.handle(now, waited).is_err();

@@ -5,7 +5,7 @@
 //! by [`Receiver::receive`], datagrams and their destinations go out by [`Sender::send`]. Waiting is left to the
 //! caller: every socket is non-blocking and says `WouldBlock`.
 //!
-//! All unsafe code of the crate stands here, in three functions of one system call each.
+//! All unsafe code of the crate stands here, in four functions of one system call each.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
@@ -66,9 +66,8 @@ pub fn bind(address: SocketAddr, dscp: Dscp) -> io::Result<UdpSocket> {
     // The kernel clamps these to its limits without an error; a small buffer is no reason not to serve.
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER_OCTETS);
     let _ = socket.set_send_buffer_size(SEND_BUFFER_OCTETS);
-    have_told(socket.as_fd(), libc::SO_RXQ_OVFL)?;
-    // Where the system does not say when a datagram came, only losses tell of an overload.
-    let _ = have_told(socket.as_fd(), libc::SO_TIMESTAMPNS);
+    // From now on the system knows when each came. Where it does not, only losses tell of an overload.
+    last_came_at(&socket);
     socket.bind(&address.into())?;
     Ok(socket.into())
 }
@@ -78,7 +77,6 @@ pub struct Receiver {
     slots: Box<[[u8; SLOT_OCTETS]; BATCH_MAX]>,
     names: [Name; BATCH_MAX],
     headers: [libc::mmsghdr; BATCH_MAX],
-    control: Control,
 }
 
 impl Receiver {
@@ -89,7 +87,6 @@ impl Receiver {
             slots: slots.try_into().expect("a batch of slots was asked for"),
             names: [Name::EMPTY; BATCH_MAX],
             headers: [EMPTY_HEADER; BATCH_MAX],
-            control: Control::EMPTY,
         }
     }
 
@@ -97,7 +94,7 @@ impl Receiver {
     pub fn receive(&mut self, socket: &impl AsFd) -> io::Result<Batch<'_>> {
         let mut buffers = self.slots.each_mut().map(|slot| IoSliceMut::new(slot));
         let (names, headers) = (&mut self.names, &mut self.headers);
-        let count = recvmmsg(socket.as_fd(), &mut buffers, names, headers, &mut self.control)?;
+        let count = recvmmsg(socket.as_fd(), &mut buffers, names, headers)?;
         Ok(Batch { receiver: self, count })
     }
 }
@@ -128,26 +125,6 @@ impl Batch<'_> {
     /// True if the socket probably has more.
     pub fn is_full(&self) -> bool {
         self.count == BATCH_MAX
-    }
-
-    /// How many datagrams the socket had lost when the first of these came, since it was bound; it wraps.
-    pub fn overflows(&self) -> u32 {
-        self.told(libc::SO_RXQ_OVFL).map_or(0, u32::from_ne_bytes)
-    }
-
-    /// When the first of these came, by the system's wall clock, since 1970: none of them has waited for longer.
-    pub fn came_at(&self) -> Option<Duration> {
-        let time: [u8; 16] = self.told(libc::SCM_TIMESTAMPNS)?;
-        let (seconds, nanos) = time.split_first_chunk::<8>()?;
-        let seconds = u64::try_from(i64::from_ne_bytes(*seconds)).ok()?;
-        let nanos = u32::try_from(i64::from_ne_bytes(nanos.try_into().ok()?)).ok()?;
-        Some(Duration::new(seconds, nanos))
-    }
-
-    /// What the system said of this kind beside the first.
-    fn told<const N: usize>(&self, kind: libc::c_int) -> Option<[u8; N]> {
-        let length = self.receiver.headers[0].msg_hdr.msg_controllen;
-        self.receiver.control.find(length, kind)
     }
 
     /// Each datagram with its source. One whose source is no internet address is left out.
@@ -326,57 +303,51 @@ impl Name {
     }
 }
 
-/// What the kernel says beside a datagram, by octets: room for one time (`SO_TIMESTAMPNS`) and one count (`SO_RXQ_OVFL`).
-#[derive(Clone, Copy)]
-#[repr(C, align(8))]
-struct Control([u8; CONTROL_OCTETS]);
-
-const CONTROL_OCTETS: usize = 64;
-
-// Each is a header, its value, and what fills it up (`CMSG_SPACE`). The time is two numbers of eight octets.
-const _: () = {
-    assert!(CONTROL_OCTETS >= 2 * size_of::<libc::cmsghdr>() + 16 + 8);
-    assert!(size_of::<libc::timespec>() == 16 && std::mem::offset_of!(libc::timespec, tv_nsec) == 8);
-};
-
-impl Control {
-    const EMPTY: Self = Self([0; CONTROL_OCTETS]);
-
-    /// The value of this kind among the first `length` octets. Of a count that is 0 the kernel says nothing.
-    fn find<const N: usize>(&self, length: usize, kind: libc::c_int) -> Option<[u8; N]> {
-        use std::mem::offset_of;
-        const HEADER: usize = size_of::<libc::cmsghdr>();
-        let mut rest = &self.0[..length.min(CONTROL_OCTETS)];
-        loop {
-            let number = |at: usize| rest.get(at..at + 4).and_then(|octets| octets.try_into().ok());
-            let is = |at, expected: libc::c_int| number(at) == Some(expected.to_ne_bytes());
-            let octets = usize::from_ne_bytes(rest.get(..8)?.try_into().ok()?);
-            if is(offset_of!(libc::cmsghdr, cmsg_level), libc::SOL_SOCKET)
-                && is(offset_of!(libc::cmsghdr, cmsg_type), kind)
-            {
-                return rest.get(HEADER..HEADER + N)?.try_into().ok();
-            }
-            rest = rest.get(octets.max(HEADER).next_multiple_of(8)..)?;
-        }
-    }
-}
-
-/// Has the kernel say this with each datagram.
-#[expect(unsafe_code, reason = "no library at hand sets SO_RXQ_OVFL")]
-fn have_told(socket: BorrowedFd<'_>, what: libc::c_int) -> io::Result<()> {
-    let on: libc::c_int = 1;
-    // SAFETY: the value is a `c_int` that lives for longer than the call, which reads as many octets of it as it is told
-    // to and keeps no pointer; `socket` is open because it is borrowed.
+/// How many datagrams `socket` has dropped since it was bound, for want of room or by its filter; it wraps.
+#[expect(
+    unsafe_code,
+    reason = "no library at hand asks for SO_MEMINFO, and beside each datagram SO_RXQ_OVFL is dear and late"
+)]
+pub fn dropped(socket: &impl AsFd) -> io::Result<u32> {
+    // As many as there are today; of a later system that has more the first are told.
+    let mut numbers = [0_u32; libc::SK_MEMINFO_DROPS as usize + 1];
+    let mut length = size_of_val(&numbers) as libc::socklen_t;
+    // SAFETY: `numbers` is writable for the `length` octets that the system is told of, and it writes no more than these
+    // and what it wrote into `length`; both live for longer than the call, which keeps no pointer; `socket` is open because
+    // it is borrowed.
     let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
             libc::SOL_SOCKET,
-            what,
-            std::ptr::from_ref(&on).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
+            libc::SO_MEMINFO,
+            numbers.as_mut_ptr().cast(),
+            &raw mut length,
         )
     };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(numbers[libc::SK_MEMINFO_DROPS as usize])
+}
+
+/// When the datagram came that was received from `socket` last, by the system's wall clock, since 1970. `None` before the
+/// first, and where the system does not say.
+#[expect(
+    unsafe_code,
+    reason = "no library at hand asks for SIOCGSTAMPNS, and beside each datagram SO_TIMESTAMPNS is dear"
+)]
+pub fn last_came_at(socket: &impl AsFd) -> Option<Duration> {
+    /// `SIOCGSTAMPNS` as every system has had it where a time is two numbers of eight octets (asm-generic/sockios.h).
+    const LAST_CAME_AT: libc::Ioctl = 0x8907;
+    const _: () = assert!(size_of::<libc::timespec>() == 16);
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the system writes one `timespec`, which lives for longer than the call and is exclusively borrowed; it keeps no
+    // pointer; `socket` is open because it is borrowed.
+    let result = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), LAST_CAME_AT, &raw mut time) };
+    if result != 0 {
+        return None;
+    }
+    Some(Duration::new(time.tv_sec.try_into().ok()?, time.tv_nsec.try_into().ok()?))
 }
 
 const EMPTY_HEADER: libc::mmsghdr = libc::mmsghdr {
@@ -393,20 +364,15 @@ const EMPTY_HEADER: libc::mmsghdr = libc::mmsghdr {
 };
 
 /// Receives one datagram into each of `buffers`, its source into each of `names`, both lengths into each of
-/// `headers`, as far as there are datagrams, and what is said beside the first into `control`; says how many there were.
+/// `headers`, as far as there are datagrams; says how many there were.
 #[expect(unsafe_code, reason = "recvmmsg has no safe equal: 5.9 us against 8.5 us a datagram with recvfrom")]
 fn recvmmsg(
     socket: BorrowedFd<'_>,
     buffers: &mut [IoSliceMut<'_>],
     names: &mut [Name],
     headers: &mut [libc::mmsghdr],
-    control: &mut Control,
 ) -> io::Result<usize> {
     let mut count = 0;
-    if let Some(first) = headers.first_mut() {
-        first.msg_hdr.msg_control = control.0.as_mut_ptr().cast();
-        first.msg_hdr.msg_controllen = CONTROL_OCTETS as _;
-    }
     for ((buffer, name), header) in buffers.iter_mut().zip(names).zip(&mut *headers) {
         let header = &mut header.msg_hdr;
         header.msg_iov = std::ptr::from_mut(buffer).cast();
@@ -417,9 +383,8 @@ fn recvmmsg(
     }
     // SAFETY: the first `count` headers were pointed, just above, at one buffer and one name each. Each buffer is
     // an `IoSliceMut`, which the standard library guarantees to be an `iovec` over memory that is writable for
-    // its whole length; each name is `NAME_OCTETS` writable octets, and the header says so; control data
-    // are `CONTROL_OCTETS` writable octets for the first, and its header says so, and none (null, 0) for the others; there
-    // is no time-out (null). All are exclusively borrowed for longer than the call, which keeps
+    // its whole length; each name is `NAME_OCTETS` writable octets, and the header says so; there is no control data
+    // (null, 0) and no time-out (null). All are exclusively borrowed for longer than the call, which keeps
     // no pointer, and `socket` is open because it is borrowed.
     let received = unsafe {
         libc::recvmmsg(

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use socket2::{SockFilter, SockRef};
 
 /// Has the kernel drop this share, out of 2³², of the REGISTER requests that come to `socket` from now on, at random. It
-/// counts them as lost (`SO_RXQ_OVFL`).
+/// counts them as [`dropped`](super::dropped).
 pub fn leave_unread(socket: &impl AsFd, share: u32) -> io::Result<()> {
     let socket = SockRef::from(socket);
     if share > 0 {
