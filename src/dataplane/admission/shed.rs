@@ -3,7 +3,6 @@
 use std::hash::Hasher as _;
 use std::time::Duration;
 
-use memchr::memchr;
 use siphasher::sip::SipHasher13;
 
 use super::is_within_call;
@@ -25,10 +24,15 @@ pub(super) fn is_shed(ctx: &mut Context, now: Now, flow: &Flow, bytes: &[u8], wa
         return false;
     }
     let mut head = Head::of(bytes);
-    let Some(class) = class_of(ctx, now, flow, bytes, &mut head) else { return false };
-    let call_id = if class == Class::Call { head.call_id() } else { None };
-    let lot = call_id.map(|call_id| lot_of_call(&ctx.tables.source_key, now.mono, call_id));
-    refuses(ctx, class, lot) || is_register(bytes) && !was_spared && refuses_unread(ctx, class)
+    match class_of(ctx, now, flow, bytes, &mut head) {
+        None => false,
+        // Whose call it is need not be known where it is refused whoever calls.
+        Some(Class::Call) => {
+            refuses_call(ctx, now, &mut head)
+                || is_of_stranger(ctx, now, flow, &mut head) && refuses(ctx, Class::LogIn)
+        }
+        Some(class) => refuses(ctx, class) || is_register(bytes) && !was_spared && refuses_unread(ctx, class),
+    }
 }
 
 fn is_register(bytes: &[u8]) -> bool {
@@ -45,9 +49,18 @@ fn lot_of_call(key: &[u8; 16], now: Mono, call_id: &[u8]) -> u32 {
     hasher.finish() as u32
 }
 
-fn refuses(ctx: &mut Context, class: Class, lot: Option<u32>) -> bool {
+fn refuses_call(ctx: &mut Context, now: Now, head: &mut Head<'_>) -> bool {
+    let Context { load, random, tables, .. } = ctx;
+    let is_refused = load.refuses(Class::Call, || match head.call_id() {
+        Some(call_id) => lot_of_call(&tables.source_key, now.mono, call_id),
+        None => u32::from_ne_bytes(random.bytes()),
+    });
+    count(ctx, Class::Call, is_refused)
+}
+
+fn refuses(ctx: &mut Context, class: Class) -> bool {
     let Context { load, random, .. } = ctx;
-    let is_refused = load.refuses(class, || lot.unwrap_or_else(|| u32::from_ne_bytes(random.bytes())));
+    let is_refused = load.refuses(class, || u32::from_ne_bytes(random.bytes()));
     count(ctx, class, is_refused)
 }
 
@@ -70,7 +83,7 @@ fn count(ctx: &mut Context, class: Class, is_refused: bool) -> bool {
     is_refused
 }
 
-/// What may be refused of it; `None`: it belongs to a dialog or to a call for help, or is something else.
+/// What may be refused of it, a call whoever makes it; `None`: it belongs to a dialog or to a call for help, or is something else.
 fn class_of(ctx: &Context, now: Now, flow: &Flow, bytes: &[u8], head: &mut Head<'_>) -> Option<Class> {
     if is_register(bytes) {
         let is_begun = ctx.sources.is_proved(now.mono) || head.shows_proof();
@@ -82,7 +95,7 @@ fn class_of(ctx: &Context, now: Now, flow: &Flow, bytes: &[u8], head: &mut Head<
     if bytes.starts_with(b"SUBSCRIBE ") {
         return Some(Class::LogIn);
     }
-    let mut of_stranger = || (is_stranger(ctx, now, flow) && !head.shows_proof()).then_some(Class::LogIn);
+    let mut of_stranger = || is_of_stranger(ctx, now, flow, head).then_some(Class::LogIn);
     if !bytes.starts_with(b"INVITE ") {
         return of_stranger();
     }
@@ -99,15 +112,17 @@ fn class_of(ctx: &Context, now: Now, flow: &Flow, bytes: &[u8], head: &mut Head<
         // With the proof it may be refused as well, when that has been looked at.
         Some(Wish::Code(Code::LogIn)) => (!head.shows_proof()).then_some(Class::LogIn),
         Some(Wish::Code(Code::Other)) => of_stranger(),
-        Some(Wish::Call) | None => of_stranger().or(Some(Class::Call)),
+        Some(Wish::Call) | None => Some(Class::Call),
     }
 }
 
-/// True for whoever would only be asked who he is: no peer, and no phone is registered where he is.
-fn is_stranger(ctx: &Context, now: Now, flow: &Flow) -> bool {
+/// True for what whoever sent it would only be asked over who he is: he is no peer, no phone is registered where he is, and it shows
+/// no proof.
+fn is_of_stranger(ctx: &Context, now: Now, flow: &Flow, head: &mut Head<'_>) -> bool {
     !ctx.sources.is_proved(now.mono)
         && ctx.tables.location.phones_behind(flow.remote.ip()) == 0
         && !ctx.settings.is_never_limited(flow)
+        && !head.shows_proof()
 }
 
 /// True for a To that has a tag, with white space wherever it may be (RFC 3261 §25.1).
@@ -122,8 +137,8 @@ fn is_tagged(to: &[u8]) -> bool {
 /// lines it is folded over. It is walked once, and no further than to what is asked for; most lines are passed over by their
 /// first letter.
 struct Head<'b> {
-    /// What has not been looked at.
-    rest: &'b [u8],
+    /// Those that have not been looked at.
+    lines: sip::HeaderLines<'b>,
     to: Option<&'b [u8]>,
     call_id: Option<&'b [u8]>,
     shows_proof: bool,
@@ -131,9 +146,7 @@ struct Head<'b> {
 
 impl<'b> Head<'b> {
     fn of(bytes: &'b [u8]) -> Self {
-        let mut head = Self { rest: bytes, to: None, call_id: None, shows_proof: false };
-        head.pass_line();
-        head
+        Self { lines: sip::HeaderLines::of(bytes), to: None, call_id: None, shows_proof: false }
     }
 
     fn to(&mut self) -> Option<&'b [u8]> {
@@ -154,32 +167,15 @@ impl<'b> Head<'b> {
 
     /// Looks at one more header. False: there is none.
     fn go_on(&mut self) -> bool {
-        let line = self.rest;
-        let first = match line.first() {
-            None | Some(b'\r' | b'\n') => {
-                self.rest = &[];
-                return false;
-            }
-            Some(first) => first.to_ascii_lowercase(),
-        };
-        self.pass_line();
-        while matches!(self.rest.first(), Some(b' ' | b'\t')) {
-            self.pass_line();
-        }
-        let header = &line[..line.len() - self.rest.len()];
-        let value = |names: [&str; 2]| names.into_iter().find_map(|name| value_of(header, name));
-        match first {
+        let Some(line) = self.lines.next() else { return false };
+        let value = |names: [&str; 2]| names.into_iter().find_map(|name| value_of(line, name));
+        match line[0].to_ascii_lowercase() {
             b't' => self.to = self.to.or_else(|| value(["to", "t"])),
             b'c' | b'i' => self.call_id = self.call_id.or_else(|| value(["call-id", "i"])),
             b'a' | b'p' => self.shows_proof |= value(["authorization", "proxy-authorization"]).is_some(),
             _ => {}
         }
         true
-    }
-
-    fn pass_line(&mut self) {
-        let end = memchr(b'\n', self.rest).map_or(self.rest.len(), |end| end + 1);
-        self.rest = &self.rest[end..];
     }
 }
 
@@ -192,7 +188,7 @@ fn value_of<'b>(header: &'b [u8], name: &str) -> Option<&'b [u8]> {
 
 /// True if a log-in is refused now; the caller says so.
 pub(crate) fn sheds_log_in(work: &mut Work<'_>) -> bool {
-    refuses(work.ctx, Class::LogIn, None)
+    refuses(work.ctx, Class::LogIn)
 }
 
 /// Tells the sender of a message that was refused, if there is time: most hear nothing and come again by themselves. On a
@@ -266,8 +262,8 @@ mod tests {
                 true,
             ),
             (
-                "INVITE x SIP/2.0\nVia: y\nt :<sip:a@b>\n ;tag=1\nFrom: x\ni:\n\tone\nPROXY-Authorization:\n\n",
-                Some("<sip:a@b>\n ;tag=1\n"),
+                "INVITE x SIP/2.0\r\nVia: y\r\nt :<sip:a@b>\r\n ;tag=1\r\nFrom: x\r\ni:\r\n\tone\r\nPROXY-Authorization:\r\n\r\n",
+                Some("<sip:a@b>\r\n ;tag=1\r\n"),
                 Some("one"),
                 true,
             ),
@@ -285,7 +281,7 @@ mod tests {
             ),
             ("INVITE x SIP/2.0\r\nAuthorization: Digest\r\nTo: 1\r\n", Some(" 1\r\n"), None, true),
             ("INVITE x SIP/2.0\r\nTo", None, None, false),
-            ("INVITE x SIP/2.0\r\nTo:", Some(""), None, false),
+            ("INVITE x SIP/2.0\r\nTo:\r\n", Some("\r\n"), None, false),
             ("INVITE x SIP/2.0\r\n", None, None, false),
             ("", None, None, false),
         ] {

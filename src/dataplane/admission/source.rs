@@ -46,11 +46,11 @@ const FOR_HELP: Rate = Rate::per_second(20);
 /// What a failure costs: a source that fails all the time is down to four tries a second.
 const FAILURE: Duration = Duration::from_millis(250);
 
-/// Sources of one worker that are remembered, 896 kB. Who is pushed out starts without debt, so it is the one with the
-/// least of it.
-const SOURCES_MAX: usize = 16_384;
+/// Sources of one worker that are remembered, in 4.5 MiB: as many phones as it serves, or each would have to prove again and again
+/// whose it is. Who is pushed out starts without debt, so it is the one with the least of it.
+const SOURCES_MAX: usize = 65_536;
 
-/// Addresses likewise, in 224 kB by their messages and in as much by their handshakes.
+/// Addresses likewise, in 288 KiB by their messages and in as much by their handshakes.
 const ADDRESSES_MAX: usize = 4_096;
 
 /// Places where one key may lie.
@@ -102,8 +102,9 @@ pub(crate) struct Sources {
     told: Entry,
 }
 
-/// What is remembered of a source or an address.
+/// What is remembered of a source or an address, in a cache line of its own.
 #[derive(Clone, Copy, Debug, Default)]
+#[repr(align(64))]
 struct Entry {
     /// When it has paid.
     paid: u64,
