@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | `wall-clock` | seconds, also negative | the wall clock is off by so much |
 //! | `store-slow` | milliseconds | a commit of the store takes so much longer |
+//! | `reading-slow` | microseconds | a datagram takes so much longer |
 //! | `dataplane-panics` | octets | a message with these octets in it panics the dataplane |
 //! | `worker-panics` | octets | … panics the worker outside the dataplane |
 
@@ -38,6 +39,13 @@ pub(crate) fn wall_clock(time: Duration) -> Duration {
 pub(crate) fn slow_commit() {
     if let Some(time) = number("store-slow").and_then(|time| u64::try_from(time).ok()) {
         std::thread::sleep(Duration::from_millis(time));
+    }
+}
+
+/// Waits as long as a slow processor would take for so many datagrams.
+pub(crate) fn slow_reading(datagrams: usize) {
+    if let Some(time) = number("reading-slow").and_then(|time| u32::try_from(time).ok()) {
+        std::thread::sleep(Duration::from_micros(time.into()) * datagrams as u32);
     }
 }
 

@@ -23,8 +23,10 @@ pub(super) struct Waits {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Socket {
-    /// Of the last of the batch that waited least; `None`: nothing came.
+    /// Of the last of the batch that waited least; `None`: it was not asked.
     least: Option<Duration>,
+    /// It had more when it was asked last.
+    has_more: bool,
     /// What the socket had dropped since it was bound, when it was asked last; it may have been read by a worker before this one.
     dropped: Option<u32>,
 }
@@ -34,13 +36,14 @@ impl Waits {
         Self { sockets: vec![Socket::default(); listeners], taken: 0, lost: 0 }
     }
 
-    /// A batch of `count` datagrams was taken off the socket of `listener` at `now`, of which the last came at `came_at`, by the wall
-    /// clock; `None`: the socket is empty, or the system does not say.
+    /// A batch of `count` datagrams, or none, was taken off the socket of `listener` at `now`, of which the last came at `came_at`, by
+    /// the wall clock; `None`: the socket is empty, or the system does not say.
     pub(super) fn taken(&mut self, listener: ListenerId, now: Now, count: usize, came_at: Option<Duration>) {
         let Some(socket) = self.sockets.get_mut(usize::from(listener.0)) else { return };
         let waited =
             came_at.map_or(Duration::ZERO, |came| Duration::from_millis(now.wall).saturating_sub(came));
         let waited = if waited > WAIT_MAX { Duration::ZERO } else { waited };
+        socket.has_more = came_at.is_some();
         socket.least = Some(socket.least.map_or(waited, |least| least.min(waited)));
         self.taken = self.taken.saturating_add(count as u32);
     }
@@ -53,12 +56,54 @@ impl Waits {
         lost
     }
 
-    /// What the dataplane is to be told, and begins anew. Whatever is ready, such as a connection, waits for `turn`; `filters`:
-    /// the sockets drop what is to be left unread.
-    pub(super) fn tell(&mut self, turn: Duration, filters: bool) -> Input<'static> {
+    /// What the dataplane is to be told, and begins anew. `None` while a socket that had more has not been asked again, as where a
+    /// batch takes longer than it is from one telling to the next: whoever is in there still waits. Whatever is ready, such as a
+    /// connection, waits for `turn`; `filters`: the sockets drop what is to be left unread.
+    pub(super) fn tell(&mut self, turn: Duration, filters: bool) -> Option<Input<'static>> {
+        if self.sockets.iter().any(|socket| socket.has_more && socket.least.is_none()) {
+            return None;
+        }
         let least =
             self.sockets.iter_mut().filter_map(|socket| socket.least.take()).fold(turn, Duration::max);
         let (taken, lost) = (std::mem::take(&mut self.taken), std::mem::take(&mut self.lost));
-        Input::Waited { least, taken, lost, filters }
+        Some(Input::Waited { least, taken, lost, filters })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dataplane::now::Mono;
+
+    use super::*;
+
+    const HERE: ListenerId = ListenerId(0);
+
+    const NOW: Now = Now { mono: Mono(0), wall: 1_000_000 };
+
+    /// When who has waited for so long now came.
+    fn came(millis: u64) -> Option<Duration> {
+        Some(Duration::from_millis(NOW.wall - millis))
+    }
+
+    fn told(waits: &mut Waits) -> Option<(Duration, u32)> {
+        match waits.tell(Duration::ZERO, true)? {
+            Input::Waited { least, taken, .. } => Some((least, taken)),
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn nothing_is_told_of_a_socket_that_has_more_and_has_not_had_its_turn() {
+        let mut waits = Waits::new(1);
+        assert_eq!(told(&mut waits), Some((Duration::ZERO, 0)), "nobody came");
+
+        waits.taken(HERE, NOW, 64, came(70));
+        assert_eq!(told(&mut waits), Some((Duration::from_millis(70), 64)));
+        assert_eq!(told(&mut waits), None, "who waits there is not known to wait no longer");
+
+        waits.taken(HERE, NOW, 64, came(90));
+        waits.taken(HERE, NOW, 10, None);
+        assert_eq!(told(&mut waits), Some((Duration::ZERO, 74)));
+        assert_eq!(told(&mut waits), Some((Duration::ZERO, 0)), "it is empty");
     }
 }

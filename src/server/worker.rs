@@ -154,8 +154,12 @@ impl Worker {
     pub(super) fn receive(&mut self, listener: ListenerId, socket: &impl AsFd) -> io::Result<usize> {
         let now = self.shell.clock.now();
         self.take_news(now);
-        let batch = self.receiver.receive(socket)?;
+        let received = self.receiver.receive(socket);
+        // An empty socket has had its turn as well.
+        let batch = received.inspect_err(|_| self.waits.taken(listener, now, 0, None))?;
         let count = batch.len();
+        #[cfg(feature = "planted-faults")]
+        crate::planted::slow_reading(count);
         self.counters.datagrams_received += count as u64;
         // One that gave less than a batch is empty: nobody waits there.
         let came_at = if batch.is_full() { last_came_at(socket) } else { None };
@@ -241,7 +245,7 @@ impl Worker {
             self.counters.datagrams_lost += u64::from(self.waits.dropped(ListenerId(index), dropped));
         }
         let filters = self.datagrams.iter().flatten().all(|datagrams| datagrams.takes_filter());
-        let waited = self.waits.tell(turn, filters);
+        let Some(waited) = self.waits.tell(turn, filters) else { return };
         let panicked = self.guarded.handle(now, waited).is_err();
         self.forget_replies(usize::from(panicked));
         let share = self.guarded.left_unread();

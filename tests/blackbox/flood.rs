@@ -31,6 +31,16 @@ struct Flood {
     lasted: Duration,
 }
 
+/// The REGISTER of this number that comes `from` there without a password.
+pub(crate) fn register(from: SocketAddr, number: u32) -> String {
+    format!(
+        "REGISTER sip:{DOMAIN} SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bKf{number};rport\r\n\
+         Max-Forwards: 70\r\nFrom: <sip:desk-1@{DOMAIN}>;tag=1\r\nTo: <sip:desk-1@{DOMAIN}>\r\n\
+         Call-ID: flood-{number}\r\nCSeq: 1 REGISTER\r\nContact: <sip:desk-1@{from}>\r\n\
+         Content-Length: 0\r\n\r\n"
+    )
+}
+
 /// Floods until `is_over`, with REGISTERs of which each is another.
 fn flood(socket: &UdpSocket, edge: SocketAddr, is_over: &AtomicBool) -> Flood {
     let from = socket.local_addr().unwrap();
@@ -38,14 +48,8 @@ fn flood(socket: &UdpSocket, edge: SocketAddr, is_over: &AtomicBool) -> Flood {
     let (begun, mut sent, mut answered) = (now(), 0, 0);
     while !is_over.load(Ordering::Relaxed) || sent < FLOOD {
         for number in sent..sent + AT_ONCE {
-            let register = format!(
-                "REGISTER sip:{DOMAIN} SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bKf{number};rport\r\n\
-                 Max-Forwards: 70\r\nFrom: <sip:desk-1@{DOMAIN}>;tag=1\r\nTo: <sip:desk-1@{DOMAIN}>\r\n\
-                 Call-ID: flood-{number}\r\nCSeq: 1 REGISTER\r\nContact: <sip:desk-1@{from}>\r\n\
-                 Content-Length: 0\r\n\r\n"
-            );
             // A full buffer is no reason to stop.
-            let _ = socket.send_to(register.as_bytes(), edge);
+            let _ = socket.send_to(register(from, number).as_bytes(), edge);
         }
         sent += AT_ONCE;
         while socket.recv(&mut [0; 2048]).is_ok() {

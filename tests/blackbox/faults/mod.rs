@@ -9,6 +9,8 @@ mod nat;
 #[cfg(feature = "planted-faults")]
 mod panic;
 mod slow_reader;
+#[cfg(feature = "planted-faults")]
+mod slow_worker;
 mod store;
 
 use std::io::{self, Write as _};
