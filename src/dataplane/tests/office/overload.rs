@@ -147,7 +147,7 @@ fn refused_call_is_told_when_to_come_again_and_not_all_at_once() {
 fn edge_that_has_caught_up_refuses_nobody() {
     let mut office = office();
     overload(&mut office, LONG);
-    office.let_wait(Duration::ZERO, seconds(8));
+    office.let_wait(Duration::ZERO, seconds(3));
 
     assert_eq!(office.try_log_in("1001", "desk-3"), Some(200));
     let call = office.call("desk-1", "1001");
