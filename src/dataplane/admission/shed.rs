@@ -1,6 +1,5 @@
 //! Which message may be refused in an overload, by its first line and as little more as is needed, and how it is told.
 
-use std::hash::Hasher as _;
 use std::time::Duration;
 
 use siphasher::sip::SipHasher13;
@@ -43,10 +42,9 @@ fn is_register(bytes: &[u8]) -> bool {
 /// of one that was not, no repetition is. After that the dice are thrown again.
 fn lot_of_call(key: &[u8; 16], now: Mono, call_id: &[u8]) -> u32 {
     const ERA: Duration = Duration::from_secs(30);
-    let mut hasher = SipHasher13::new_with_key(key);
-    hasher.write_u64(now.since(Mono::default()).as_secs() / ERA.as_secs());
-    hasher.write(call_id);
-    hasher.finish() as u32
+    let era = now.since(Mono::default()).as_secs() / ERA.as_secs();
+    let key = u128::from_ne_bytes(*key) ^ u128::from(era);
+    SipHasher13::new_with_key(&key.to_ne_bytes()).hash(call_id) as u32
 }
 
 fn refuses_call(ctx: &mut Context, now: Now, head: &mut Head<'_>) -> bool {

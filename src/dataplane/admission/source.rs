@@ -46,11 +46,11 @@ const FOR_HELP: Rate = Rate::per_second(20);
 /// What a failure costs: a source that fails all the time is down to four tries a second.
 const FAILURE: Duration = Duration::from_millis(250);
 
-/// Sources of one worker that are remembered, in 4.5 MiB: as many phones as it serves, or each would have to prove again and again
+/// Sources of one worker that are remembered, in 4 MiB: as many phones as it serves, or each would have to prove again and again
 /// whose it is. Who is pushed out starts without debt, so it is the one with the least of it.
 const SOURCES_MAX: usize = 65_536;
 
-/// Addresses likewise, in 288 KiB by their messages and in as much by their handshakes.
+/// Addresses likewise, in 256 KiB by their messages and in as much by their handshakes.
 const ADDRESSES_MAX: usize = 4_096;
 
 /// Places where one key may lie.
@@ -106,6 +106,8 @@ pub(crate) struct Sources {
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(align(64))]
 struct Entry {
+    /// Whose it is: a hash; 0: nobody's.
+    key: u64,
     /// When it has paid.
     paid: u64,
     /// When it has paid for what it sent for help beyond that.
@@ -151,7 +153,7 @@ impl Sources {
         let key = self.address_key(flow.remote.ip(), flow.is_reliable());
         let place = self.sources.place(source_key(key, flow.remote), now);
         self.current = Some(place);
-        let source = &mut self.sources.entries[place];
+        let source = &mut self.sources.0[place];
         if source.charge(now, source_rate) == Standing::Over {
             return Standing::Over;
         }
@@ -159,7 +161,7 @@ impl Sources {
             return Standing::Within;
         }
         let address = self.addresses.place(key, now);
-        self.addresses.entries[address].charge(now, address_rate)
+        self.addresses.0[address].charge(now, address_rate)
     }
 
     /// The same for a source that was over, by the rates of an address with `phones` live bindings behind it.
@@ -183,7 +185,7 @@ impl Sources {
         }
         let key = self.address_key(flow.remote.ip(), flow.is_reliable());
         let place = self.addresses.place(key, now);
-        let address = &mut self.addresses.entries[place];
+        let address = &mut self.addresses.0[place];
         if address.look_again(now, address_rate, || phones().saturating_mul(per_phone)) {
             return address.charge(now, address_rate);
         }
@@ -265,7 +267,7 @@ impl Sources {
 
     /// True if the current source has proved whose it is.
     pub(crate) fn is_proved(&self, now: Mono) -> bool {
-        self.current.is_some_and(|place| self.sources.entries[place].is_proved(now))
+        self.current.is_some_and(|place| self.sources.0[place].is_proved(now))
     }
 
     /// The message of the current source has been served.
@@ -274,7 +276,7 @@ impl Sources {
     }
 
     fn current(&mut self) -> Option<&mut Entry> {
-        self.current.map(|place| &mut self.sources.entries[place])
+        self.current.map(|place| &mut self.sources.0[place])
     }
 
     /// Notes a fault of the current source, which pays for most. True if it was one too many: of the source, or of its whole
@@ -332,7 +334,7 @@ impl Sources {
     pub(crate) fn pardon(&mut self, now: Mono, ip: IpAddr, port: Option<u16>) {
         for is_stream in [false, true] {
             let entry = self.entry_of(now, (ip, is_stream), port);
-            *entry = Entry { proved_until: entry.proved_until, ..Entry::default() };
+            *entry = Entry { key: entry.key, proved_until: entry.proved_until, ..Entry::default() };
         }
     }
 
@@ -343,7 +345,7 @@ impl Sources {
 
     fn handshakes_of(&mut self, now: Mono, ip: IpAddr) -> &mut Entry {
         let place = self.handshakes.place(self.address_key(ip, true), now);
-        &mut self.handshakes.entries[place]
+        &mut self.handshakes.0[place]
     }
 
     fn address(&mut self, now: Mono, flow: &Flow) -> &mut Entry {
@@ -357,7 +359,7 @@ impl Sources {
             None => (&mut self.addresses, key),
         };
         let place = table.place(key, now);
-        &mut table.entries[place]
+        &mut table.0[place]
     }
 
     /// Datagrams and connections of an address have each a key of their own.
@@ -482,38 +484,35 @@ impl Entry {
 }
 
 /// Entries by hash, in rows of [`WAYS`]; the one with the least debt makes room.
-struct Table {
-    /// Of each entry, in the same place, whose it is: a hash; 0: nobody's. Those of a row lie in one line of the cache, as a rule.
-    keys: Box<[u64]>,
-    entries: Box<[Entry]>,
-}
+struct Table(Box<[Entry]>);
 
 impl Table {
     /// `length` is a power of two.
     fn new(length: usize) -> Self {
         debug_assert!(length.is_power_of_two() && length >= WAYS);
-        Self { keys: vec![0; length].into(), entries: vec![Entry::default(); length].into() }
+        Self(vec![Entry::default(); length].into())
     }
 
     /// Where the entry of `key` lies; it is made if there is none.
     fn place(&mut self, key: u64, now: Mono) -> usize {
-        let start = key as usize & (self.entries.len() - WAYS);
-        let row = &self.keys[start..start + WAYS];
-        match row.iter().position(|of_entry| *of_entry == key) {
-            Some(way) => start + way,
-            None => start + self.make_room(start, key, now),
-        }
+        let ways = self.ways(key);
+        let found = ways.clone().find(|place| self.0[*place].key == key);
+        found.unwrap_or_else(|| self.make_room(ways, key, now))
+    }
+
+    /// The places where it may lie. Most lie in the first, so that one line of the cache is looked at.
+    fn ways(&self, key: u64) -> impl Iterator<Item = usize> + Clone + use<> {
+        let (start, first) = (key as usize & (self.0.len() - WAYS), (key >> 32) as usize);
+        (0..WAYS).map(move |way| start + (first + way) % WAYS)
     }
 
     #[cold]
-    fn make_room(&mut self, start: usize, key: u64, now: Mono) -> usize {
-        let row = &mut self.entries[start..start + WAYS];
+    fn make_room(&mut self, ways: impl Iterator<Item = usize>, key: u64, now: Mono) -> usize {
         // Whoever sends too much stays, and of the others whoever has proved whose he is: small debts are made by the
         // thousand by who writes made-up addresses into his datagrams.
         let rank = |entry: &Entry| (entry.is_over(now), entry.is_proved(now), entry.paid);
-        let least = (0..WAYS).min_by_key(|way| rank(&row[*way])).expect("a row has ways");
-        row[least] = Entry::default();
-        self.keys[start + least] = key;
+        let least = ways.min_by_key(|place| rank(&self.0[*place])).expect("a row has ways");
+        self.0[least] = Entry { key, ..Entry::default() };
         least
     }
 }

@@ -47,15 +47,15 @@ fn a_flood_of_bans_is_told_of_at_a_bounded_rate() {
 fn whoever_owes_too_much_or_has_proved_himself_is_forgotten_last() {
     let now = Mono::from_seconds(100);
     let mut table = Table::new(WAYS);
-    let entry = |table: &mut Table, key| table.entries[table.place(key, now)];
+    let entry = |table: &mut Table, key| table.0[table.place(key, now)];
     for key in 1..=4 {
         let place = table.place(key, now);
-        table.entries[place].owe(now, Duration::from_secs(key));
+        table.0[place].owe(now, Duration::from_secs(key));
     }
     let place = table.place(1, now);
-    table.entries[place] = Entry { proved_until: 200, ..Entry::default() };
+    table.0[place] = Entry { key: 1, proved_until: 200, ..Entry::default() };
     let place = table.place(4, now);
-    table.entries[place].owe(now, BURST);
+    table.0[place].owe(now, BURST);
 
     for stranger in 10..20 {
         table.place(stranger, now);
