@@ -3,8 +3,8 @@
 //! One processor makes messages hardly faster than the edge handles them on another. So that ten times as many can be offered, the
 //! edge is given a part of its processor alone.
 //!
-//! The capacity is found anew, in a closed loop, before and after each multiple of it is offered in an open one, at random times
-//! and to an edge that was just started; of the two the mean counts, since the machine does other things as well. Phones
+//! One edge goes through a round. Its capacity is found anew, in a closed loop, before and after each multiple of it is offered in an
+//! open one, at random times; of the two the mean counts, since the machine does other things as well. Phones
 //! send nothing again, so that what they ask for is what was meant; a unit counts if all of it went well, each answer
 //! within [`PATIENCE`].
 
@@ -13,14 +13,13 @@ use std::fs;
 use serde_json::{Value, json};
 
 use super::figures::median;
-use super::server::{Place, Server, Setup, broken};
+use super::server::{Place, Running, Server, Setup, broken};
 use super::{ComparisonError, DIGEST, say};
 
 /// Milliseconds after which nobody waits any longer: T1, when phones begin to repeat themselves.
 const PATIENCE: u32 = 500;
 
-/// Seconds before anything counts: what is refused has to be found out first, and the memory of the first calls has to be
-/// the process's.
+/// Seconds before anything counts: what is refused has to be found out first.
 const WARM_UP: &str = "5";
 
 /// Preparations of one measurement.
@@ -50,7 +49,7 @@ const LOADS: [Load; 2] = [
         play: &["call"],
         phones: 2,
         slowed: 4,
-        capacity_max: 4_000.0,
+        capacity_max: 5_000.0,
         in_flight: "24",
     },
     Load {
@@ -58,7 +57,7 @@ const LOADS: [Load; 2] = [
         play: &["register", "--kind", "digest"],
         phones: 1,
         slowed: 10,
-        capacity_max: 16_000.0,
+        capacity_max: 20_000.0,
         in_flight: "128",
     },
 ];
@@ -106,17 +105,21 @@ pub fn overload(place: &Place, asked: &Asked) -> Result<Value, ComparisonError> 
 impl Load {
     fn measure(&self, place: &Place, asked: &Asked) -> Result<Value, ComparisonError> {
         say(self.name);
+        let setup = Setup { phones: self.phones_for(&asked.multiples), slowed: self.slowed, ..SETUP };
         let mut capacities = Vec::new();
         let mut points: Vec<Vec<Point>> = asked.multiples.iter().map(|_| Vec::new()).collect();
         for _ in 0..asked.rounds {
+            let edge = place.start(Server::Hotdesk, setup)?;
+            let play = |how: &[&str]| self.play(place, &edge, setup, asked.seconds, how);
+            // What the system makes memory of for the first time costs more than anything after it.
+            self.capacity(play)?;
+            let mut before = self.capacity(play)?;
+            capacities.push(before);
             for (multiple, points) in asked.multiples.iter().zip(&mut points) {
-                let phones = self.phones_for(*multiple);
-                let before = self.capacity(place, asked, phones)?;
-                let rate = (multiple * before).round().to_string();
-                let figures = self.play(place, asked, phones, &["--rate", &rate, "--poisson"])?;
-                let after = self.capacity(place, asked, phones)?;
-                capacities.extend([before, after]);
-                let capacity = f64::midpoint(before, after);
+                let figures = play(&["--rate", &(multiple * before).round().to_string(), "--poisson"])?;
+                let after = self.capacity(play)?;
+                capacities.push(after);
+                let capacity = f64::midpoint(before, std::mem::replace(&mut before, after));
                 let seconds = number(&figures, "seconds");
                 let point = Point {
                     offered: number(&figures, "begun") / seconds,
@@ -153,19 +156,27 @@ impl Load {
     }
 
     /// A phone that gets no answer is not asked again before its patience is over.
-    fn phones_for(&self, multiple: f64) -> u32 {
+    fn phones_for(&self, multiples: &[f64]) -> u32 {
+        let multiple = multiples.iter().copied().fold(1.0, f64::max);
         let waiting = multiple * self.capacity_max * f64::from(PATIENCE * self.phones) / 1e3;
         waiting.max(10_000.0) as u32
     }
 
-    /// Units done a second in a closed loop, with as many phones: what more of them need in caches is not for an overload to pay.
-    fn capacity(&self, place: &Place, asked: &Asked, phones: u32) -> Result<f64, ComparisonError> {
-        let figures = self.play(place, asked, phones, &["--in-flight", self.in_flight])?;
+    /// Units done a second in a closed loop.
+    fn capacity(
+        &self,
+        play: impl Fn(&[&str]) -> Result<Value, ComparisonError>,
+    ) -> Result<f64, ComparisonError> {
+        let figures = play(&["--in-flight", self.in_flight])?;
         let rate = number(&figures, "rate");
         say(&format!(
             "  capacity {rate:.0} a second, by {:.3} of a processor",
             number(&figures["server"], "share")
         ));
+        if rate > self.capacity_max {
+            let what = format!("{}: {rate:.0} a second are more than there are phones for", self.name);
+            return Err(ComparisonError::Failed { what });
+        }
         Ok(rate)
     }
 
@@ -173,16 +184,16 @@ impl Load {
     fn play(
         &self,
         place: &Place,
-        asked: &Asked,
-        phones: u32,
+        edge: &Running,
+        setup: Setup,
+        seconds: u32,
         how: &[&str],
     ) -> Result<Value, ComparisonError> {
-        let (seconds, patience) = (asked.seconds.to_string(), PATIENCE.to_string());
+        let (seconds, patience) = (seconds.to_string(), PATIENCE.to_string());
         let bounds = ["--seconds", &seconds, "--warm-up", WARM_UP, "--patience", &patience];
         let load = [self.play, how, &bounds].concat();
-        let setup = Setup { phones, slowed: self.slowed, ..SETUP };
         for _ in 0..TRIES {
-            let figures = place.play(Server::Hotdesk, setup, &load)?.figures;
+            let figures = place.load(edge, setup, &load)?.figures;
             if number(&figures, "begun") > 0.0 {
                 return Ok(figures);
             }

@@ -12,7 +12,7 @@ use super::roster::{Roster, Source, write_host, write_source};
 use super::tally::Tally;
 use super::template::{Gap, write_decimal, write_hex};
 
-/// What every branch of ours begins with (RFC 3261 §8.1.1.7); party and serial number follow.
+/// What every branch of ours begins with (RFC 3261 §8.1.1.7); party and serial number follow, and what no other run has.
 pub(super) const BRANCH: &[u8] = b"z9hG4bKsw";
 
 /// Nanoseconds since the run began.
@@ -74,7 +74,7 @@ pub(super) struct Stage {
     pub(super) now: Time,
     /// Units begun and not ended.
     pub(super) under_way: u32,
-    /// Goes into Call-IDs and tags: a phone that starts anew has new ones (RFC 3261 §10.2.4).
+    /// Goes into branches, Call-IDs and tags: a phone that starts anew has new ones (RFC 3261 §8.1.1.7, §10.2.4).
     pub(super) boot: u32,
     sockets: Vec<UdpSocket>,
     edge: SockaddrIn,
@@ -170,6 +170,7 @@ pub(super) fn fill(gap: Gap, out: &mut Vec<u8>, source: Source, boot: u32, await
             out.extend_from_slice(BRANCH);
             write_hex(out, awaited.party.into(), 8);
             write_hex(out, awaited.serial.into(), 8);
+            write_hex(out, boot.into(), 8);
         }
         Gap::Cseq => write_decimal(out, awaited.serial),
         Gap::CallId | Gap::Tag => {
