@@ -4,8 +4,8 @@ use crate::octets;
 use crate::scan::{Break, Breaks};
 
 /// The lines behind the start line in their order, each with the lines it is folded over and its CRLF (RFC 3261 §7.3.1), up to the
-/// empty line. Nothing is proved of them: it ends where [`Message::parse`](crate::Message::parse) would find a fault in how they
-/// are laid out, and says nothing of other faults.
+/// empty line. Nothing is proved of them but that each ends in CRLF and holds no bare CR or LF: of a
+/// message that [`Message::parse`](crate::Message::parse) takes they are its fields.
 ///
 /// ```
 /// let mut lines = sip::HeaderLines::of(b"BYE sip:a@b SIP/2.0\r\nTo: <sip:a@b>\r\n ;tag=1\r\nt: x\r\n\r\nTo: y\r\n");

@@ -155,7 +155,7 @@ impl Worker {
         let now = self.shell.clock.now();
         self.take_news(now);
         let received = self.receiver.receive(socket);
-        // An empty socket has had its turn as well.
+        // A socket that gives nothing has had its turn as well.
         let batch = received.inspect_err(|_| self.waits.taken(listener, now, 0, None))?;
         let count = batch.len();
         #[cfg(feature = "planted-faults")]
@@ -248,7 +248,7 @@ impl Worker {
         let Some(waited) = self.waits.tell(turn, filters) else { return };
         let panicked = self.guarded.handle(now, waited).is_err();
         self.forget_replies(usize::from(panicked));
-        let share = self.guarded.left_unread();
+        let share = if filters { self.guarded.left_unread() } else { 0 };
         self.datagrams.iter().flatten().for_each(|datagrams| datagrams.leave_unread(share));
     }
 

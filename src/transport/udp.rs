@@ -303,7 +303,8 @@ impl Name {
     }
 }
 
-/// How many datagrams `socket` has dropped since it was bound, for want of room or by its filter; it wraps.
+/// How many datagrams `socket` has dropped since it was bound: for want of room, by its filter, or because they were damaged; it
+/// wraps.
 #[expect(
     unsafe_code,
     reason = "no library at hand asks for SO_MEMINFO, and beside each datagram SO_RXQ_OVFL is dear and late"

@@ -100,6 +100,15 @@ fn a_socket_says_when_the_last_datagram_of_a_batch_came() {
     let phone = UdpSocket::bind("127.0.0.1:0").unwrap();
     let mut receiver = Receiver::new();
     assert_eq!(last_came_at(&edge), None);
+    // A system that has not been asked for long begins to write it down a little later, and says until then when it is asked.
+    let is_written_down = || {
+        phone.send_to(b"sooner", edge.local_addr().unwrap()).unwrap();
+        await_readable(&edge);
+        let now = wall_clock::since_1970();
+        receiver.receive(&edge).unwrap();
+        last_came_at(&edge).is_some_and(|came_at| came_at <= now)
+    };
+    assert!(std::iter::repeat_with(is_written_down).take(1_000).any(|it_is| it_is));
 
     phone.send_to(b"first", edge.local_addr().unwrap()).unwrap();
     await_readable(&edge);
