@@ -73,6 +73,8 @@ pub struct Settings {
     by_device_hash: HashMap<u64, (TenantIndex, u32), BuildHasherDefault<Identity>>,
     /// What some tenant dials for help or as a code.
     specials: HashSet<Box<[u8]>, NameHasher>,
+    /// How long these are, a bit for each length.
+    special_lengths: u64,
     /// The tenants whose routes lead to an address, in file order.
     by_peer: HashMap<SocketAddr, Vec<TenantIndex>>,
     /// The tenants whose emergency calls go to an address, in file order.
@@ -108,7 +110,7 @@ impl Settings {
         let mut by_customer: HashMap<Box<str>, OfCustomer, NameHasher> = HashMap::default();
         let mut by_device_hash: HashMap<_, _, BuildHasherDefault<Identity>> = HashMap::default();
         let mut emergencies = HashSet::new();
-        let mut specials = HashSet::default();
+        let mut specials: HashSet<Box<[u8]>, _> = HashSet::default();
         let mut by_peer: HashMap<SocketAddr, Vec<TenantIndex>> = HashMap::new();
         let mut by_emergency_service: HashMap<IpAddr, Vec<TenantIndex>> = HashMap::new();
         let mut peer_accounts = PeerAccounts::default();
@@ -165,6 +167,10 @@ impl Settings {
             by_id,
             by_customer,
             by_device_hash,
+            special_lengths: specials
+                .iter()
+                .map(|special| bit_of_length(special))
+                .fold(0, |all, bit| all | bit),
             specials,
             by_peer,
             by_emergency_service,
@@ -196,7 +202,7 @@ impl Settings {
 
     /// True if `dialled`, digits alone, is an emergency number or a code of any tenant.
     pub(crate) fn is_special(&self, dialled: &[u8]) -> bool {
-        self.specials.contains(dialled)
+        self.special_lengths & bit_of_length(dialled) != 0 && self.specials.contains(dialled)
     }
 
     /// The device with this [`device_hash`], and its tenant.
@@ -316,6 +322,11 @@ impl Settings {
 /// An IPv4 address as such, also where a socket of both families shows it as one of IPv6.
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// All from 63 on share one.
+fn bit_of_length(octets: &[u8]) -> u64 {
+    1 << octets.len().min(63)
 }
 
 #[cfg(test)]

@@ -85,13 +85,16 @@ const IDLE_TIMES_OF_CALLS: u8 = 12;
 /// Whoever saw no REGISTER for so long has none left unread.
 const NONE_COMES: Duration = Duration::from_secs(1);
 
+/// Who waits for less came to an empty socket, or nearly.
+const NO_WAIT: Duration = Duration::from_millis(1);
+
 /// The pressure is set anew some forty times a second. Whoever is asked sooner or later than that is not believed
 /// more.
 const SPAN: std::ops::RangeInclusive<f64> = 0.005..=0.25;
 
 /// Of so many datagrams that were taken one refusal is told. It costs as much as a registration, and its ACK has to be read; others
 /// hear nothing and try again by themselves.
-const TAKEN_FOR_AN_ANSWER: u32 = 256;
+const TAKEN_FOR_AN_ANSWER: u32 = 512;
 
 /// What is done about it, one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,8 +162,10 @@ impl Load {
         let goal = (t1 / GOAL_OF_T1).max(GOAL_MIN);
         let grown =
             waiting.least.as_secs_f64() - std::mem::replace(&mut self.least, waiting.least).as_secs_f64();
+        // A socket that somebody found empty had room: it dropped what was damaged on its way, which anybody can see to.
+        let lost = if waiting.least < NO_WAIT { 0 } else { waiting.lost };
         // What is lost would have waited for longer than there is room for.
-        let least = if waiting.lost > 0 { waiting.least.max(goal * 2) } else { waiting.least };
+        let least = if lost > 0 { waiting.least.max(goal * 2) } else { waiting.least };
         if least <= goal {
             self.long_since = None;
         } else {
@@ -172,7 +177,7 @@ impl Load {
         // What came, as a multiple of what could be done: a queue that holds a second more after a second was given
         // twice as much.
         let taken = f64::from(waiting.taken.max(1));
-        let came = (1.0 + grown / span) * (taken + f64::from(waiting.lost)) / taken;
+        let came = (1.0 + grown / span) * (taken + f64::from(lost)) / taken;
         self.idle = if least < goal / IDLE_OF_GOAL { self.idle.saturating_add(1) } else { 0 };
         let off = least.as_secs_f64() / goal.as_secs_f64() - 1.0;
         let refuses_calls = self.shares[Measure::RefuseCalls as usize] > 0;

@@ -1,5 +1,6 @@
 //! Which message may be refused in an overload, by its first line and as little more as is needed, and how it is told.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use siphasher::sip::SipHasher13;
@@ -18,8 +19,9 @@ const RETRY_AFTER: std::ops::Range<u32> = 5..60;
 /// serve is spent here, so nothing is looked at twice.
 /// `was_spared`: it might have been left unread, and was not.
 pub(super) fn is_shed(ctx: &mut Context, now: Now, flow: &Flow, bytes: &[u8], was_spared: bool) -> bool {
-    let is_request = bytes.first().is_some_and(u8::is_ascii_uppercase);
-    if !is_request || is_within_call(bytes) {
+    // A method is any token (RFC 3261 §25.1).
+    let may_be_request = bytes.first().is_some_and(u8::is_ascii_graphic);
+    if !may_be_request || is_within_call(bytes) {
         return false;
     }
     let mut head = Head::of(bytes);
@@ -27,7 +29,7 @@ pub(super) fn is_shed(ctx: &mut Context, now: Now, flow: &Flow, bytes: &[u8], wa
         None => false,
         // Whose call it is need not be known where it is refused whoever calls.
         Some(Class::Call) => {
-            refuses_call(ctx, now, &mut head)
+            refuses_call(ctx, now, flow, &mut head)
                 || is_of_stranger(ctx, now, flow, &mut head) && refuses(ctx, Class::LogIn)
         }
         Some(class) => refuses(ctx, class) || is_register(bytes) && !was_spared && refuses_unread(ctx, class),
@@ -38,19 +40,26 @@ fn is_register(bytes: &[u8]) -> bool {
     bytes.starts_with(b"REGISTER ")
 }
 
-/// The same for all INVITEs of a call for half a minute: one that was let in and asked for its password is let in with it, and
-/// of one that was not, no repetition is. After that the dice are thrown again.
-fn lot_of_call(key: &[u8; 16], now: Mono, call_id: &[u8]) -> u32 {
+/// The same for all INVITEs of a call from one place for half a minute: one that was let in and asked for its password is let in with
+/// it, and of one that was not, no repetition is. After that the dice are thrown again.
+fn lot_of_call(key: &[u8; 16], now: Mono, remote: SocketAddr, call_id: &[u8]) -> u32 {
     const ERA: Duration = Duration::from_secs(30);
     let era = now.since(Mono::default()).as_secs() / ERA.as_secs();
-    let key = u128::from_ne_bytes(*key) ^ u128::from(era);
+    let address = match remote.ip() {
+        IpAddr::V4(ip) => ip.to_bits().into(),
+        IpAddr::V6(ip) => ip.to_bits(),
+    };
+    // Who does not know the key cannot tell what he turns in it.
+    let key = u128::from_ne_bytes(*key)
+        ^ address.rotate_left(64)
+        ^ u128::from(era << 16 | u64::from(remote.port()));
     SipHasher13::new_with_key(&key.to_ne_bytes()).hash(call_id) as u32
 }
 
-fn refuses_call(ctx: &mut Context, now: Now, head: &mut Head<'_>) -> bool {
+fn refuses_call(ctx: &mut Context, now: Now, flow: &Flow, head: &mut Head<'_>) -> bool {
     let Context { load, random, tables, .. } = ctx;
     let is_refused = load.refuses(Class::Call, || match head.call_id() {
-        Some(call_id) => lot_of_call(&tables.source_key, now.mono, call_id),
+        Some(call_id) => lot_of_call(&tables.source_key, now.mono, flow.remote, call_id),
         None => u32::from_ne_bytes(random.bytes()),
     });
     count(ctx, Class::Call, is_refused)
@@ -241,13 +250,19 @@ mod tests {
 
     #[test]
     fn all_invites_of_a_call_draw_one_lot_until_the_next_dice() {
-        let lot =
-            |call_id: &str, second| lot_of_call(&[7; 16], Mono::from_seconds(second), call_id.as_bytes());
+        let remote = SocketAddr::from(([192, 0, 2, 1], 5060));
+        let lot = |call_id: &str, second| {
+            lot_of_call(&[7; 16], Mono::from_seconds(second), remote, call_id.as_bytes())
+        };
 
         assert_eq!(lot("one", 29), lot("one", 0));
         assert_ne!(lot("one", 30), lot("one", 0));
         assert_ne!(lot("two", 0), lot("one", 0));
-        assert_ne!(lot_of_call(&[8; 16], Mono::from_seconds(0), b"one"), lot("one", 0));
+        assert_ne!(lot_of_call(&[8; 16], Mono::from_seconds(0), remote, b"one"), lot("one", 0));
+        for other in ["192.0.2.1:5061", "192.0.2.2:5060", "[2001:db8::1]:5060"] {
+            let other = lot_of_call(&[7; 16], Mono::from_seconds(0), other.parse().unwrap(), b"one");
+            assert_ne!(other, lot("one", 0), "a lot that was good for one is good for nobody else");
+        }
     }
 
     #[test]

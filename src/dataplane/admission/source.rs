@@ -46,9 +46,9 @@ const FOR_HELP: Rate = Rate::per_second(20);
 /// What a failure costs: a source that fails all the time is down to four tries a second.
 const FAILURE: Duration = Duration::from_millis(250);
 
-/// Sources of one worker that are remembered, in 4 MiB: as many phones as it serves, or each would have to prove again and again
-/// whose it is. Who is pushed out starts without debt, so it is the one with the least of it.
-const SOURCES_MAX: usize = 65_536;
+/// Sources of one worker that are remembered, in 8 MiB: of 65,000 phones that it serves hardly any is pushed out of its row by others,
+/// after which it would count as a stranger. Who is pushed out starts without debt, so it is the one with the least of it.
+const SOURCES_MAX: usize = 131_072;
 
 /// Addresses likewise, in 256 KiB by their messages and in as much by their handshakes.
 const ADDRESSES_MAX: usize = 4_096;

@@ -64,6 +64,7 @@ fn strangers_are_not_asked_who_they_are_while_phones_go_on() {
         ("INVITE", "*13", 603),
         ("MESSAGE", "1002", 503),
         ("OPTIONS", "1002", 503),
+        ("options", "1002", 503),
     ] {
         office.throw("stranger", request(method, user).as_bytes());
         assert_eq!(last_answer(&office, "stranger", method).status(), Some(answer), "{method} {user}");
