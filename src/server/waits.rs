@@ -12,6 +12,9 @@ use dataplane::now::Now;
 /// No socket holds what a worker needs longer for. More than that is a clock that was set.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
+/// Where there is more, somebody waits, though a clock of milliseconds may not tell.
+const WAIT_MIN: Duration = Duration::from_millis(1);
+
 /// Since it was told last.
 #[derive(Debug)]
 pub(super) struct Waits {
@@ -40,9 +43,10 @@ impl Waits {
     /// the wall clock; `None`: the socket is empty, or the system does not say.
     pub(super) fn taken(&mut self, listener: ListenerId, now: Now, count: usize, came_at: Option<Duration>) {
         let Some(socket) = self.sockets.get_mut(usize::from(listener.0)) else { return };
-        let waited =
-            came_at.map_or(Duration::ZERO, |came| Duration::from_millis(now.wall).saturating_sub(came));
-        let waited = if waited > WAIT_MAX { Duration::ZERO } else { waited };
+        let since = |came| Duration::from_millis(now.wall).saturating_sub(came);
+        let waited = came_at
+            .map(since)
+            .map_or(Duration::ZERO, |waited| if waited > WAIT_MAX { WAIT_MIN } else { waited.max(WAIT_MIN) });
         socket.has_more = came_at.is_some();
         socket.least = Some(socket.least.map_or(waited, |least| least.min(waited)));
         self.taken = self.taken.saturating_add(count as u32);
@@ -100,6 +104,11 @@ mod tests {
         waits.taken(HERE, NOW, 64, came(70));
         assert_eq!(told(&mut waits), Some((Duration::from_millis(70), 64)));
         assert_eq!(told(&mut waits), None, "who waits there is not known to wait no longer");
+
+        waits.taken(HERE, NOW, 64, came(0));
+        assert_eq!(told(&mut waits), Some((WAIT_MIN, 64)), "there is more");
+        waits.taken(HERE, NOW, 64, came(20_000));
+        assert_eq!(told(&mut waits), Some((WAIT_MIN, 64)), "the clock was set");
 
         waits.taken(HERE, NOW, 64, came(90));
         waits.taken(HERE, NOW, 10, None);

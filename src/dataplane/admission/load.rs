@@ -85,7 +85,11 @@ const IDLE_TIMES_OF_CALLS: u8 = 12;
 /// Whoever saw no REGISTER for so long has none left unread.
 const NONE_COMES: Duration = Duration::from_secs(1);
 
-/// Who waits for less came to an empty socket, or nearly.
+/// A small socket that is empty now and then loses so large a part of what comes in bursts, and gives so much between two settings.
+const LOST_OF_BURST: u32 = 16;
+const BUSY: u32 = 64;
+
+/// Whoever waits for less came to a socket that was empty.
 const NO_WAIT: Duration = Duration::from_millis(1);
 
 /// The pressure is set anew some forty times a second. Whoever is asked sooner or later than that is not believed
@@ -162,8 +166,10 @@ impl Load {
         let goal = (t1 / GOAL_OF_T1).max(GOAL_MIN);
         let grown =
             waiting.least.as_secs_f64() - std::mem::replace(&mut self.least, waiting.least).as_secs_f64();
-        // A socket that somebody found empty had room: it dropped what was damaged on its way, which anybody can see to.
-        let lost = if waiting.least < NO_WAIT { 0 } else { waiting.lost };
+        // A socket that somebody found empty, or that gave little, had room: what it dropped was damaged on its way, which
+        // anybody can see to.
+        let is_burst = waiting.taken >= BUSY && waiting.lost >= waiting.taken / LOST_OF_BURST;
+        let lost = if is_burst || waiting.least >= NO_WAIT { waiting.lost } else { 0 };
         // What is lost would have waited for longer than there is room for.
         let least = if lost > 0 { waiting.least.max(goal * 2) } else { waiting.least };
         if least <= goal {

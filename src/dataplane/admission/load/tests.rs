@@ -207,8 +207,10 @@ fn a_register_that_no_filter_sees_is_not_taken_for_one_that_it_spared() {
 fn damaged_datagrams_are_no_overload_while_nobody_waits() {
     let mut load = Load::default();
 
-    for now in (0..60_000).step_by(25) {
-        load.waited(at(now), Waiting { least: Duration::ZERO, taken: 10, lost: 10, filters: true }, T1);
+    for (taken, lost) in [(0, 1), (10, 10), (63, 1_000), (640, 39)] {
+        for now in (0..10_000).step_by(25) {
+            load.waited(at(now), Waiting { least: Duration::ZERO, taken, lost, filters: true }, T1);
+        }
     }
 
     assert!(!load.is_high());
