@@ -76,11 +76,8 @@ const IDLE: f64 = -4.0;
 /// What hardly any wait is, as a part of the goal.
 const IDLE_OF_GOAL: u32 = 5;
 
-/// So often in a row, since once may be chance.
-const IDLE_TIMES: u8 = 3;
-
-/// Calls are refused when their turn comes, so too many hardly ever are; and those that were let in have yet to be answered.
-const IDLE_TIMES_OF_CALLS: u8 = 12;
+/// So often in a row: a small socket is empty by chance now and then, and calls that were let in have yet to be answered.
+const IDLE_TIMES: u8 = 12;
 
 /// Whoever saw no REGISTER for so long has none left unread.
 const NONE_COMES: Duration = Duration::from_secs(1);
@@ -186,9 +183,7 @@ impl Load {
         let came = (1.0 + grown / span) * (taken + f64::from(lost)) / taken;
         self.idle = if least < goal / IDLE_OF_GOAL { self.idle.saturating_add(1) } else { 0 };
         let off = least.as_secs_f64() / goal.as_secs_f64() - 1.0;
-        let refuses_calls = self.shares[Measure::RefuseCalls as usize] > 0;
-        let times = if refuses_calls { IDLE_TIMES_OF_CALLS } else { IDLE_TIMES };
-        let off = if self.idle < times { off.min(FAR) } else { IDLE };
+        let off = if self.idle < IDLE_TIMES { off.min(FAR) } else { IDLE };
         self.pressure += GAIN * came.clamp(0.25, 16.0).log2() + PULL * span * off;
         self.share_out();
     }

@@ -276,7 +276,7 @@ fn a_worker_that_stood_still_makes_up_for_it_within_a_second() {
         let share = Simulation::run(&[times(multiple, REFRESH)], ROOMY, 0.3)[0] * REFRESH.takes;
 
         // Of four seconds it does nothing for 0.3.
-        assert!(share > 0.62, "{multiple} times as many: {share:.2}");
+        assert!(share > 0.68, "{multiple} times as many: {share:.2}");
     }
 }
 
@@ -288,7 +288,7 @@ fn calls_are_served_while_refreshes_are_what_is_too_much() {
         let done = Simulation::run(&asked, room, 0.0);
 
         // A socket without room loses datagrams by chance before anybody knows of it.
-        let least = if room == SMALL { 0.08 } else { 0.18 };
+        let least = if room == SMALL { 0.12 } else { 0.18 };
         let (calls, refreshes) = (done[0] * CALL.takes, done[1] * REFRESH.takes);
         assert!(calls > least, "{multiple} times as many: {calls:.2} of what can be done in calls");
         assert!(calls + refreshes > 0.8, "{multiple} times as many: {calls:.2} and {refreshes:.2}");
